@@ -1,0 +1,1 @@
+"""A Qlib extension for A-share research; see README.md."""

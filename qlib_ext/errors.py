@@ -1,0 +1,29 @@
+"""Every error that qlib_ext raises on purpose; each message says what is wrong, where, and what to do."""
+
+
+class QlibExtError(Exception):
+    """Root of the errors of qlib_ext."""
+
+
+class ProviderError(QlibExtError):
+    """The Qlib provider folder is missing, empty or damaged."""
+
+
+class DataError(QlibExtError, ValueError):
+    """Rows, features or labels cannot be used as they are."""
+
+
+class SegmentError(DataError):
+    """A segment of the dataset is empty, missing, or cannot be cut cleanly from the next one."""
+
+
+class WindowError(DataError):
+    """The windows asked for cannot be made from the rows at hand."""
+
+
+class CheckpointError(QlibExtError):
+    """Saved weights are damaged or belong to another net."""
+
+
+class NotFittedError(QlibExtError):
+    """The model was asked to predict before it was trained."""
