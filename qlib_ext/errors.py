@@ -27,3 +27,7 @@ class CheckpointError(QlibExtError):
 
 class NotFittedError(QlibExtError):
     """The model was asked to predict before it was trained."""
+
+
+class TrainingError(QlibExtError):
+    """Training cannot go on, for example because the loss is no longer a number."""

@@ -1,0 +1,37 @@
+# make quickstart   from an empty machine to a backtest on the simulated market
+# make test         install, lint, type check, test
+# make test-real    the same tests with the real data of ../shared/market
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MARKET := .data/market
+REAL := .data/real
+
+.PHONY: install quickstart test test-real lint
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+quickstart: install
+	$(BIN)/qlib-ext market --out $(MARKET) --stocks 300 --days 750 --seed 0
+	QLIB_DATA=$(MARKET) $(BIN)/qrun workflows/csi300_astgnn.yaml
+	@$(BIN)/qlib-ext compare csi300_astgnn
+
+lint: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/pytest
+
+test-real: install
+	test -d $(REAL) || $(BIN)/python ../shared/market/build_provider.py --out $(REAL)
+	QLIB_EXT_REAL=$(REAL) $(BIN)/pytest -m real

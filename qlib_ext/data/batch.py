@@ -1,0 +1,103 @@
+"""Samples of a segment, and the days of them that a net reads in one step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from qlib_ext.data.panel import Panel
+from qlib_ext.data.windows import Window
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The cross-sections of one or more trading days.
+
+    Samples lie day after day without padding, so that an encoder never works on rows that do not exist:
+    x [samples, L, fields], y [samples] the first label, labels [samples, k], day and instrument [samples]
+    positions in the panel, group [samples] or None. mask [days, stocks] tells which stocks each day has:
+    ``to_days`` lays samples out as ``[days, stocks, ...]`` for layers that look across stocks.
+    """
+
+    x: Tensor
+    labels: Tensor
+    day: Tensor
+    instrument: Tensor
+    group: Tensor | None
+    mask: Tensor
+
+    @property
+    def y(self) -> Tensor:
+        """The first label, ``[samples]``."""
+        return self.labels[:, 0]
+
+    def to_days(self, samples: Tensor) -> Tensor:
+        """``[samples, ...]`` -> ``[days, stocks, ...]``, zero where a day has no such stock."""
+        return to_days(samples, self.mask)
+
+
+def to_days(samples: Tensor, mask: Tensor) -> Tensor:
+    """``[samples, ...]`` -> ``[days, stocks, ...]`` by the mask ``[days, stocks]``, zero elsewhere."""
+    if mask.shape[0] == 1:
+        return samples[None]
+    padded = samples.new_zeros(*mask.shape, *samples.shape[1:])
+    padded[mask] = samples
+    return padded
+
+
+class Samples:
+    """The (day, instrument) pairs of one segment, ascending, and where each day begins."""
+
+    def __init__(self, panel: Panel, index: pd.MultiIndex) -> None:
+        day = panel.days.get_indexer(index.get_level_values("datetime"))
+        instrument = panel.instruments.get_indexer(index.get_level_values("instrument"))
+        order = np.lexsort((instrument, day))
+        self.index = pd.MultiIndex.from_arrays(
+            [index.get_level_values("datetime")[order], index.get_level_values("instrument")[order]],
+            names=["datetime", "instrument"],
+        )
+        self.panel = panel
+        _, first = np.unique(day[order], return_index=True)
+        self.bounds = np.append(first, len(order))
+        device = panel.values.device
+        self.day = torch.from_numpy(day[order].astype(np.int64)).to(device)
+        self.instrument = torch.from_numpy(instrument[order].astype(np.int64)).to(device)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def n_days(self) -> int:
+        """Number of days that have a sample."""
+        return len(self.bounds) - 1
+
+    def labels(self) -> Tensor:
+        """The labels of all samples, ``[samples, k]``."""
+        return self.panel.labels[self.panel.rows(self.day, self.instrument)]
+
+    def mask(self, days: np.ndarray) -> Tensor:
+        """Which stocks the given days have: ``[days, stocks]``."""
+        counts = self.bounds[days + 1] - self.bounds[days]
+        return torch.from_numpy(np.arange(counts.max()) < counts[:, None]).to(self.day.device)
+
+    def batch(self, days: np.ndarray, window: Window) -> Batch:
+        """The cross-sections of the given days (0 = the segment's first day)."""
+        low, high = self.bounds[days], self.bounds[days + 1]
+        picks = [slice(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True)]
+        day = torch.cat([self.day[pick] for pick in picks])
+        instrument = torch.cat([self.instrument[pick] for pick in picks])
+        rows = self.panel.rows(day, instrument)
+        x = self.panel.windows(day, instrument, window.length)
+        groups = self.panel.groups
+        return Batch(
+            x=x if window.shape is None else window.shape(x),
+            labels=self.panel.labels[rows],
+            day=day,
+            instrument=instrument,
+            group=None if groups is None else groups[rows],
+            mask=self.mask(days),
+        )

@@ -1,0 +1,178 @@
+"""A Qlib dataset whose batches are true cross-sections of a trading day."""
+
+from __future__ import annotations
+
+from inspect import signature
+from typing import Any
+
+import pandas as pd
+import torch
+from qlib.data.data import ExpressionD
+from qlib.data.dataset import DatasetH, TSDatasetH
+from qlib.data.dataset.handler import DataHandlerLP
+from qlib.utils import get_callable_kwargs
+
+from qlib_ext.data.batch import Samples
+from qlib_ext.data.panel import Panel
+from qlib_ext.data.windows import Window
+from qlib_ext.errors import DataError, SegmentError, WindowError
+
+DEFAULT_STEP_LEN = TSDatasetH.DEFAULT_STEP_LEN
+
+
+class CrossSectionDataset(DatasetH):
+    """Qlib's DatasetH, with windows gathered day by day from one panel.
+
+    handler, segments: as in Qlib. step_len: length of the windows in trading days; by default the
+    handler's own. sample_every: train on every n-th day of ``train``; the other segments stay complete.
+    purge: trading days before the start of the next segment whose samples are left out of training and
+    validation, because their label reaches into it; "auto" reads the reach from the label's expression,
+    ``Ref($vwap, -2)/Ref($vwap, -1) - 1`` reaching two days. ``prepare`` with DK_L purges as well, so that
+    tabular models are trained on the same samples.
+
+    Features come from the inference view (DK_I), complete; samples and labels of training from the
+    learning view (DK_L), so that a row without a label is still part of other samples' windows.
+    """
+
+    def __init__(
+        self,
+        handler: Any,
+        segments: dict,
+        step_len: int | None = None,
+        sample_every: int = 1,
+        purge: int | str = "auto",
+        **kwargs: Any,
+    ) -> None:
+        if sample_every < 1:
+            raise SegmentError(f"sample_every is the step between training days, at least 1; it is {sample_every}.")
+        if purge != "auto" and (not isinstance(purge, int) or purge < 0):
+            raise SegmentError(f'purge is "auto" or a number of trading days, not {purge!r}.')
+        self.step_len = step_len
+        self.sample_every = sample_every
+        self.purge = purge
+        if step_len is not None and isinstance(handler, dict) and _takes_step_len(handler):
+            handler = handler | {"kwargs": handler.get("kwargs", {}) | {"step_len": step_len}}
+        super().__init__(handler, segments, **kwargs)
+        self.window = self._window()
+
+    @classmethod
+    def of(cls, dataset: Any) -> CrossSectionDataset:
+        """The dataset itself, or a view of a Qlib TSDatasetH that shares its handler, segments and step_len."""
+        if isinstance(dataset, cls):
+            return dataset
+        if not isinstance(dataset, TSDatasetH):
+            raise DataError(
+                f"A net reads windows: give it qlib_ext.data.dataset.CrossSectionDataset or Qlib's TSDatasetH, "
+                f"not {type(dataset).__name__}."
+            )
+        if dataset.flt_col is not None:
+            raise DataError("flt_col of TSDatasetH is not read; drop the rows with a processor of learn_processors.")
+        return cls(handler=dataset.handler, segments=dataset.segments, step_len=dataset.step_len)
+
+    def setup_data(self, handler_kwargs: dict | None = None, **kwargs: Any) -> None:
+        """As in Qlib; what was built from earlier data is forgotten."""
+        super().setup_data(handler_kwargs=handler_kwargs, **kwargs)
+        self._panel: Panel | None = None
+
+    def panel(self, device: torch.device | str = "cpu") -> Panel:
+        """The panel of all rows of the handler, built once and kept on the device last asked for."""
+        panel = getattr(self, "_panel", None) or self._build_panel()
+        self._panel = panel.to(torch.device(device))
+        return self._panel
+
+    def samples(self, segment: str, learn: bool, device: torch.device | str = "cpu") -> Samples:
+        """The samples of a segment: with a label and purged where ``learn``, else every member on every day.
+
+        Raises SegmentError where there are none.
+        """
+        if learn:
+            labels = self.prepare(segment, col_set="label", data_key=DataHandlerLP.DK_L)
+            index = labels.dropna().index
+            if segment == "train" and self.sample_every > 1:
+                days = index.unique("datetime").sort_values()[:: self.sample_every]
+                index = index[index.get_level_values("datetime").isin(days)]
+        else:
+            index = self.prepare(segment, col_set="label", data_key=DataHandlerLP.DK_I).index
+        if not len(index):
+            days = self._days()
+            raise SegmentError(
+                f"Segment {segment!r} {self._bounds(segment)} has no sample{' with a label' if learn else ''}; "
+                f"the handler's rows run from {days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}."
+            )
+        return Samples(self.panel(device), index)
+
+    def prepare(
+        self,
+        segments: Any,
+        col_set: Any = DataHandlerLP.CS_ALL,
+        data_key: str = DataHandlerLP.DK_I,
+        **kwargs: Any,
+    ) -> Any:
+        """As in Qlib; the learning view of a named segment ends before labels reach into the next one."""
+        if isinstance(segments, list | tuple) and all(isinstance(s, str) and s in self.segments for s in segments):
+            return [self.prepare(segment, col_set, data_key, **kwargs) for segment in segments]
+        if isinstance(segments, str):
+            start, end = self._bounds(segments)
+            segments = slice(start, self.purged_end(segments) if data_key == DataHandlerLP.DK_L else end)
+        return super().prepare(segments, col_set, data_key, **kwargs)
+
+    def purged_end(self, segment: str) -> pd.Timestamp | None:
+        """The last day of a segment whose label is known before the next segment begins."""
+        start, end = self._bounds(segment)
+        starts = [other for other, _ in map(self._bounds, self.segments) if other is not None]
+        later = [other for other in starts if start is None or other > start]
+        if not later:
+            return end
+        days = self._days()
+        border = days.searchsorted(min(later)) - self.label_reach() - 1
+        known = days[border] if border >= 0 else days[0] - pd.Timedelta(days=1)
+        return known if end is None else min(end, known)
+
+    def label_reach(self) -> int:
+        """Trading days from a sample to the day its label is known; SegmentError where they cannot be read."""
+        if self.purge != "auto":
+            return int(self.purge)
+        try:
+            expressions = self.handler.data_loader.fields["label"][0]
+            return max(int(ExpressionD.get_expression_instance(e).get_extended_window_size()[1]) for e in expressions)
+        except (AttributeError, KeyError, TypeError, NameError, SyntaxError) as error:
+            raise SegmentError(
+                "How far the label reaches into the future cannot be read from an expression; give the dataset "
+                f"purge: N, the number of trading days from a sample to the day its label is known ({error})."
+            ) from error
+
+    def _bounds(self, segment: str) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
+        if segment not in self.segments:
+            raise SegmentError(f"There is no segment {segment!r}; the dataset has {sorted(self.segments)}.")
+        start, end = self.segments[segment]
+        return None if start is None else pd.Timestamp(start), None if end is None else pd.Timestamp(end)
+
+    def _days(self) -> pd.DatetimeIndex:
+        rows = self.handler.fetch(col_set="label", data_key=DataHandlerLP.DK_I)
+        return pd.DatetimeIndex(rows.index.unique("datetime")).sort_values()
+
+    def _window(self) -> Window:
+        own: Window | None = getattr(self.handler, "window", None)
+        if own is None:
+            return Window(DEFAULT_STEP_LEN if self.step_len is None else self.step_len)
+        if self.step_len is not None and self.step_len > own.length:
+            raise WindowError(
+                f"step_len {self.step_len} asks for more days than the {own.length} that the ready handler loaded; "
+                f"give the handler step_len: {self.step_len} too."
+            )
+        return own if self.step_len is None else Window(self.step_len, own.shape)
+
+    def _build_panel(self) -> Panel:
+        features = [self.handler.fetch(col_set="feature", data_key=DataHandlerLP.DK_I)]
+        if hasattr(self.handler, "history"):
+            features.append(self.handler.history())
+        labels = self.handler.fetch(col_set="label", data_key=DataHandlerLP.DK_L)
+        groups = None
+        if "group" in {column[0] for column in self.handler.get_cols(data_key=DataHandlerLP.DK_I)}:
+            groups = self.handler.fetch(col_set="group", data_key=DataHandlerLP.DK_I).iloc[:, 0]
+        return Panel.from_frames(features, labels, groups)
+
+
+def _takes_step_len(handler: dict) -> bool:
+    klass, _ = get_callable_kwargs(handler)
+    return any("step_len" in signature(base.__init__).parameters for base in klass.__mro__[:-1])

@@ -1,0 +1,115 @@
+"""The base of our handlers: a Qlib DataHandlerLP that knows its window and completes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from qlib.contrib.data.handler import check_transform_proc
+from qlib.data.dataset.handler import DataHandlerLP
+
+from qlib_ext.data.loader import HistoryLoader
+from qlib_ext.data.windows import Window
+
+
+class WindowHandler(DataHandlerLP):
+    """A handler whose members' windows reach back to before they joined the universe.
+
+    A subclass says ``window`` and gives expressions; ``step_len`` overrides the window's length. ``fetch``
+    returns members only, so that Qlib's own datasets see exactly what Qlib's handlers would give them.
+    ``history()`` returns the rows that only complete windows.
+
+    Features of history rows pass the fitted inference processors. A processor that works across a day's
+    stocks sees them among the members of that day and those who join on the same day, never among stocks
+    whose joining is still unknown when the window is read.
+
+    fields: columns of features, ``(expressions, names)``; label: the same for labels; group: expression of
+    a prior group of the stock (for example "$industry"), or None. The other keywords are Qlib's.
+    """
+
+    window: Window
+
+    def __init__(
+        self,
+        fields: tuple[list[str], list[str]],
+        label: tuple[list[str], list[str]],
+        group: str | None = None,
+        step_len: int | None = None,
+        instruments: Any = "csi300",
+        start_time: Any = None,
+        end_time: Any = None,
+        freq: str = "day",
+        infer_processors: Any = (),
+        learn_processors: Any = (),
+        fit_start_time: Any = None,
+        fit_end_time: Any = None,
+        process_type: str = DataHandlerLP.PTYPE_A,
+        filter_pipe: list | None = None,
+        inst_processors: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        if step_len is not None:
+            self.window = Window(step_len, self.window.shape)
+        config = {"feature": fields, "label": label}
+        if group is not None:
+            config["group"] = ([group], ["GROUP"])
+        loader = HistoryLoader(
+            config,
+            history=self.window.length - 1,
+            filter_pipe=filter_pipe,
+            freq=freq,
+            inst_processors=inst_processors,
+        )
+        super().__init__(
+            instruments=instruments,
+            start_time=start_time,
+            end_time=end_time,
+            data_loader=loader,
+            infer_processors=check_transform_proc(infer_processors, fit_start_time, fit_end_time),
+            learn_processors=check_transform_proc(learn_processors, fit_start_time, fit_end_time),
+            process_type=process_type,
+            **kwargs,
+        )
+
+    def process_data(self, with_fit: bool = False) -> None:
+        """Process the members as Qlib does, then their history with the fitted processors."""
+        cohorts = self._cohorts()  # before the members are processed: some processors write in place
+        super().process_data(with_fit=with_fit)
+        processors = [*self.shared_processors, *self.infer_processors]
+        processed = []
+        for frame, rows in cohorts:
+            for processor in processors:
+                frame = processor(frame)
+            processed.append(frame["feature"].loc[rows])
+        self._history = pd.concat(processed).sort_index() if processed else self._infer["feature"].iloc[:0]
+
+    def history(self) -> pd.DataFrame:
+        """Processed features of the days before each stock joined, by (datetime, instrument)."""
+        return self._history
+
+    def _cohorts(self) -> list[tuple[pd.DataFrame, pd.MultiIndex]]:
+        """Per joining day: the raw members of the days before it with the joiners' history, and the latter's index."""
+        history = self.data_loader.history_
+        joined = joining_days(history.index, self._data.index)
+        cohorts = []
+        for _, rows in history.groupby(joined, sort=True):
+            days = rows.index.unique("datetime")
+            members = self._data.loc[self._data.index.isin(days, level="datetime")]
+            cohorts.append((pd.concat([members, rows]).sort_index(), rows.index))
+        return cohorts
+
+
+def joining_days(history: pd.MultiIndex, members: pd.MultiIndex) -> pd.Index:
+    """For each history row, the first day after it on which its stock is a member."""
+    left = pd.DataFrame(index=history).reset_index()
+    right = pd.DataFrame(index=members).reset_index()
+    right["joined"] = right["datetime"]
+    order = left.assign(place=range(len(left))).sort_values("datetime", kind="stable")
+    matched = pd.merge_asof(
+        order,
+        right.sort_values("datetime", kind="stable"),
+        on="datetime",
+        by="instrument",
+        direction="forward",
+    )
+    return pd.Index(matched.sort_values("place")["joined"])

@@ -1,0 +1,182 @@
+"""The rows of a handler, sorted by (day, instrument), and the index that finds a stock's past in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from qlib_ext.errors import DataError
+
+CHUNK_ROWS = 16_384  # rows copied at a time, so that building a panel needs no second copy of the values
+
+
+@dataclass(frozen=True)
+class Panel:
+    """All that a model sees, on one device.
+
+    values       [rows, fields] float32, rows sorted by (day, instrument)
+    labels       [rows, k] float32, NaN where a row has none
+    groups       [rows] float32 prior group of the stock on that day (for example its industry), or None
+    days         the trading days, ascending
+    instruments  the instruments, ascending
+    last_row     [days, instruments] int32: the row of this day or of the last day before it that has one, else -1
+    next_row     [days, instruments] int32: the row of this day or of the next day after it that has one,
+                 else the number of rows
+
+    A cell (day, instrument) has a row of its own exactly where last_row == next_row.
+    """
+
+    values: Tensor
+    labels: Tensor
+    groups: Tensor | None
+    days: pd.DatetimeIndex
+    instruments: pd.Index
+    fields: tuple[str, ...]
+    last_row: Tensor
+    next_row: Tensor
+
+    @classmethod
+    def from_frames(
+        cls, features: Sequence[pd.DataFrame], labels: pd.DataFrame, groups: pd.Series | None = None
+    ) -> Panel:
+        """Merge frames of features, each indexed by (datetime, instrument), into one panel.
+
+        Raises DataError where two rows have the same (datetime, instrument), or a label has no features.
+        """
+        frames = [frame for frame in features if len(frame)]
+        if not frames:
+            raise DataError("The handler returned no rows; check instruments, start_time and end_time.")
+        days = pd.DatetimeIndex(_merged_level(frames, "datetime"))
+        instruments = _merged_level(frames, "instrument")
+        cells = np.concatenate([_cells(frame.index, days, instruments) for frame in frames])
+        order = np.argsort(cells, kind="stable")
+        _refuse_duplicates(cells[order], days, instruments)
+        row_of_source = np.empty(len(order), dtype=np.int64)
+        row_of_source[order] = np.arange(len(order))
+
+        values = _gather_values(frames, row_of_source)
+        row_of = np.full(len(days) * len(instruments), -1, dtype=np.int32)
+        row_of[cells[order]] = np.arange(len(order), dtype=np.int32)
+
+        label_rows = row_of[_cells(labels.index, days, instruments)]
+        if (label_rows < 0).any():
+            missing = labels.index[int(np.argmax(label_rows < 0))]
+            raise DataError(f"{int((label_rows < 0).sum())} labels have no row of features, the first at {missing}.")
+        label_values = np.full((len(order), labels.shape[1]), np.nan, dtype=np.float32)
+        label_values[label_rows] = labels.to_numpy(dtype=np.float32)
+        group_values = None
+        if groups is not None:
+            group_values = np.full(len(order), np.nan, dtype=np.float32)
+            group_values[row_of[_cells(groups.index, days, instruments)]] = groups.to_numpy(dtype=np.float32)
+
+        last_row, next_row = _neighbours(row_of.reshape(len(days), len(instruments)), len(order))
+        return cls(
+            values=torch.from_numpy(values),
+            labels=torch.from_numpy(label_values),
+            groups=None if group_values is None else torch.from_numpy(group_values),
+            days=days,
+            instruments=instruments,
+            fields=tuple(str(name) for name in frames[0].columns),
+            last_row=torch.from_numpy(last_row),
+            next_row=torch.from_numpy(next_row),
+        )
+
+    def to(self, device: torch.device) -> Panel:
+        """The same panel on another device; itself where it is there already."""
+        if self.values.device == device:
+            return self
+        moved = {name: getattr(self, name).to(device) for name in ("values", "labels", "last_row", "next_row")}
+        groups = None if self.groups is None else self.groups.to(device)
+        return replace(self, groups=groups, **moved)
+
+    def window_rows(self, day: Tensor, instrument: Tensor, length: int) -> Tensor:
+        """The rows of the windows that end at (day, instrument): ``[length, samples]`` int64, oldest first.
+
+        A hole takes the last row before it within the window, else the first row after it within the window;
+        the window never reaches beyond its own day. With t0 the window's first day,
+        ``row[d] = max(last_row[d], next_row[t0])``: rows ascend in time, so wherever last_row reaches back
+        beyond t0 it is smaller than the window's first row, next_row[t0].
+        """
+        offset = torch.arange(length - 1, -1, -1, device=day.device)
+        window_days = (day - offset[:, None]).clamp_(min=0)  # [length, samples]
+        first = self.next_row[window_days[0], instrument]  # [samples]
+        return torch.maximum(self.last_row[window_days, instrument], first).long()  # [length, samples]
+
+    def windows(self, day: Tensor, instrument: Tensor, length: int) -> Tensor:
+        """The windows that end at (day, instrument): ``[samples, length, fields]``, laid out time-major.
+
+        Rows of one day lie side by side, so gathering day by day reads contiguous memory, and the
+        transposed view costs nothing to a recurrent net, which reads time-major anyway.
+        """
+        rows = self.window_rows(day, instrument, length)  # [length, samples]
+        values = self.values.index_select(0, rows.flatten())  # [length * samples, fields]
+        return values.view(length, len(day), -1).transpose(0, 1)  # [samples, length, fields]
+
+    def rows(self, day: Tensor, instrument: Tensor) -> Tensor:
+        """The rows of the samples themselves: ``[samples]`` int64."""
+        return self.last_row[day, instrument].long()
+
+    def require_finite(self) -> None:
+        """Raise DataError where a feature is NaN or infinite, with the field, the count and the first place."""
+        for column, name in enumerate(self.fields):
+            bad = ~torch.isfinite(self.values[:, column])
+            if not bad.any():
+                continue
+            row = int(bad.nonzero()[0, 0])
+            day, instrument = ((self.last_row == row) & (self.next_row == row)).nonzero()[0].tolist()
+            raise DataError(
+                f"Feature {name!r} is NaN or infinite in {int(bad.sum())} of {len(bad)} rows, first on "
+                f"{self.days[day]:%Y-%m-%d} for {self.instruments[instrument]}. A net trained on it returns NaN; "
+                "add {class: Fillna, kwargs: {fields_group: feature}} as the last of infer_processors."
+            )
+
+
+def _merged_level(frames: Sequence[pd.DataFrame], level: str) -> pd.Index:
+    merged = frames[0].index.unique(level)
+    for frame in frames[1:]:
+        merged = merged.union(frame.index.unique(level))
+    return merged.sort_values()
+
+
+def _cells(index: pd.Index, days: pd.DatetimeIndex, instruments: pd.Index) -> np.ndarray:
+    """Position of each row in the flattened [days, instruments] grid."""
+    if not isinstance(index, pd.MultiIndex) or set(index.names) != {"datetime", "instrument"}:
+        raise DataError(f"Rows must be indexed by (datetime, instrument), not by {list(index.names)}.")
+    position = {}
+    for name, axis in (("datetime", days), ("instrument", instruments)):
+        level = index.names.index(name)
+        position[name] = axis.get_indexer(index.levels[level])[index.codes[level]]
+    return position["datetime"].astype(np.int64) * len(instruments) + position["instrument"]
+
+
+def _refuse_duplicates(cells: np.ndarray, days: pd.DatetimeIndex, instruments: pd.Index) -> None:
+    repeated = np.flatnonzero(cells[1:] == cells[:-1])
+    if len(repeated):
+        day, instrument = divmod(int(cells[repeated[0]]), len(instruments))
+        raise DataError(
+            f"{len(repeated)} rows repeat a (datetime, instrument), the first "
+            f"({days[day]:%Y-%m-%d}, {instruments[instrument]}); keep one row each."
+        )
+
+
+def _gather_values(frames: Sequence[pd.DataFrame], row_of_source: np.ndarray) -> np.ndarray:
+    values = np.empty((len(row_of_source), frames[0].shape[1]), dtype=np.float32)
+    start = 0
+    for frame in frames:
+        for low in range(0, len(frame), CHUNK_ROWS):
+            chunk = frame.iloc[low : low + CHUNK_ROWS].to_numpy(dtype=np.float32)
+            values[row_of_source[start + low : start + low + len(chunk)]] = chunk
+        start += len(frame)
+    return values
+
+
+def _neighbours(row_of: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Fill the holes of row_of forward, and backward, along the days."""
+    next_row = np.where(row_of < 0, np.int32(rows), row_of)
+    next_row = np.minimum.accumulate(next_row[::-1], axis=0)[::-1]
+    return np.maximum.accumulate(row_of, axis=0), np.ascontiguousarray(next_row)

@@ -1,0 +1,31 @@
+"""Recurrent encoder: a stock's window of features -> one vector."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+CELLS = {"GRU": nn.GRU, "LSTM": nn.LSTM}
+
+
+class RecurrentEncoder(nn.Module):
+    """``h = RNN(x_1, ..., x_L)_L``: the last hidden state of the last layer of a GRU or LSTM.
+
+    x [samples, L, fields] -> h [samples, hidden]. Raises ValueError for another ``base_model``.
+    """
+
+    def __init__(
+        self,
+        d_feat: int,
+        hidden_size: int = 64,
+        num_layers: int = 2,
+        dropout: float = 0.0,
+        base_model: str = "GRU",
+    ) -> None:
+        super().__init__()
+        if base_model not in CELLS:
+            raise ValueError(f"base_model is {' or '.join(CELLS)}, not {base_model!r}.")
+        self.rnn = CELLS[base_model](d_feat, hidden_size, num_layers, dropout=dropout if num_layers > 1 else 0.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        states, _ = self.rnn(x.transpose(0, 1))  # [L, samples, hidden]; the panel's windows are time-major
+        return states[-1]  # [samples, hidden]

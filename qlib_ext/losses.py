@@ -1,0 +1,110 @@
+"""Losses and cross-sectional correlations: pure functions of tensors.
+
+Cross-sectional ones take ``[days, stocks]`` with a mask of the stocks that each day has.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+EPSILON = 1e-12  # keeps the gradient of a correlation finite where a day's scores are all equal
+
+
+def mean_squared_error(prediction: Tensor, label: Tensor, mask: Tensor) -> Tensor:
+    """``mean (p - y)^2`` over all stocks of all days; prediction, label, mask [days, stocks]."""
+    return ((prediction - label)[mask] ** 2).mean()
+
+
+def information_coefficient(prediction: Tensor, label: Tensor, mask: Tensor) -> Tensor:
+    """Pearson correlation of each day's cross-section: ``[days, stocks]`` -> ``[days]``; 0 where one is constant."""
+    count = mask.sum(1, keepdim=True)  # [days, 1]
+    p, y = (_centred(values, mask, count) for values in (prediction, label))
+    norm = (p.square().sum(1) * y.square().sum(1)).clamp_min(EPSILON).sqrt()  # [days]
+    return (p * y).sum(1) / norm
+
+
+def _centred(values: Tensor, mask: Tensor, count: Tensor) -> Tensor:
+    values = values.float().masked_fill(~mask, 0.0)
+    return (values - values.sum(1, keepdim=True) / count).masked_fill(~mask, 0.0)  # [days, stocks]
+
+
+def cross_sectional_rank(values: Tensor, mask: Tensor) -> Tensor:
+    """Rank of each stock within its day, from 1, ties averaged: ``[days, stocks]`` -> ``[days, stocks]``."""
+    filled = values.masked_fill(~mask, torch.inf).contiguous()
+    ascending = filled.sort(dim=1).values
+    below = torch.searchsorted(ascending, filled, right=False)
+    up_to = torch.searchsorted(ascending, filled, right=True)
+    return (below + up_to + 1) / 2  # [days, stocks]
+
+
+def rank_information_coefficient(prediction: Tensor, label: Tensor, mask: Tensor) -> Tensor:
+    """Spearman correlation of each day's cross-section: ``[days, stocks]`` -> ``[days]``."""
+    return information_coefficient(cross_sectional_rank(prediction, mask), cross_sectional_rank(label, mask), mask)
+
+
+def soft_rank(values: Tensor, mask: Tensor, temperature: float = 0.1) -> Tensor:
+    """``rank_i = 1/2 + sum_j sigmoid((s_i - s_j) / temperature)``, s standardised per day; differentiable.
+
+    The sum runs over the day's stocks, i included; as the temperature falls to 0 it becomes the rank.
+    ``[days, stocks]`` -> ``[days, stocks]``; O(stocks^2) memory per day.
+    """
+    count = mask.sum(1, keepdim=True)
+    centred = _centred(values, mask, count)
+    s = centred / (centred.square().sum(1, keepdim=True) / count).clamp_min(EPSILON).sqrt()
+    above = torch.sigmoid((s[:, :, None] - s[:, None, :]) / temperature)  # [days, stocks, stocks]
+    return 0.5 + (above * mask[:, None, :]).sum(2)
+
+
+def negative_ic(prediction: Tensor, label: Tensor, mask: Tensor) -> Tensor:
+    """``- mean over days of corr(p, y)``."""
+    return -information_coefficient(prediction, label, mask).mean()
+
+
+def negative_rank_ic(prediction: Tensor, label: Tensor, mask: Tensor) -> Tensor:
+    """``- mean over days of corr(soft rank(p), rank(y))``."""
+    return -information_coefficient(soft_rank(prediction, mask), cross_sectional_rank(label, mask), mask).mean()
+
+
+def orthogonality(weak_factors: Tensor) -> Tensor:
+    """``|| Z^T Z ||_F / (N K^2)``, Z [samples, K] the weak factors standardised over the batch.
+
+    Z^T Z / N is their correlation matrix C, so this is ``|| C ||_F / K^2``. Its diagonal of ones is kept:
+    ``|| C ||_F^2 = K + sum of squared off-diagonal correlations``, so the minimum is the same as without it,
+    and the gradient stays smooth where the factors are already orthogonal (the norm of C - I has a kink there).
+
+    Source: Orient Securities, factor selection series 96 (2023-08-24), the loss of the two-stage network.
+    """
+    z = weak_factors.float()
+    z = z - z.mean(0)
+    z = z / z.square().mean(0).clamp_min(EPSILON).sqrt()  # [samples, K]
+    correlation = z.T @ z / len(z)  # [K, K]
+    return torch.linalg.matrix_norm(correlation) / z.shape[1] ** 2
+
+
+def graph_proximity(state: Tensor, group: Tensor, mask: Tensor) -> Tensor:
+    """Graph-proximity loss: states of stocks of one prior group should point the same way, others not.
+
+    For stock i with neighbours N(i), the other stocks of its group:
+    ``- mean_{j in N(i)} log sigma(o_i . o_j) - mean_{j not in N(i), j != i} log sigma(- o_i . o_j)``,
+    then the mean over the stocks of known group. Means instead of the report's sums keep its weight independent
+    of the number of stocks; the report writes the second term as log(-sigma(.)), the logarithm of a negative
+    number: the minus belongs inside, as above. Stocks of unknown group (NaN) take no part.
+
+    state [days, stocks, hidden], group and mask [days, stocks].
+
+    Source: Orient Securities, factor selection series 110 (2024-02-19), section 1.2; Wang et al., ALSP-TF, 2022.
+    """
+    known = mask & torch.isfinite(group)
+    similarity = state.float() @ state.float().transpose(-1, -2)  # [days, stocks, stocks]
+    pairs = known[:, :, None] & known[:, None, :]
+    pairs &= ~torch.eye(mask.shape[1], dtype=torch.bool, device=mask.device)
+    same = group[:, :, None] == group[:, None, :]
+    near, far = pairs & same, pairs & ~same
+    attraction = -(logsigmoid(similarity) * near).sum(2) / near.sum(2).clamp_min(1)  # [days, stocks]
+    repulsion = -(logsigmoid(-similarity) * far).sum(2) / far.sum(2).clamp_min(1)
+    return (attraction + repulsion)[known].sum() / known.sum().clamp_min(1)
+
+
+LOSSES = {"mse": mean_squared_error, "ic": negative_ic, "rank_ic": negative_rank_ic}

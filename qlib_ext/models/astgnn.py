@@ -1,0 +1,121 @@
+"""ASTGNN: the GRU with an adaptive graph across the day's stocks between encoder and head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from qlib_ext.data.batch import Batch
+from qlib_ext.data.panel import Panel
+from qlib_ext.errors import DataError
+from qlib_ext.layers.adaptive_graph import AdaptiveGraphConvolution, adaptive_adjacency
+from qlib_ext.layers.encoder import RecurrentEncoder
+from qlib_ext.layers.weak_factors import Scores, WeakFactorHead
+from qlib_ext.losses import graph_proximity
+from qlib_ext.models.gru import GRU, GRUOptions
+
+NODE_EMBEDDINGS = ("state", "instrument")
+UNKNOWN_SHARE = 0.05  # training samples shown as an unknown instrument, so that its vector is learnt
+
+
+@dataclass(kw_only=True)
+class ASTGNNOptions(GRUOptions):
+    """Options of the graph beside those of the GRU.
+
+    num_graph_layers     layers of ``(I + A) H W``, at least one; ReLU between them
+    embedding_size       length of the vectors M that decide who resembles whom
+    node_embedding       state: M = H W_e, for any stock (inductive); instrument: a learnt vector for each
+                         instrument of the training data and one for all others (transductive)
+    proximity            weight of the graph-proximity loss; needs a handler with ``group``
+    """
+
+    num_graph_layers: int = 1
+    embedding_size: int = 16
+    node_embedding: str = "state"
+    proximity: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.num_graph_layers < 1:
+            raise ValueError(f"num_graph_layers is at least 1, not {self.num_graph_layers}; without a graph take GRU.")
+        if self.node_embedding not in NODE_EMBEDDINGS:
+            raise ValueError(f"node_embedding is one of {', '.join(NODE_EMBEDDINGS)}, not {self.node_embedding!r}.")
+
+
+class InstrumentEmbedding(nn.Module):
+    """A vector per instrument: ``[samples]`` positions in the panel -> ``[samples, embedding]``; 0 is the unknown."""
+
+    def __init__(self, instruments: pd.Index, embedding_size: int) -> None:
+        super().__init__()
+        self.instruments = instruments
+        self.vectors = nn.Embedding(len(instruments) + 1, embedding_size)
+        self.register_buffer("position", torch.arange(1, len(instruments) + 1), persistent=False)
+
+    def bind(self, instruments: pd.Index) -> None:
+        """Read panels of these instruments from now on."""
+        position = torch.from_numpy(self.instruments.get_indexer(instruments) + 1)
+        self.position = position.to(self.vectors.weight.device)
+
+    def forward(self, instrument: Tensor) -> Tensor:
+        position = self.position[instrument]  # [samples]
+        if self.training:
+            position = position * (torch.rand(position.shape, device=position.device) >= UNKNOWN_SHARE)
+        return self.vectors(position)  # [samples, embedding]
+
+
+class ASTGNNNet(nn.Module):
+    """Encoder -> ``(I + softmax(ReLU(M M^T))) H W``, once or more -> batch norm -> K weak factors -> their mean."""
+
+    def __init__(self, d_feat: int, options: ASTGNNOptions, instruments: pd.Index) -> None:
+        super().__init__()
+        hidden = options.hidden_size
+        self.encoder = RecurrentEncoder(d_feat, hidden, options.num_layers, options.dropout, options.base_model)
+        self.embedding: nn.Module
+        if options.node_embedding == "state":
+            self.embedding = nn.Linear(hidden, options.embedding_size, bias=False)
+        else:
+            self.embedding = InstrumentEmbedding(instruments, options.embedding_size)
+        self.graph = nn.ModuleList(AdaptiveGraphConvolution(hidden, hidden) for _ in range(options.num_graph_layers))
+        self.head = WeakFactorHead(hidden, options.num_factors)
+
+    def forward(self, batch: Batch) -> Scores:
+        state = self.encoder(batch.x)  # [samples, hidden]
+        by_instrument = isinstance(self.embedding, InstrumentEmbedding)
+        m = self.embedding(batch.instrument if by_instrument else state)  # [samples, embedding]
+        adjacency = adaptive_adjacency(batch.to_days(m), batch.mask)  # [days, stocks, stocks]
+        z = batch.to_days(state)  # [days, stocks, hidden]
+        for number, layer in enumerate(self.graph):
+            z = layer(torch.relu(z) if number else z, adjacency)
+        return self.head(z[batch.mask], state)
+
+
+class ASTGNN(GRU):
+    """The GRU's loss and head over ``Z = (I + softmax(ReLU(M M^T))) H W``, H the encoder's last states of a day.
+
+    Source: Orient Securities, factor selection series 110 (2024-02-19), section 1.2.
+    """
+
+    options_class = ASTGNNOptions
+    options: ASTGNNOptions
+
+    def build(self, d_feat: int, instruments: pd.Index) -> nn.Module:
+        """An ASTGNNNet; the transductive one has a vector for each of these instruments."""
+        return ASTGNNNet(d_feat, self.options, instruments)
+
+    def bind(self, net: nn.Module, panel: Panel) -> None:
+        """Match the panel's instruments with those that have a vector."""
+        if isinstance(net.embedding, InstrumentEmbedding):
+            net.embedding.bind(panel.instruments)
+
+    def loss(self, scores: Scores, batch: Batch) -> Tensor:
+        """The GRU's loss, plus the graph-proximity loss where it has a weight."""
+        loss = super().loss(scores, batch)
+        if not self.options.proximity:
+            return loss
+        if batch.group is None:
+            raise DataError('proximity needs a prior group of each stock: give the handler group: "$industry".')
+        proximity = graph_proximity(batch.to_days(scores.state), batch.to_days(batch.group), batch.mask)
+        return loss + self.options.proximity * proximity

@@ -1,0 +1,189 @@
+"""NeuralModel: a Qlib model around a net that reads one day's cross-section at a time."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from qlib.log import get_module_logger
+from qlib.model.base import Model
+from torch import Tensor, nn
+
+from qlib_ext.data.batch import Batch, Samples
+from qlib_ext.data.dataset import CrossSectionDataset
+from qlib_ext.data.panel import Panel
+from qlib_ext.errors import CheckpointError, DataError, NotFittedError
+from qlib_ext.layers.weak_factors import Scores
+from qlib_ext.losses import LOSSES
+from qlib_ext.models.options import TrainingOptions, read_options
+from qlib_ext.models.training import Curves, Trainer
+
+logger = get_module_logger("qlib_ext.models")
+
+
+class NeuralModel(Model):
+    """What all nets share: fit, predict, weak factors, saving and loading.
+
+    A subclass names its ``options_class`` and says how its net is built: a torch module whose forward takes a
+    Batch and returns Scores. After ``fit``: ``nets_``, one per seed, ``curves_``, their training curves,
+    ``d_feat_`` and ``instruments_``, what the nets were built for.
+    """
+
+    options_class: ClassVar[type[TrainingOptions]] = TrainingOptions
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        self.options = read_options(self.options_class, options)
+        self.nets_: list[nn.Module] = []
+        self.curves_: list[Curves] = []
+        self.d_feat_ = 0
+        self.instruments_ = pd.Index([])
+
+    @abstractmethod
+    def build(self, d_feat: int, instruments: pd.Index) -> nn.Module:
+        """A new net for windows of ``d_feat`` features; ``instruments`` are those of the training samples."""
+
+    def loss(self, scores: Scores, batch: Batch) -> Tensor:
+        """The loss of one step: that of the options, between the normalised score and the label."""
+        by_day = batch.to_days(scores.normalised), batch.to_days(batch.y), batch.mask
+        return LOSSES[self.options.loss](*by_day)
+
+    def bind(self, net: nn.Module, panel: Panel) -> None:
+        """Tell the net of the panel that it will read; most need not know."""
+
+    @property
+    def device(self) -> torch.device:
+        """CUDA device ``GPU`` where there is one, else the CPU."""
+        if self.options.GPU >= 0 and torch.cuda.is_available():
+            return torch.device("cuda", self.options.GPU)
+        return torch.device("cpu")
+
+    def fit(self, dataset: Any, evals_result: dict | None = None, save_path: str | Path | None = None) -> None:
+        """Train on ``train``, stop by ``valid``.
+
+        evals_result receives the curves of the first net; the weights go to save_path if it is given.
+        Raises DataError for features that are not finite, for days of one stock or of one label.
+        """
+        if self.options.GPU >= 0 and not torch.cuda.is_available():
+            logger.info(f"GPU {self.options.GPU} was asked for, CUDA is not available: training on the CPU")
+        data = CrossSectionDataset.of(dataset)
+        train, valid = (data.samples(segment, learn=True, device=self.device) for segment in ("train", "valid"))
+        panel = train.panel
+        panel.require_finite()
+        for segment, samples in (("train", train), ("valid", valid)):
+            require_cross_sections(samples, segment)
+        self._check_d_feat(panel, self.options.d_feat)
+        self.d_feat_, self.instruments_ = len(panel.fields), train.index.unique("instrument").sort_values()
+        seeds = [self.options.seed] if self.options.seeds is None else list(self.options.seeds)
+        self.nets_, self.curves_ = [], []
+        for seed in seeds:
+            with torch.random.fork_rng():
+                torch.manual_seed(torch.seed() if seed is None else seed)
+                net = self.build(self.d_feat_, self.instruments_).to(self.device)
+                self.bind(net, panel)
+                trainer = Trainer(net, self.loss, self.options, data.window, self.device)
+                name = type(self).__name__ if len(seeds) == 1 else f"{type(self).__name__}.seed{seed}"
+                self.curves_.append(trainer.fit(train, valid, seed, name))
+                self.nets_.append(net)
+        if evals_result is not None:
+            evals_result.update(self.curves_[0])
+        if save_path is not None:
+            self.save_weights(save_path)
+
+    def predict(self, dataset: Any, segment: str = "test") -> pd.Series:
+        """Scores of every sample of the segment, indexed (datetime, instrument).
+
+        With several seeds the mean of their scores, each standardised over the day's stocks.
+        """
+        samples, outputs = self._scores(dataset, segment)
+        scores = [pd.Series(np.concatenate(parts[0]), index=samples.index, name="score") for parts in outputs]
+        if len(scores) == 1:
+            return scores[0]
+        by_day = [score.groupby(level="datetime") for score in scores]
+        standardised = [
+            (score - day.transform("mean")) / day.transform("std") for score, day in zip(scores, by_day, strict=True)
+        ]
+        return pd.concat(standardised, axis=1).mean(axis=1).rename("score")
+
+    def weak_factors(self, dataset: Any, segment: str = "test") -> pd.DataFrame:
+        """The weak factors of every sample, a column for each factor of each net (``net0_factor0``, ...)."""
+        samples, outputs = self._scores(dataset, segment)
+        blocks = [np.concatenate(parts[1]) for parts in outputs]
+        names = [f"net{n}_factor{k}" for n, block in enumerate(blocks) for k in range(block.shape[1])]
+        return pd.DataFrame(np.concatenate(blocks, axis=1), index=samples.index, columns=names)
+
+    def _scores(self, dataset: Any, segment: str) -> tuple[Samples, list[tuple[list, list]]]:
+        if not self.nets_:
+            raise NotFittedError(f"{type(self).__name__} has no weights yet: call fit, or load_weights.")
+        data = CrossSectionDataset.of(dataset)
+        samples = data.samples(segment, learn=False, device=self.device)
+        samples.panel.require_finite()
+        self._check_d_feat(samples.panel, self.d_feat_)
+        outputs = []
+        for net in self.nets_:
+            net.to(self.device)
+            self.bind(net, samples.panel)
+            trainer = Trainer(net, self.loss, self.options, data.window, self.device)
+            score, factors = [], []
+            for _, _, part in trainer.score(samples):
+                score.append(part.score.cpu().numpy())
+                factors.append(part.weak_factors.cpu().numpy())
+            outputs.append((score, factors))
+        return samples, outputs
+
+    @staticmethod
+    def _check_d_feat(panel: Panel, d_feat: int | None) -> None:
+        if d_feat not in (None, len(panel.fields)):
+            raise DataError(f"The net is to read {d_feat} features (d_feat), the handler has {len(panel.fields)}.")
+
+    def save_weights(self, path: str | Path) -> None:
+        """The nets' state_dicts and what they were built for, to be read with ``torch.load(weights_only=True)``."""
+        if not self.nets_:
+            raise NotFittedError(f"{type(self).__name__} has no weights to save: call fit first.")
+        nets = [net.state_dict() for net in self.nets_]
+        torch.save({"d_feat": self.d_feat_, "instruments": list(self.instruments_), "nets": nets}, path)
+
+    def load_weights(self, path: str | Path) -> None:
+        """Take the weights that ``save_weights`` wrote for nets of the same options; raises CheckpointError."""
+        try:
+            saved = torch.load(path, map_location=self.device, weights_only=True)
+            d_feat, instruments, states = saved["d_feat"], pd.Index(saved["instruments"]), saved["nets"]
+        except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+            raise CheckpointError(f"{path} cannot be read as saved weights, train again: {error}") from error
+        nets = [self.build(d_feat, instruments).to(self.device) for _ in states]
+        try:
+            for net, state in zip(nets, states, strict=True):
+                net.load_state_dict(state)
+        except (RuntimeError, AttributeError, TypeError) as error:
+            raise CheckpointError(
+                f"{path} holds weights of another net than {type(self).__name__} with these options: {error}"
+            ) from error
+        self.nets_, self.d_feat_, self.instruments_ = nets, d_feat, instruments
+
+    def __getstate__(self) -> dict:
+        # pickled on the CPU, so that a model trained on a GPU opens anywhere
+        return super().__getstate__() | {"nets_": [copy.deepcopy(net).cpu() for net in self.nets_]}
+
+
+def require_cross_sections(samples: Samples, segment: str) -> None:
+    """Raise DataError where a day has one stock, or the same label for all: nothing can be ranked there."""
+    labels = samples.labels()[:, 0].cpu().numpy()
+    low, high = (ufunc.reduceat(labels, samples.bounds[:-1]) for ufunc in (np.minimum, np.maximum))
+    days = samples.index.get_level_values("datetime")[samples.bounds[:-1]]
+    counts = np.diff(samples.bounds)
+    if (counts < 2).any():
+        raise DataError(
+            f"{int((counts < 2).sum())} of {len(days)} days of {segment!r} have a single stock, the first "
+            f"{days[counts < 2][0]:%Y-%m-%d}; a cross-section needs two. Widen the universe or move start_time."
+        )
+    if (low == high).any():
+        raise DataError(
+            f"The label is the same for all stocks on {int((low == high).sum())} of {len(days)} days of {segment!r}, "
+            f"the first {days[low == high][0]:%Y-%m-%d}; check the label's fields, or drop these days."
+        )

@@ -1,0 +1,82 @@
+"""The options of training, under the names of Qlib's Model Zoo, and how they are read from keywords."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from qlib_ext.losses import LOSSES
+
+METRICS = ("loss", "ic", "rank_ic")
+OPTIMIZERS = ("adam", "adamw", "gd", "sgd")
+
+Options = TypeVar("Options", bound="TrainingOptions")
+
+
+@dataclass(kw_only=True)
+class TrainingOptions:
+    """What every net's training can be told; unknown names are refused by ``read_options``.
+
+    d_feat           number of features; None: all that the dataset has
+    n_epochs         at most so many passes over the training days
+    lr               learning rate
+    weight_decay     L2 penalty of the optimiser
+    early_stop       epochs without a better validation ``metric`` before training ends
+    metric           loss, ic or rank_ic of the validation segment; "" means loss, as in the Zoo
+    loss             mse, ic (-IC) or rank_ic (-soft Rank IC)
+    optimizer        adam, adamw, gd or sgd
+    days_per_batch   trading days whose cross-sections make one step
+    batch_size       rows of one step, rounded to whole days; None: days_per_batch decides
+    clip_norm        gradients are scaled down to this norm; 0 leaves them
+    GPU              number of the CUDA device; -1, or no CUDA: the CPU
+    autocast         forward pass in bfloat16 on CUDA
+    seed             of the initial weights, dropout and the order of days; None draws one
+    seeds            several nets, one per seed; their standardised scores are averaged
+    n_jobs           accepted for the Zoo's sake: windows are gathered on the device, without worker processes
+    """
+
+    d_feat: int | None = None
+    n_epochs: int = 200
+    lr: float = 0.001
+    weight_decay: float = 0.0
+    early_stop: int = 20
+    metric: str = ""
+    loss: str = "mse"
+    optimizer: str = "adam"
+    days_per_batch: int = 1
+    batch_size: int | None = None
+    clip_norm: float = 3.0
+    GPU: int = 0
+    autocast: bool = False
+    seed: int | None = None
+    seeds: Sequence[int] | None = field(default=None)
+    n_jobs: int = 0
+
+    def __post_init__(self) -> None:
+        self.metric = self.metric or "loss"
+        self.optimizer = self.optimizer.lower()
+        _one_of("metric", self.metric, METRICS)
+        _one_of("loss", self.loss, tuple(LOSSES))
+        _one_of("optimizer", self.optimizer, OPTIMIZERS)
+        for name in ("n_epochs", "early_stop", "days_per_batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}.")
+        if self.seeds is not None and not len(self.seeds):
+            raise ValueError("seeds names at least one seed, for example [0, 1, 2].")
+
+
+def read_options(kind: type[Options], keywords: dict[str, Any]) -> Options:
+    """``kind(**keywords)``; an unknown keyword raises a TypeError that names the nearest valid one."""
+    valid = [option.name for option in fields(kind)]
+    for name in keywords:
+        if name not in valid:
+            near = get_close_matches(name, valid, n=1, cutoff=0.0)
+            raise TypeError(f"Unknown option {name!r}; did you mean {near[0]!r}? Valid: {', '.join(sorted(valid))}.")
+    return kind(**keywords)
+
+
+def _one_of(name: str, value: str, valid: Sequence[str]) -> None:
+    if value not in valid:
+        raise ValueError(f"{name} is one of {', '.join(valid)}, not {value!r}.")

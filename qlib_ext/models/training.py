@@ -1,0 +1,148 @@
+"""The one training loop: days in random order, early stopping, the best weights kept."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import mlflow
+import numpy as np
+import torch
+from qlib.log import get_module_logger
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from qlib_ext.data.batch import Batch, Samples
+from qlib_ext.data.windows import Window
+from qlib_ext.errors import TrainingError
+from qlib_ext.layers.weak_factors import Scores
+from qlib_ext.losses import information_coefficient, rank_information_coefficient
+from qlib_ext.models.options import TrainingOptions
+
+EVALUATION_ROWS = 8192  # samples scored at a time; enough to keep the device busy, small beside the panel
+
+Loss = Callable[[Scores, Batch], Tensor]
+Curves = dict[str, list[float]]
+
+logger = get_module_logger("qlib_ext.training")
+
+
+@dataclass
+class Trainer:
+    """Trains one net on one segment's days and stops by another's."""
+
+    net: nn.Module
+    loss: Loss
+    options: TrainingOptions
+    window: Window
+    device: torch.device
+
+    def fit(self, train: Samples, valid: Samples, seed: int | None, name: str = "") -> Curves:
+        """Train until ``early_stop`` epochs bring no better validation metric; returns the curves by epoch.
+
+        The order of days depends on the seed alone. Raises TrainingError where the loss is not finite.
+        """
+        optimizer = make_optimizer(self.net, self.options)
+        order = np.random.default_rng(seed)
+        curves: Curves = {}
+        best, best_epoch, best_weights = -math.inf, 0, copy.deepcopy(self.net.state_dict())
+        for epoch in range(self.options.n_epochs):
+            days = order.permutation(train.n_days)
+            row = {f"train_{k}": v for k, v in self._train_epoch(optimizer, train, days, epoch, name).items()}
+            row |= {f"valid_{k}": v for k, v in self.evaluate(valid).items()}
+            for key, value in row.items():
+                curves.setdefault(key, []).append(value)
+            log_metrics(row, epoch, name)
+            logger.info(f"{name} epoch {epoch}: " + "  ".join(f"{k} {v:.4f}" for k, v in row.items()))
+            quality = -row["valid_loss"] if self.options.metric == "loss" else row[f"valid_{self.options.metric}"]
+            if quality > best:
+                best, best_epoch, best_weights = quality, epoch, copy.deepcopy(self.net.state_dict())
+            elif epoch - best_epoch >= self.options.early_stop:
+                break
+        self.net.load_state_dict(best_weights)
+        logger.info(f"{name} best epoch {best_epoch}, validation {self.options.metric} {abs(best):.4f}")
+        return curves
+
+    def _train_epoch(
+        self, optimizer: torch.optim.Optimizer, train: Samples, days: np.ndarray, epoch: int, name: str
+    ) -> dict[str, float]:
+        self.net.train()
+        steps = np.array_split(days, math.ceil(len(days) / days_per_step(train, self.options)))
+        total, correlations = 0.0, []
+        progress = tqdm(steps, desc=f"{name} epoch {epoch}", unit="step", leave=False, disable=None)
+        for step in progress:
+            batch = train.batch(step, self.window)
+            scores = self._forward(batch)
+            loss = self.loss(scores, batch)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            if self.options.clip_norm > 0:
+                nn.utils.clip_grad_norm_(self.net.parameters(), self.options.clip_norm)
+            optimizer.step()
+            ic = information_coefficient(batch.to_days(scores.score.detach()), batch.to_days(batch.y), batch.mask)
+            total += loss.item() * len(step)
+            correlations.append(ic)
+            progress.set_postfix(loss=f"{loss.item():.4f}", ic=f"{ic.mean():.4f}")
+            if not math.isfinite(total):
+                raise TrainingError(
+                    f"{name} the loss is {loss.item()} in epoch {epoch}; a smaller lr than {self.options.lr} or a "
+                    f"smaller clip_norm than {self.options.clip_norm} usually cures it."
+                )
+        return {"loss": total / len(days), "ic": float(torch.cat(correlations).mean())}
+
+    def evaluate(self, samples: Samples) -> dict[str, float]:
+        """Loss, mean IC and mean Rank IC of the segment, by day, without training."""
+        total, ic, rank_ic = 0.0, [], []
+        for days, batch, scores in self.score(samples):
+            total += self.loss(scores, batch).item() * len(days)
+            by_day = batch.to_days(scores.score), batch.to_days(batch.y), batch.mask
+            ic.append(information_coefficient(*by_day))
+            rank_ic.append(rank_information_coefficient(*by_day))
+        return {
+            "loss": total / samples.n_days,
+            "ic": float(torch.cat(ic).mean()),
+            "rank_ic": float(torch.cat(rank_ic).mean()),
+        }
+
+    def score(self, samples: Samples) -> Iterator[tuple[np.ndarray, Batch, Scores]]:
+        """The net's scores of all samples in order, some days at a time."""
+        self.net.eval()
+        at_once = max(1, EVALUATION_ROWS * samples.n_days // len(samples))
+        with torch.no_grad():
+            for first in range(0, samples.n_days, at_once):
+                days = np.arange(first, min(first + at_once, samples.n_days))
+                batch = samples.batch(days, self.window)
+                yield days, batch, self._forward(batch)
+
+    def _forward(self, batch: Batch) -> Scores:
+        on_cuda = self.options.autocast and self.device.type == "cuda"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=on_cuda):
+            scores = self.net(batch)
+        return Scores(*(part.float() for part in scores))
+
+
+def days_per_step(samples: Samples, options: TrainingOptions) -> int:
+    """Trading days of one training step: ``batch_size`` rows rounded to whole days, else ``days_per_batch``."""
+    if options.batch_size is None:
+        return options.days_per_batch
+    return max(1, round(options.batch_size * samples.n_days / len(samples)))
+
+
+def make_optimizer(net: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
+    """The optimiser of the options over the net's parameters."""
+    kinds: dict[str, type[torch.optim.Optimizer]] = {
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+        "gd": torch.optim.SGD,
+        "sgd": torch.optim.SGD,
+    }
+    return kinds[options.optimizer](net.parameters(), lr=options.lr, weight_decay=options.weight_decay)  # type: ignore[call-arg]
+
+
+def log_metrics(row: dict[str, float], epoch: int, name: str) -> None:
+    """Log one epoch to the recorder that is active, if one is: Qlib's recorder is an mlflow run."""
+    if mlflow.active_run() is not None:
+        prefix = f"{name}." if name else ""
+        mlflow.log_metrics({prefix + key: value for key, value in row.items()}, step=epoch)

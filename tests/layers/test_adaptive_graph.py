@@ -1,0 +1,54 @@
+import numpy as np
+import torch
+
+from qlib_ext.layers.adaptive_graph import AdaptiveGraphConvolution, adaptive_adjacency
+
+
+def reference(h: np.ndarray, m: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """(I + softmax(ReLU(M M^T))) H W for the stocks of one day."""
+    similarity = np.maximum(m @ m.T, 0)
+    weight = np.exp(similarity - similarity.max(1, keepdims=True))
+    adjacency = weight / weight.sum(1, keepdims=True)
+    return (np.eye(len(h)) + adjacency) @ h @ w
+
+
+def cross_sections():
+    torch.manual_seed(0)
+    mask = torch.arange(8) < torch.tensor([8, 5, 1])[:, None]
+    return torch.randn(3, 8, 4), torch.randn(3, 8, 2), mask
+
+
+def test_layer_equals_the_formula_on_every_day():
+    h, m, mask = cross_sections()
+    layer = AdaptiveGraphConvolution(4, 6)
+    z = layer(h, adaptive_adjacency(m, mask)).detach().numpy()
+    w = layer.weight.weight.detach().numpy().T
+    for day, there in enumerate(mask.numpy()):
+        expected = reference(h[day].numpy()[there], m[day].numpy()[there], w)
+        np.testing.assert_allclose(z[day, there], expected, atol=1e-5)
+
+
+def test_layer_is_equivariant_under_permutations():
+    h, m, mask = cross_sections()
+    layer, order = AdaptiveGraphConvolution(4, 4), torch.randperm(8)
+    z = layer(h, adaptive_adjacency(m, mask))
+    permuted = layer(h[:, order], adaptive_adjacency(m[:, order], mask[:, order]))
+    there = mask[:, order]
+    torch.testing.assert_close(permuted[there], z[:, order][there])
+
+
+def test_layer_is_indifferent_to_padding():
+    h, m, mask = cross_sections()
+    layer = AdaptiveGraphConvolution(4, 4)
+    z = layer(h, adaptive_adjacency(m, mask))
+    garbage = layer(
+        h.masked_fill(~mask[..., None], 1e3), adaptive_adjacency(m.masked_fill(~mask[..., None], 1e3), mask)
+    )
+    torch.testing.assert_close(garbage[mask], z[mask])
+
+
+def test_rows_of_the_adjacency_sum_to_one_over_the_stocks_that_are_there():
+    _, m, mask = cross_sections()
+    adjacency = adaptive_adjacency(m, mask)
+    torch.testing.assert_close(adjacency.sum(2), torch.ones(3, 8))
+    assert (adjacency.transpose(1, 2)[~mask] == 0).all()

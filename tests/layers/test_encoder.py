@@ -1,0 +1,21 @@
+import pytest
+import torch
+from qlib.contrib.model.pytorch_gru_ts import GRUModel
+from qlib.contrib.model.pytorch_lstm_ts import LSTMModel
+
+from qlib_ext.layers.encoder import RecurrentEncoder
+
+
+@pytest.mark.parametrize(("base_model", "zoo"), [("GRU", GRUModel), ("LSTM", LSTMModel)])
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_encoder_equals_the_zoos_with_the_same_weights(base_model, zoo, num_layers):
+    theirs = zoo(d_feat=5, hidden_size=7, num_layers=num_layers)
+    ours = RecurrentEncoder(5, 7, num_layers, base_model=base_model)
+    ours.rnn.load_state_dict(theirs.rnn.state_dict())
+    x = torch.randn(11, 6, 5)
+    torch.testing.assert_close(theirs.fc_out(ours(x))[:, 0], theirs(x))
+
+
+def test_an_unknown_cell_is_refused():
+    with pytest.raises(ValueError, match="GRU or LSTM, not 'RNN'"):
+        RecurrentEncoder(5, base_model="RNN")

@@ -1,0 +1,126 @@
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from qlib_ext import losses
+from qlib_ext.layers.weak_factors import WeakFactorHead
+
+
+@pytest.fixture
+def sections():
+    """Three days of up to nine stocks, with ties in the label."""
+    random = np.random.default_rng(0)
+    prediction, label = random.standard_normal((3, 9)), random.integers(0, 4, (3, 9)).astype(float)
+    mask = np.arange(9) < np.array([9, 6, 4])[:, None]
+    return tuple(torch.from_numpy(a) for a in (prediction, label, mask))
+
+
+def by_day(function, prediction, label, mask) -> np.ndarray:
+    return np.array(
+        [function(p[m], y[m]) for p, y, m in zip(*(a.numpy() for a in (prediction, label, mask)), strict=True)]
+    )
+
+
+def test_mean_squared_error(sections):
+    p, y, m = (a.numpy() for a in sections)
+    assert losses.mean_squared_error(*sections).item() == pytest.approx(((p - y)[m] ** 2).mean())
+
+
+def test_information_coefficient_is_pearsons(sections):
+    expected = by_day(lambda p, y: stats.pearsonr(p, y)[0], *sections)
+    np.testing.assert_allclose(losses.information_coefficient(*sections), expected, atol=1e-6)
+    assert losses.negative_ic(*sections).item() == pytest.approx(-expected.mean(), abs=1e-6)
+
+
+def test_rank_is_scipys_with_ties_averaged(sections):
+    _, label, mask = sections
+    ranks = losses.cross_sectional_rank(label, mask)
+    for rank, y, m in zip(ranks.numpy(), label.numpy(), mask.numpy(), strict=True):
+        np.testing.assert_array_equal(rank[m], stats.rankdata(y[m]))
+
+
+def test_rank_information_coefficient_is_spearmans(sections):
+    expected = by_day(lambda p, y: stats.spearmanr(p, y)[0], *sections)
+    np.testing.assert_allclose(losses.rank_information_coefficient(*sections), expected, atol=1e-6)
+
+
+def test_soft_rank_becomes_the_rank(sections):
+    prediction, _, mask = sections
+    soft, hard = losses.soft_rank(prediction, mask, 1e-4), losses.cross_sectional_rank(prediction, mask)
+    np.testing.assert_allclose(soft[mask], hard[mask], atol=1e-5)
+
+
+def test_soft_rank_reference(sections):
+    prediction, _, mask = sections
+    soft = losses.soft_rank(prediction, mask, 0.5)
+    for rank, p, m in zip(soft, prediction.numpy(), mask.numpy(), strict=True):
+        s = (p[m] - p[m].mean()) / p[m].std()
+        expected = [0.5 + sum(1 / (1 + np.exp(-(a - b) / 0.5)) for b in s) for a in s]
+        np.testing.assert_allclose(rank[m], expected, atol=1e-5)
+
+
+def test_rank_loss_has_a_gradient_and_falls_along_it(sections):
+    prediction, label, mask = sections
+    score = prediction.clone().requires_grad_()
+    losses.negative_rank_ic(score, label, mask).backward()
+    moved = prediction - 0.05 * score.grad
+    assert losses.negative_rank_ic(moved, label, mask) < losses.negative_rank_ic(prediction, label, mask)
+    assert (score.grad[~mask] == 0).all()
+
+
+@pytest.mark.parametrize("loss", list(losses.LOSSES.values()))
+def test_padding_changes_no_loss(loss, sections):
+    prediction, label, mask = sections
+    padded = [
+        torch.cat([a, fill], 1)
+        for a, fill in ((prediction, torch.full((3, 5), 7.0)), (label, torch.full((3, 5), -3.0)))
+    ]
+    wider = torch.cat([mask, torch.zeros(3, 5, dtype=torch.bool)], 1)
+    torch.testing.assert_close(loss(*padded, wider), loss(prediction, label, mask))
+
+
+def test_a_constant_day_has_no_correlation_and_a_finite_gradient():
+    score = torch.ones(1, 5, requires_grad=True)
+    loss = losses.negative_ic(score, torch.arange(5.0)[None], torch.ones(1, 5, dtype=torch.bool))
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.isfinite(score.grad).all()
+
+
+def test_orthogonality_is_the_norm_of_numpys_correlation_matrix():
+    z = torch.randn(50, 6, dtype=torch.float64) @ torch.randn(6, 6, dtype=torch.float64)
+    standard = (z - z.mean(0)) / z.std(0, correction=0)
+    report = np.linalg.norm(standard.T @ standard) / (50 * 6**2)
+    np.testing.assert_allclose(losses.orthogonality(z), report, rtol=1e-5)
+    np.testing.assert_allclose(losses.orthogonality(z), np.linalg.norm(np.corrcoef(z.T)) / 6**2, rtol=1e-5)
+
+
+def test_graph_proximity_reference():
+    random = np.random.default_rng(1)
+    state = random.standard_normal((2, 7, 3))
+    group = np.array([[1, 1, 2, 2, 2, np.nan, 3], [1, 1, 1, 2, 0, 0, 0]], dtype=float)
+    mask = np.arange(7) < np.array([7, 4])[:, None]
+    sigmoid = lambda x: 1 / (1 + np.exp(-x))  # noqa: E731
+    total = []
+    for o, g, m in zip(state, group, mask, strict=True):
+        stocks = [i for i in range(7) if m[i] and np.isfinite(g[i])]
+        for i in stocks:
+            near = [-np.log(sigmoid(o[i] @ o[j])) for j in stocks if j != i and g[j] == g[i]]
+            far = [-np.log(sigmoid(-o[i] @ o[j])) for j in stocks if g[j] != g[i]]
+            total.append((np.mean(near) if near else 0) + (np.mean(far) if far else 0))
+    ours = losses.graph_proximity(*(torch.from_numpy(a) for a in (state, group, mask)))
+    assert ours.item() == pytest.approx(np.mean(total), rel=1e-5)
+
+
+def test_head_is_the_mean_of_linear_factors_of_the_normalised_state():
+    head, h = WeakFactorHead(5, 3), torch.randn(20, 5)
+    scores = head(h, h)
+    normal = (h - h.mean(0)) / torch.sqrt(h.var(0, correction=0) + 1e-5)
+    z = normal @ head.factors.weight.T + head.factors.bias
+    torch.testing.assert_close(scores.weak_factors, z, atol=1e-5, rtol=1e-5)
+    c = z.mean(1)
+    torch.testing.assert_close(scores.score, c, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        scores.normalised, (c - c.mean()) / torch.sqrt(c.var(correction=0) + 1e-5), atol=1e-4, rtol=1e-4
+    )
