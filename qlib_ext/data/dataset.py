@@ -168,7 +168,8 @@ class CrossSectionDataset(DatasetH):
             features.append(self.handler.history())
         labels = self.handler.fetch(col_set="label", data_key=DataHandlerLP.DK_L)
         groups = None
-        if "group" in {column[0] for column in self.handler.get_cols(data_key=DataHandlerLP.DK_I)}:
+        columns = self.handler.get_cols(col_set=DataHandlerLP.CS_RAW, data_key=DataHandlerLP.DK_I)
+        if "group" in {column[0] for column in columns}:
             groups = self.handler.fetch(col_set="group", data_key=DataHandlerLP.DK_I).iloc[:, 0]
         return Panel.from_frames(features, labels, groups)
 

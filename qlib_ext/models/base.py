@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
@@ -109,7 +108,7 @@ class NeuralModel(Model):
         standardised = [
             (score - day.transform("mean")) / day.transform("std") for score, day in zip(scores, by_day, strict=True)
         ]
-        return pd.concat(standardised, axis=1).mean(axis=1).rename("score")
+        return pd.concat(standardised, axis=1).mean(axis=1).astype(np.float32).rename("score")
 
     def weak_factors(self, dataset: Any, segment: str = "test") -> pd.DataFrame:
         """The weak factors of every sample, a column for each factor of each net (``net0_factor0``, ...)."""
@@ -154,7 +153,7 @@ class NeuralModel(Model):
         try:
             saved = torch.load(path, map_location=self.device, weights_only=True)
             d_feat, instruments, states = saved["d_feat"], pd.Index(saved["instruments"]), saved["nets"]
-        except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        except Exception as error:  # damaged bytes make the unpickler raise whatever they happen to spell
             raise CheckpointError(f"{path} cannot be read as saved weights, train again: {error}") from error
         nets = [self.build(d_feat, instruments).to(self.device) for _ in states]
         try:

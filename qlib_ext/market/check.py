@@ -1,0 +1,90 @@
+"""Say in one sentence what is wrong with a Qlib provider folder before Qlib stumbles over it."""
+
+import difflib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from qlib_ext.errors import ProviderError
+
+_HELP = (
+    "set QLIB_DATA to a provider folder, make a simulated one with `qlib-ext market --out DIR`, "
+    "or get Qlib's own data with `python -m qlib.cli.data qlib_data --target_dir ~/.qlib/qlib_data/cn_data --region cn`"
+)
+
+
+def check_provider(uri: str | Path, freq: str = "day") -> None:
+    """Make sure that a folder is a Qlib provider with bars of this frequency.
+
+    Raises ProviderError when the folder is missing or has no calendar, no instruments or no features.
+    """
+    folder = Path(uri).expanduser().absolute()
+    if not folder.is_dir():
+        raise ProviderError(f"The Qlib provider folder {folder} does not exist; {_HELP}.")
+    calendar = folder / "calendars" / f"{freq}.txt"
+    has = {
+        f"calendars/{freq}.txt": calendar.is_file() and calendar.stat().st_size > 0,
+        "instruments/*.txt": any((folder / "instruments").glob("*.txt")),
+        f"features/*/*.{freq}.bin": any((folder / "features").glob(f"*/*.{freq}.bin")),
+    }
+    if missing := [part for part, there in has.items() if not there]:
+        raise ProviderError(f"The folder {folder} is no Qlib provider, it lacks {', '.join(missing)}; {_HELP}.")
+
+
+def check_features(uri: str | Path, fields: Iterable[str], instruments: Iterable[str], freq: str = "day") -> None:
+    """Make sure that the .bin files of these fields ("$close" or "close") and instruments can be read.
+
+    A stock without a field's file is allowed, as a stock may have no data. Reads 4 bytes a file.
+
+    Raises ProviderError as `check_provider` does, when a file is damaged, or when none of the instruments
+    has one of the fields.
+    """
+    check_provider(uri, freq)
+    folder = Path(uri).expanduser().absolute()
+    lines = (folder / "calendars" / f"{freq}.txt").read_text(encoding="utf-8").split("\n")
+    length = sum(1 for line in lines if line.strip())
+    places = [folder / "features" / symbol.lower() for symbol in instruments]
+    for field in fields:
+        name = field.removeprefix("$").lower()
+        found = 0
+        for place in places:
+            path = f"{place}/{name}.{freq}.bin"
+            try:
+                with open(path, "rb") as file:
+                    size = os.fstat(file.fileno()).st_size
+                    head = file.read(4)
+            except FileNotFoundError:
+                continue
+            found += 1
+            if fault := _fault(size, head, length):
+                raise ProviderError(
+                    f"The file {path} is damaged: {fault}; copy it from a good provider, or write "
+                    "the folder again (`qlib-ext market --out DIR --overwrite`, or download it anew)."
+                )
+        if not found:
+            raise ProviderError(_unknown(name, places, freq))
+
+
+def _fault(size: int, head: bytes, length: int) -> str | None:
+    """What is wrong with a .bin of `size` bytes that begins with `head`; the calendar has `length` entries."""
+    if size < 8 or size % 4:
+        return f"{size} bytes are not a start and at least one value of 4 bytes each"
+    start = float(np.frombuffer(head, dtype="<f4")[0])
+    if not (start >= 0 and start.is_integer()):
+        return f"its first value {start} is not a position in the calendar"
+    if start + size // 4 - 1 > length:
+        return f"its {size // 4 - 1} values from position {start:.0f} run beyond the calendar's {length} entries"
+    return None
+
+
+def _unknown(name: str, places: list[Path], freq: str) -> str:
+    ending = f".{freq}.bin"
+    there = sorted({path.name.removesuffix(ending) for place in places for path in place.glob(f"*{ending}")})
+    near = difflib.get_close_matches(name, there)
+    listed = ", ".join(f"${field}" for field in there) or "none, check the instruments and the frequency"
+    hint = f"did you mean {' or '.join(f'${field}' for field in near)}? " if near else ""
+    return (
+        f"None of the {len(places)} instruments has the field ${name} at {freq} frequency; {hint}available: {listed}."
+    )

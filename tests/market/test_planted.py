@@ -1,0 +1,105 @@
+"""The planted effects, measured with nothing but the fields that a model sees."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+
+def rank_ic(score, label, where):
+    """Daily Rank IC of two [days, stocks] arrays: its mean and the t-statistic of the mean."""
+    both = where & ~np.isnan(score) & ~np.isnan(label)
+    ranks = [pd.DataFrame(np.where(both, values, np.nan)).rank(axis=1) for values in (score, label)]
+    daily = ranks[0].corrwith(ranks[1], axis=1).dropna()
+    return daily.mean(), daily.mean() / daily.std() * np.sqrt(len(daily))
+
+
+@pytest.fixture(scope="module")
+def relative(market):
+    change = pd.DataFrame(market.fields["change"])
+    return change.sub(change.mean(axis=1), axis=0)
+
+
+def mean_of_others(values, weight, industry):
+    """Weighted mean over the other stocks of each stock's industry, day by day."""
+    weight = np.where(np.isnan(values), 0.0, weight)
+    product = weight * np.nan_to_num(values)
+    total, heavy = np.zeros_like(product), np.zeros_like(product)
+    for code in np.unique(industry[~np.isnan(industry)]):
+        group = industry == code
+        total += group * (product * group).sum(axis=1, keepdims=True)
+        heavy += group * (weight * group).sum(axis=1, keepdims=True)
+    return (total - product) / np.maximum(heavy - weight, 1e-12)
+
+
+def lasting(values, keep):
+    return pd.DataFrame(values).ewm(alpha=1 - keep, ignore_na=True).mean().to_numpy()
+
+
+def test_the_reachable_rank_ic(market):
+    parts, label, members = market.parts, market.label, market.members
+    own = rank_ic(parts["reversal"] + parts["volatility"], label, members)[0]
+    across = rank_ic(parts["lead_lag"], label, members)[0]
+    total = rank_ic(market.signal, label, members)[0]
+    assert 0.07 <= own <= 0.095
+    assert 0.06 <= across <= 0.09
+    assert 0.10 <= total <= 0.14
+    assert total > max(own, across) + 0.02
+
+
+def test_reversal(market, relative):
+    mean, t = rank_ic(-relative.rolling(5).sum().to_numpy(), market.label, market.members)
+    assert mean > 0.04
+    assert t > 8
+
+
+def test_volatility(market, relative):
+    mean, t = rank_ic(-relative.rolling(20, min_periods=15).std().to_numpy(), market.label, market.members)
+    assert mean > 0.02
+    assert t > 5
+
+
+def test_lead_lag_shows_in_the_others(market, relative):
+    size = np.nan_to_num(pd.DataFrame(market.fields["float_mv"]).shift(1).to_numpy())
+    others = mean_of_others(relative.to_numpy(), np.sqrt(size), market.fields["industry"])
+    mean, t = rank_ic(lasting(others, 0.5), market.label, market.members)
+    assert mean > 0.04
+    assert t > 8
+
+
+def test_lead_lag_shows_in_the_leader(market, relative):
+    size, industry = market.fields["float_mv"], market.fields["industry"]
+    leader = np.full_like(size, np.nan)
+    for t in range(1, len(size)):
+        for code in np.unique(industry[t][market.listed[t]]):
+            group = np.flatnonzero((industry[t] == code) & ~np.isnan(size[t - 1]))
+            largest = group[np.argmax(size[t - 1, group])]
+            leader[t, group[group != largest]] = relative.to_numpy()[t, largest]
+    mean, t = rank_ic(leader, market.label, market.members)
+    assert mean > 0.02
+    assert t > 5
+
+
+def test_lead_lag_hides_from_the_own_past(market, relative):
+    planted = market.parts["lead_lag"]
+    past = np.stack([relative.shift(k).to_numpy() for k in range(10)], axis=-1)
+    use = market.members & ~np.isnan(planted) & ~np.isnan(past).any(axis=-1)
+    x, y = past[use], planted[use]
+    residual = y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
+    assert 1 - residual.var() / y.var() < 0.01
+
+
+def test_effects_reach_both_days_of_the_label(market):
+    change = pd.DataFrame(market.fields["change"])
+    for name, part in market.parts.items():
+        for ahead in (1, 2):
+            _, t = rank_ic(part, change.shift(-ahead).to_numpy(), market.members)
+            assert t > 3, (name, ahead)
+
+
+def test_the_signal_has_the_size_of_the_label(market):
+    """The label regressed on the signal: slope 1, within what the noise allows."""
+    use = ~np.isnan(market.signal) & ~np.isnan(market.label)
+    label = np.where(use, market.label, np.nan)
+    label = label - np.nanmean(np.where(use.any(axis=1)[:, None], label, 0.0), axis=1, keepdims=True)
+    slope = (market.signal[use] * label[use]).sum() / (market.signal[use] ** 2).sum()
+    assert slope == pytest.approx(1, abs=0.15)

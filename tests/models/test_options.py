@@ -1,0 +1,95 @@
+import inspect
+import logging
+
+import numpy as np
+import pytest
+from qlib.contrib.model import pytorch_gru_ts, pytorch_lstm_ts
+
+from qlib_ext.models.astgnn import ASTGNN
+from qlib_ext.models.gru import GRU
+from qlib_ext.models.training import days_per_step
+from tests.frames import dataset_of, random_rows
+
+ZOO = [pytorch_gru_ts.GRU, pytorch_lstm_ts.LSTM]
+
+
+@pytest.mark.parametrize("zoo", ZOO)
+def test_every_keyword_of_the_zoo_is_taken_with_its_default(zoo):
+    defaults = {
+        name: p.default
+        for name, p in inspect.signature(zoo.__init__).parameters.items()
+        if p.default is not inspect.Parameter.empty
+    }
+    model = GRU(**defaults)
+    for name in ("hidden_size", "num_layers", "dropout", "n_epochs", "lr", "early_stop", "loss", "optimizer", "seed"):
+        assert getattr(model.options, name) == getattr(GRU().options, name) == defaults[name]
+
+
+def test_an_unknown_keyword_names_the_nearest_one():
+    with pytest.raises(TypeError, match=r"'hiden_size'; did you mean 'hidden_size'\?"):
+        GRU(hiden_size=32)
+    with pytest.raises(TypeError, match=r"'proximty'; did you mean 'proximity'\?"):
+        ASTGNN(proximty=0.1)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"loss": "mae"},
+        {"metric": "sharpe"},
+        {"optimizer": "newton"},
+        {"n_epochs": 0},
+        {"early_stop": 0},
+        {"days_per_batch": 0},
+        {"seeds": []},
+    ],
+)
+def test_values_that_make_no_sense_are_named(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        GRU(**options)
+
+
+@pytest.mark.parametrize("options", [{"num_graph_layers": 0}, {"node_embedding": "industry"}])
+def test_graph_options_that_make_no_sense_are_named(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        ASTGNN(**options)
+
+
+def test_batch_size_becomes_whole_days():
+    samples = dataset_of(random_rows(stocks=10, holes=0.0)).samples("train", learn=True)
+    assert days_per_step(samples, GRU(batch_size=42).options) == 4
+    assert days_per_step(samples, GRU(batch_size=1).options) == 1
+    assert days_per_step(samples, GRU(days_per_batch=3).options) == 3
+
+
+def test_one_line_says_that_the_cpu_takes_over(caplog, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with caplog.at_level(logging.INFO, logger="qlib.qlib_ext.models"):
+        GRU(GPU=0, n_epochs=1, hidden_size=4, num_layers=1, num_factors=2).fit(dataset_of(random_rows()))
+    assert sum("training on the CPU" in message for message in caplog.messages) == 1
+
+
+def test_proximity_needs_a_group():
+    model = ASTGNN(proximity=0.1, n_epochs=1, hidden_size=4, num_layers=1, num_factors=2, GPU=-1)
+    with pytest.raises(ValueError, match=r"group: \"\$industry\""):
+        model.fit(dataset_of(random_rows()))
+
+
+def test_proximity_draws_stocks_of_a_group_together():
+    rows = random_rows(stocks=16, holes=0.0, seed=3)
+    industry = rows.index.get_level_values("instrument").str[-2:].astype(int) % 4
+    rows["group", "GROUP"] = industry.astype(float)
+    rows["feature", "F0"] = industry.to_numpy() + 0.1 * rows["feature", "F0"]
+
+    def likeness(proximity: float) -> float:
+        model = ASTGNN(proximity=proximity, n_epochs=12, hidden_size=6, num_layers=1, lr=0.01, seed=0, GPU=-1)
+        data = dataset_of(rows)
+        model.fit(data)
+        samples = data.samples("test", learn=False)
+        batch = samples.batch(np.array([0]), data.window)
+        state = model.nets_[0](batch).state.detach()
+        same = batch.group[:, None] == batch.group
+        similarity = state @ state.T
+        return float(similarity[same].mean() - similarity[~same].mean())
+
+    assert likeness(1.0) > likeness(0.0) + 0.1
