@@ -12,6 +12,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="qlib-ext", description="Tools beside Qlib's own `qrun`.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_market(commands)
+    _add_compare(commands)
     args = parser.parse_args(argv)
     try:
         return args.run(args)
@@ -63,4 +64,40 @@ def _market(args: argparse.Namespace) -> int:
     what = f"{args.stocks} stocks, {args.days} days, seed {args.seed}, from {args.start}"
     print(f"{args.out}: {'wrote a market of' if written else 'already holds the market of'} {what}")
     print(f"next: QLIB_DATA={args.out} qrun workflows/csi300_astgnn.yaml")
+    return 0
+
+
+_COMPARE = """\
+Print what the last finished run of each experiment came to: IC, ICIR, Rank IC, Rank ICIR of the
+prediction, and from the backtest the annualised excess return over the benchmark without and
+with cost, its information ratio and its maximum drawdown. With --last N, mean and standard
+deviation over the last N runs, for example one per seed.
+"""
+
+_COMPARE_EXAMPLE = """\
+example:
+  qlib-ext compare csi300_lightgbm csi300_gru csi300_astgnn --last 3
+"""
+
+
+def _add_compare(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "compare",
+        help="print the results of experiments side by side",
+        description=_COMPARE,
+        epilog=_COMPARE_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("experiments", nargs="+", metavar="EXPERIMENT", help="experiment_name of a workflow")
+    parser.add_argument("--runs", default="mlruns", metavar="DIR", help="folder of the runs (default: mlruns)")
+    parser.add_argument("--last", type=int, default=1, metavar="N", help="runs of each experiment (default: 1)")
+    parser.set_defaults(run=_compare)
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from qlib_ext.analysis.compare import comparison, store_of
+
+    store = store_of(args.runs)
+    print(comparison(store, args.experiments, args.last).to_string())
+    print(f"\ncurves, parameters and files: mlflow ui --backend-store-uri {store}")
     return 0

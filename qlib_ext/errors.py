@@ -1,5 +1,8 @@
 """Every error that qlib_ext raises on purpose; each message says what is wrong, where, and what to do."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class QlibExtError(Exception):
     """Root of the errors of qlib_ext."""
@@ -31,3 +34,12 @@ class NotFittedError(QlibExtError):
 
 class TrainingError(QlibExtError):
     """Training cannot go on, for example because the loss is no longer a number."""
+
+
+def refuse_unknown(keywords: Iterable[str], valid: Iterable[str], owner: str) -> None:
+    """Raise a TypeError that names the nearest valid keyword for the first one that ``owner`` does not know."""
+    known = sorted(valid)
+    for name in keywords:
+        if name not in known:
+            nearest = get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise TypeError(f"{owner} has no option {name!r}; did you mean {nearest!r}? It takes {', '.join(known)}.")

@@ -15,8 +15,9 @@ from qlib.utils import get_callable_kwargs
 from qlib_ext.data.batch import Samples
 from qlib_ext.data.panel import Panel
 from qlib_ext.data.windows import Window
-from qlib_ext.errors import DataError, SegmentError, WindowError
+from qlib_ext.errors import DataError, SegmentError, WindowError, refuse_unknown
 
+OPTIONS = ("handler", "segments", "step_len", "sample_every", "purge", "fetch_kwargs")
 DEFAULT_STEP_LEN = TSDatasetH.DEFAULT_STEP_LEN
 
 
@@ -41,8 +42,10 @@ class CrossSectionDataset(DatasetH):
         step_len: int | None = None,
         sample_every: int = 1,
         purge: int | str = "auto",
-        **kwargs: Any,
+        fetch_kwargs: dict | None = None,
+        **unknown: Any,
     ) -> None:
+        refuse_unknown(unknown, OPTIONS, type(self).__name__)
         if sample_every < 1:
             raise SegmentError(f"sample_every is the step between training days, at least 1; it is {sample_every}.")
         if purge != "auto" and (not isinstance(purge, int) or purge < 0):
@@ -52,7 +55,7 @@ class CrossSectionDataset(DatasetH):
         self.purge = purge
         if step_len is not None and isinstance(handler, dict) and _takes_step_len(handler):
             handler = handler | {"kwargs": handler.get("kwargs", {}) | {"step_len": step_len}}
-        super().__init__(handler, segments, **kwargs)
+        super().__init__(handler, segments, fetch_kwargs or {})
         self.window = self._window()
 
     @classmethod

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
+from qlib_ext.errors import refuse_unknown
 from qlib_ext.losses import LOSSES
 
 METRICS = ("loss", "ic", "rank_ic")
@@ -69,11 +69,7 @@ class TrainingOptions:
 
 def read_options(kind: type[Options], keywords: dict[str, Any]) -> Options:
     """``kind(**keywords)``; an unknown keyword raises a TypeError that names the nearest valid one."""
-    valid = [option.name for option in fields(kind)]
-    for name in keywords:
-        if name not in valid:
-            near = get_close_matches(name, valid, n=1, cutoff=0.0)
-            raise TypeError(f"Unknown option {name!r}; did you mean {near[0]!r}? Valid: {', '.join(sorted(valid))}.")
+    refuse_unknown(keywords, (option.name for option in fields(kind)), kind.__name__.removesuffix("Options"))
     return kind(**keywords)
 
 

@@ -190,3 +190,8 @@ def test_a_reach_that_cannot_be_read_asks_for_a_number():
     data = dataset_of(random_rows(), purge="auto")
     with pytest.raises(SegmentError, match="purge: N"):
         data.samples("train", learn=True)
+
+
+def test_a_misspelt_option_names_the_nearest_one():
+    with pytest.raises(TypeError, match=r"CrossSectionDataset has no option 'step_length'; did you mean 'step_len'\?"):
+        dataset_of(random_rows(), step_length=20)
