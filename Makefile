@@ -20,7 +20,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 quickstart: install
-	$(BIN)/qlib-ext market --out $(MARKET) --stocks 300 --days 750 --seed 0
+	$(BIN)/qlib-ext market --out $(MARKET) --stocks 300 --days 750 --seed 0 --overwrite
 	QLIB_DATA=$(MARKET) $(BIN)/qrun workflows/csi300_astgnn.yaml
 	@$(BIN)/qlib-ext compare csi300_astgnn
 
