@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 MARKET := .data/market
 REAL := .data/real
+STOCKS := 300
 
 .PHONY: install quickstart test test-real lint
 
@@ -20,7 +21,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 quickstart: install
-	$(BIN)/qlib-ext market --out $(MARKET) --stocks 300 --days 750 --seed 0 --overwrite
+	$(BIN)/qlib-ext market --out $(MARKET) --stocks $(STOCKS) --days 750 --seed 0 --overwrite
 	QLIB_DATA=$(MARKET) $(BIN)/qrun workflows/csi300_astgnn.yaml
 	@$(BIN)/qlib-ext compare csi300_astgnn
 

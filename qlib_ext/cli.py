@@ -1,6 +1,7 @@
 """The command `qlib-ext`: one subcommand, one function."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -89,7 +90,12 @@ def _add_compare(commands: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("experiments", nargs="+", metavar="EXPERIMENT", help="experiment_name of a workflow")
-    parser.add_argument("--runs", default="mlruns", metavar="DIR", help="folder of the runs (default: mlruns)")
+    parser.add_argument(
+        "--runs",
+        default=os.environ.get("QLIB_RUNS", "mlruns"),
+        metavar="DIR",
+        help="folder of the runs (default: $QLIB_RUNS, else mlruns)",
+    )
     parser.add_argument("--last", type=int, default=1, metavar="N", help="runs of each experiment (default: 1)")
     parser.set_defaults(run=_compare)
 

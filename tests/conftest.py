@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import qlib
 import torch
+
+from qlib_ext.market.simulate import Market, simulate, write_market
 
 torch.set_num_threads(1)  # the nets of the tests are too small to share
 
@@ -28,3 +32,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def qlib_expressions(tmp_path):
     """Qlib initialised without data: enough to read expressions."""
     qlib.init(provider_uri=str(tmp_path), region="cn")
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Market]:
+    """A small market, as written and as simulated."""
+    folder = tmp_path_factory.mktemp("small") / "provider"
+    assert write_market(folder, stocks=20, days=300, seed=3)
+    return folder, simulate(20, 300, seed=3)
+
+
+@pytest.fixture(scope="session")
+def init() -> Callable[[Path], None]:
+    return lambda folder: qlib.init(provider_uri=str(folder), region="cn", kernels=1, logging_level=40)

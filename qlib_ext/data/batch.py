@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from qlib_ext.data.panel import Panel
+from qlib_ext.data.panel import Panel, cells_of
 from qlib_ext.data.windows import Window
 
 
@@ -53,19 +53,19 @@ class Samples:
     """The (day, instrument) pairs of one segment, ascending, and where each day begins."""
 
     def __init__(self, panel: Panel, index: pd.MultiIndex) -> None:
-        day = panel.days.get_indexer(index.get_level_values("datetime"))
-        instrument = panel.instruments.get_indexer(index.get_level_values("instrument"))
-        order = np.lexsort((instrument, day))
-        self.index = pd.MultiIndex.from_arrays(
-            [index.get_level_values("datetime")[order], index.get_level_values("instrument")[order]],
-            names=["datetime", "instrument"],
-        )
+        cells = cells_of(index, panel.days, panel.instruments)
+        cells.sort()
+        day = (cells // len(panel.instruments)).astype(np.int32, copy=False)
+        instrument = (cells % len(panel.instruments)).astype(np.int32, copy=False)
+        del cells
         self.panel = panel
-        _, first = np.unique(day[order], return_index=True)
-        self.bounds = np.append(first, len(order))
+        self.bounds = np.append(np.flatnonzero(np.diff(day, prepend=np.int32(-1))), len(day))
+        self.index = pd.MultiIndex(
+            levels=[panel.days, panel.instruments], codes=[day, instrument], names=["datetime", "instrument"]
+        )
         device = panel.values.device
-        self.day = torch.from_numpy(day[order].astype(np.int64)).to(device)
-        self.instrument = torch.from_numpy(instrument[order].astype(np.int64)).to(device)
+        self.day = torch.from_numpy(day).to(device)
+        self.instrument = torch.from_numpy(instrument).to(device)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -77,7 +77,7 @@ class Samples:
 
     def labels(self) -> Tensor:
         """The labels of all samples, ``[samples, k]``."""
-        return self.panel.labels[self.panel.rows(self.day, self.instrument)]
+        return self.panel.labels[self.panel.rows(self.day.long(), self.instrument.long())]
 
     def mask(self, days: np.ndarray) -> Tensor:
         """Which stocks the given days have: ``[days, stocks]``."""
@@ -88,8 +88,8 @@ class Samples:
         """The cross-sections of the given days (0 = the segment's first day)."""
         low, high = self.bounds[days], self.bounds[days + 1]
         picks = [slice(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True)]
-        day = torch.cat([self.day[pick] for pick in picks])
-        instrument = torch.cat([self.instrument[pick] for pick in picks])
+        day = torch.cat([self.day[pick] for pick in picks]).long()
+        instrument = torch.cat([self.instrument[pick] for pick in picks]).long()
         rows = self.panel.rows(day, instrument)
         x = self.panel.windows(day, instrument, window.length)
         groups = self.panel.groups

@@ -84,7 +84,7 @@ class WindowHandler(DataHandlerLP):
         for frame, rows in cohorts:
             for processor in processors:
                 frame = processor(frame)
-            processed.append(frame["feature"].loc[rows])
+            processed.append(frame["feature"].loc[frame.index.isin(rows)])  # a processor may have dropped some
         self._history = pd.concat(processed).sort_index() if processed else self._infer["feature"].iloc[:0]
 
     def history(self) -> pd.DataFrame:

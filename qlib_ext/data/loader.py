@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ class HistoryLoader(QlibDataLoader):
     nothing. One query reads both.
 
     Raises ProviderError for a missing, empty or damaged provider and for an unknown field, DataError for an
-    empty universe and for a column that is NaN in every row.
+    empty universe and for a feature that is NaN in every row.
     """
 
     def __init__(self, config: dict, history: int = 0, **kwargs: Any) -> None:
@@ -56,22 +57,23 @@ class HistoryLoader(QlibDataLoader):
                 f"{C.dpm.get_data_uri('day')} has bars of other days; its calendar runs from "
                 f"{calendar[0]:%Y-%m-%d} to {calendar[-1]:%Y-%m-%d}."
             )
-        self._refuse_empty_columns(frame)
+        self._refuse_empty_features(frame)
         member = in_spans(frame.index, spans)
         self.history_ = frame[~member]
         return frame[member]
 
     def member_spans(self, instruments: Any, start_time: Any, end_time: Any) -> Spans:
         """When each stock is a member of the universe, within [start_time, end_time]."""
+        calendar = D.calendar(start_time, end_time, freq="day")
         if instruments is None or isinstance(instruments, str):
             instruments = D.instruments(instruments or "all", filter_pipe=self.filter_pipe)
-        if isinstance(instruments, dict):
-            if "market" not in instruments:
-                return {name: [(pd.Timestamp(a), pd.Timestamp(b)) for a, b in s] for name, s in instruments.items()}
+        if not isinstance(instruments, dict):
+            instruments = {name: [(None, None)] for name in instruments}
+        if "market" in instruments:
+            require_universe(instruments["market"])
             spans = D.list_instruments(instruments, start_time, end_time, freq="day", as_list=False)
         else:
-            calendar = D.calendar(start_time, end_time, freq="day")
-            spans = {name: [(calendar[0], calendar[-1])] for name in instruments} if len(calendar) else {}
+            spans = {name: clip(times, calendar) for name, times in instruments.items() if clip(times, calendar)}
         if not spans:
             raise DataError(
                 f"The universe {describe(instruments)} has no member between {start_time} and {end_time}; "
@@ -90,18 +92,42 @@ class HistoryLoader(QlibDataLoader):
         raw = sorted({f for expression in self._expressions().values() for f in RAW_FIELD.findall(expression)})
         check_features(str(C.dpm.get_data_uri("day")), raw, sorted(spans))
 
-    def _refuse_empty_columns(self, frame: pd.DataFrame) -> None:
-        empty = [name for group, name in frame.columns if np.isnan(frame[group, name].to_numpy()).all()]
+    def _refuse_empty_features(self, frame: pd.DataFrame) -> None:
+        # labels may be empty: the newest days have none yet
+        empty = [column for column in frame["feature"].columns if np.isnan(frame["feature", column].to_numpy()).all()]
         if not empty:
             return
         expressions = self._expressions()
         raw = sorted(set.intersection(*(set(RAW_FIELD.findall(expressions[name])) for name in empty)))
         cause = ", ".join(f"${name}" for name in raw) or "the provider's fields"
         raise DataError(
-            f"{len(empty)} of {frame.shape[1]} columns are NaN in all {len(frame)} rows, the first {empty[0]!r} = "
+            f"{len(empty)} features are NaN in all {len(frame)} rows, the first {empty[0]!r} = "
             f"{expressions[empty[0]]}. What they share is {cause}: fill it in the provider "
             f"{C.dpm.get_data_uri('day')}, or take a handler that does without it."
         )
+
+
+def require_universe(market: str) -> None:
+    """Raise DataError where the provider has no such universe, naming those that it has."""
+    folder = Path(C.dpm.get_data_uri("day")) / "instruments"
+    known = sorted(path.stem for path in folder.glob("*.txt"))
+    if market.lower() not in known:
+        raise DataError(f"The universe {market!r} is not in {folder}, which has {', '.join(known)}.")
+
+
+def clip(times: Any, calendar: np.ndarray) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
+    """The parts of spans (start, end), None for open, that lie within the days of a calendar."""
+    if not len(calendar):
+        return []
+    first, last = calendar[0], calendar[-1]
+    clipped = [
+        (
+            first if start is None else max(pd.Timestamp(start), first),
+            last if end is None else min(pd.Timestamp(end), last),
+        )
+        for start, end in times
+    ]
+    return [(start, end) for start, end in clipped if start <= end]
 
 
 def earlier(calendar: pd.DatetimeIndex, day: pd.Timestamp, days: int) -> pd.Timestamp:

@@ -53,28 +53,25 @@ class Panel:
             raise DataError("The handler returned no rows; check instruments, start_time and end_time.")
         days = pd.DatetimeIndex(_merged_level(frames, "datetime"))
         instruments = _merged_level(frames, "instrument")
-        cells = np.concatenate([_cells(frame.index, days, instruments) for frame in frames])
-        order = np.argsort(cells, kind="stable")
-        _refuse_duplicates(cells[order], days, instruments)
-        row_of_source = np.empty(len(order), dtype=np.int64)
-        row_of_source[order] = np.arange(len(order))
+        cells = np.concatenate([cells_of(frame.index, days, instruments) for frame in frames])
+        row_of = _number_rows(cells, days, instruments)
+        row_of_source = row_of[cells]
+        rows = len(cells)
+        del cells  # what is needed for the index alone is gone before the values come
 
-        values = _gather_values(frames, row_of_source)
-        row_of = np.full(len(days) * len(instruments), -1, dtype=np.int32)
-        row_of[cells[order]] = np.arange(len(order), dtype=np.int32)
-
-        label_rows = row_of[_cells(labels.index, days, instruments)]
+        label_rows = row_of[cells_of(labels.index, days, instruments)]
         if (label_rows < 0).any():
             missing = labels.index[int(np.argmax(label_rows < 0))]
             raise DataError(f"{int((label_rows < 0).sum())} labels have no row of features, the first at {missing}.")
-        label_values = np.full((len(order), labels.shape[1]), np.nan, dtype=np.float32)
+        label_values = np.full((rows, labels.shape[1]), np.nan, dtype=np.float32)
         label_values[label_rows] = labels.to_numpy(dtype=np.float32)
         group_values = None
         if groups is not None:
-            group_values = np.full(len(order), np.nan, dtype=np.float32)
-            group_values[row_of[_cells(groups.index, days, instruments)]] = groups.to_numpy(dtype=np.float32)
-
-        last_row, next_row = _neighbours(row_of.reshape(len(days), len(instruments)), len(order))
+            group_values = np.full(rows, np.nan, dtype=np.float32)
+            group_values[row_of[cells_of(groups.index, days, instruments)]] = groups.to_numpy(dtype=np.float32)
+        last_row, next_row = _neighbours(row_of.reshape(len(days), len(instruments)), rows)
+        del label_rows, row_of
+        values = _gather_values(frames, row_of_source)
         return cls(
             values=torch.from_numpy(values),
             labels=torch.from_numpy(label_values),
@@ -95,7 +92,7 @@ class Panel:
         return replace(self, groups=groups, **moved)
 
     def window_rows(self, day: Tensor, instrument: Tensor, length: int) -> Tensor:
-        """The rows of the windows that end at (day, instrument): ``[length, samples]`` int64, oldest first.
+        """The rows of the windows that end at (day, instrument): ``[length, samples]`` int32, oldest first.
 
         A hole takes the last row before it within the window, else the first row after it within the window;
         the window never reaches beyond its own day. With t0 the window's first day,
@@ -104,8 +101,8 @@ class Panel:
         """
         offset = torch.arange(length - 1, -1, -1, device=day.device)
         window_days = (day - offset[:, None]).clamp_(min=0)  # [length, samples]
-        first = self.next_row[window_days[0], instrument]  # [samples]
-        return torch.maximum(self.last_row[window_days, instrument], first).long()  # [length, samples]
+        cells = window_days.mul_(len(self.instruments)).add_(instrument)  # in the flattened [days, instruments]
+        return torch.maximum(self.last_row.take(cells), self.next_row.take(cells[0]))  # [length, samples]
 
     def windows(self, day: Tensor, instrument: Tensor, length: int) -> Tensor:
         """The windows that end at (day, instrument): ``[samples, length, fields]``, laid out time-major.
@@ -143,25 +140,43 @@ def _merged_level(frames: Sequence[pd.DataFrame], level: str) -> pd.Index:
     return merged.sort_values()
 
 
-def _cells(index: pd.Index, days: pd.DatetimeIndex, instruments: pd.Index) -> np.ndarray:
-    """Position of each row in the flattened [days, instruments] grid."""
+def cells_of(index: pd.Index, days: pd.DatetimeIndex, instruments: pd.Index) -> np.ndarray:
+    """Position of each row in the flattened [days, instruments] grid, int32 wherever that holds the grid.
+
+    Read from the index's levels, so that no label is written out row by row.
+    """
     if not isinstance(index, pd.MultiIndex) or set(index.names) != {"datetime", "instrument"}:
         raise DataError(f"Rows must be indexed by (datetime, instrument), not by {list(index.names)}.")
-    position = {}
-    for name, axis in (("datetime", days), ("instrument", instruments)):
+    dtype = np.promote_types(np.int32, np.min_scalar_type(-len(days) * len(instruments)))
+    cells = np.zeros(len(index), dtype=dtype)
+    for name, axis, stride in (("datetime", days, len(instruments)), ("instrument", instruments, 1)):
         level = index.names.index(name)
-        position[name] = axis.get_indexer(index.levels[level])[index.codes[level]]
-    return position["datetime"].astype(np.int64) * len(instruments) + position["instrument"]
+        place = (axis.get_indexer(index.levels[level]) * stride).astype(dtype)
+        for low in range(0, len(index), CHUNK_ROWS):
+            chunk = slice(low, low + CHUNK_ROWS)
+            cells[chunk] += place[index.codes[level][chunk]]
+    return cells
+
+
+def _number_rows(cells: np.ndarray, days: pd.DatetimeIndex, instruments: pd.Index) -> np.ndarray:
+    """Number the cells that have a row in order of (day, instrument), -1 elsewhere: flat [days * instruments] int32."""
+    taken = np.zeros(len(days) * len(instruments), dtype=bool)
+    taken[cells] = True
+    if np.count_nonzero(taken) < len(cells):
+        _refuse_duplicates(np.sort(cells), days, instruments)
+    row_of = np.cumsum(taken, dtype=np.int32)
+    row_of -= 1
+    row_of[~taken] = -1
+    return row_of
 
 
 def _refuse_duplicates(cells: np.ndarray, days: pd.DatetimeIndex, instruments: pd.Index) -> None:
     repeated = np.flatnonzero(cells[1:] == cells[:-1])
-    if len(repeated):
-        day, instrument = divmod(int(cells[repeated[0]]), len(instruments))
-        raise DataError(
-            f"{len(repeated)} rows repeat a (datetime, instrument), the first "
-            f"({days[day]:%Y-%m-%d}, {instruments[instrument]}); keep one row each."
-        )
+    day, instrument = divmod(int(cells[repeated[0]]), len(instruments))
+    raise DataError(
+        f"{len(repeated)} rows repeat a (datetime, instrument), the first "
+        f"({days[day]:%Y-%m-%d}, {instruments[instrument]}); keep one row each."
+    )
 
 
 def _gather_values(frames: Sequence[pd.DataFrame], row_of_source: np.ndarray) -> np.ndarray:
@@ -176,7 +191,9 @@ def _gather_values(frames: Sequence[pd.DataFrame], row_of_source: np.ndarray) ->
 
 
 def _neighbours(row_of: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Fill the holes of row_of forward, and backward, along the days."""
-    next_row = np.where(row_of < 0, np.int32(rows), row_of)
-    next_row = np.minimum.accumulate(next_row[::-1], axis=0)[::-1]
-    return np.maximum.accumulate(row_of, axis=0), np.ascontiguousarray(next_row)
+    """Fill the holes of row_of forward, in place, and of a copy of it backward, along the days."""
+    next_row = row_of.copy()
+    next_row[next_row < 0] = rows
+    backward = next_row[::-1]
+    np.minimum.accumulate(backward, axis=0, out=backward)
+    return np.maximum.accumulate(row_of, axis=0, out=row_of), next_row

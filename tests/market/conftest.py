@@ -4,28 +4,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import qlib
 
 from qlib_ext.market.provider import write_provider
-from qlib_ext.market.simulate import Market, simulate, write_market
+from qlib_ext.market.simulate import Market, simulate
 
 
 @pytest.fixture(scope="session")
 def market() -> Market:
     return simulate(150, 750, seed=0)
-
-
-@pytest.fixture(scope="session")
-def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Market]:
-    """A small market, as written and as simulated."""
-    folder = tmp_path_factory.mktemp("small") / "provider"
-    assert write_market(folder, stocks=20, days=300, seed=3)
-    return folder, simulate(20, 300, seed=3)
-
-
-@pytest.fixture(scope="session")
-def init() -> Callable[[Path], None]:
-    return lambda folder: qlib.init(provider_uri=str(folder), region="cn", kernels=1, logging_level=40)
 
 
 @pytest.fixture

@@ -1,0 +1,179 @@
+import pickle
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from qlib.data import D
+from qlib.data.dataset.loader import QlibDataLoader
+from qlib.data.filter import ExpressionDFilter, NameDFilter
+
+from qlib_ext.data.loader import HistoryLoader
+from qlib_ext.errors import DataError, ProviderError
+from qlib_ext.market.provider import write_provider
+
+CALENDAR = pd.bdate_range("2020-01-01", periods=40)
+FIELDS = {
+    "feature": (["$close", "$close/Ref($close, 3) - 1"], ["CLOSE", "RETURN"]),
+    "label": (["Ref($close, -2)/Ref($close, -1) - 1"], ["LABEL0"]),
+}
+CLOSE = {"feature": (["$close"], ["CLOSE"])}
+LISTED = {f"SH60000{i}": range(40) for i in range(1, 5)} | {"SH600005": range(8, 36), "SH600006": range(14, 40)}
+MEMBER = {
+    "SH600001": [(0, 39)],
+    "SH600002": [(20, 39)],
+    "SH600003": [(5, 12), (15, 30)],  # comes back within the history
+    "SH600004": [(3, 8), (30, 39)],  # comes back long after
+    "SH600005": [(10, 39)],  # listed two days before it joins, and leaves the market
+    "SH600006": [(12, 39)],  # joins before its first bar
+}
+
+
+@pytest.fixture(scope="module")
+def provider(tmp_path_factory):
+    random = np.random.default_rng(0)
+    frames = {
+        name: pd.DataFrame({"close": 1 + random.random(len(days)), "open": 1.0}, index=CALENDAR[list(days)])
+        for name, days in LISTED.items()
+    }
+    instruments = {
+        "all": [(name, CALENDAR[days[0]], CALENDAR[days[-1]]) for name, days in LISTED.items()],
+        "csi300": [(name, CALENDAR[a], CALENDAR[b]) for name, times in MEMBER.items() for a, b in times],
+        "nobody": [],
+    }
+    return write_provider(tmp_path_factory.mktemp("loader") / "provider", CALENDAR, frames.items(), instruments)
+
+
+@pytest.fixture
+def market(provider, init):
+    init(provider)
+    return provider
+
+
+def spans_of(positions: dict) -> dict:
+    return {name: [(CALENDAR[a], CALENDAR[b]) for a, b in times] for name, times in positions.items()}
+
+
+def history_of(positions: dict, history: int, start: int = 0, end: int = 39) -> set:
+    """The slow and obvious answer: listed days, at most ``history`` before a span, that lie in no span."""
+    members, before = set(), set()
+    for name, times in positions.items():
+        for a, b in times:
+            a, b = max(a, start), min(b, end)
+            if a <= b:
+                members |= {(CALENDAR[d], name) for d in range(a, b + 1)}
+                before |= {(CALENDAR[d], name) for d in range(max(a - history, 0), a) if d in LISTED[name]}
+    return before - members
+
+
+UNIVERSES = {
+    "a name": lambda: "csi300",
+    "no name": lambda: None,
+    "a list": lambda: ["SH600002", "SH600005", "SH600003"],
+    "spans": lambda: spans_of({"SH600004": [(3, 8), (12, 20)], "SH600006": [(0, 39)]}),
+    "filtered by name": lambda: D.instruments("csi300", [NameDFilter("SH60000[2-4]")]),
+    "filtered by rule": lambda: D.instruments("csi300", [ExpressionDFilter("$close > 1.3")]),
+}
+
+
+@pytest.mark.parametrize("bounds", [(None, None), (10, None), (None, 25), (17, 32)])
+@pytest.mark.parametrize("universe", UNIVERSES)
+def test_members_are_exactly_qlibs_rows(market, universe, bounds):
+    times = [None if bound is None else CALENDAR[bound] for bound in bounds]
+    theirs = QlibDataLoader(FIELDS).load(UNIVERSES[universe](), *times)
+    ours = HistoryLoader(FIELDS, history=6).load(UNIVERSES[universe](), *times)
+    pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+
+
+def test_the_loaders_own_filter_is_applied_to_a_named_universe(market):
+    pipe = [NameDFilter("SH60000[2-4]")]
+    theirs = QlibDataLoader(FIELDS, filter_pipe=pipe).load("csi300")
+    loader = HistoryLoader(FIELDS, history=6, filter_pipe=pipe)
+    pd.testing.assert_frame_equal(loader.load("csi300"), theirs, check_exact=True)
+    assert set(loader.history_.index) == history_of({name: MEMBER[name] for name in list(MEMBER)[1:4]}, 6)
+
+
+@pytest.mark.parametrize("history", [0, 1, 6, 100])
+@pytest.mark.parametrize(("start", "end"), [(0, 39), (18, 33), (2, 29)])
+def test_history_is_the_days_before_each_span(market, history, start, end):
+    loader = HistoryLoader(FIELDS, history=history)
+    loader.load("csi300", CALENDAR[start], CALENDAR[end])
+    assert set(loader.history_.index) == history_of(MEMBER, history, start, end)
+
+
+def test_history_reaches_to_before_start_time(market):
+    loader = HistoryLoader(FIELDS, history=4)
+    loader.load("csi300", CALENDAR[35], None)
+    days = loader.history_.xs("SH600001", level="instrument").index
+    assert list(days) == list(CALENDAR[31:35])
+
+
+def test_a_stock_that_comes_back_soon_keeps_the_days_of_its_first_span(market):
+    loader = HistoryLoader(FIELDS, history=6)
+    members = loader.load("csi300").xs("SH600003", level="instrument").index
+    assert list(members) == list(CALENDAR[5:13]) + list(CALENDAR[15:31])
+    assert list(loader.history_.xs("SH600003", level="instrument").index) == [*CALENDAR[:5], *CALENDAR[13:15]]
+
+
+SPANS = st.lists(st.tuples(st.integers(0, 39), st.integers(0, 12)), min_size=1, max_size=3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(positions=st.dictionaries(st.sampled_from(sorted(LISTED)), SPANS, min_size=1), history=st.integers(0, 15))
+def test_any_spans_are_split_into_members_and_history_once(provider, init, positions, history):
+    init(provider)
+    positions = {name: [(a, min(a + n, 39)) for a, n in times] for name, times in positions.items()}
+    assume(any(set(range(a, b + 1)) & set(LISTED[name]) for name, times in positions.items() for a, b in times))
+    loader = HistoryLoader(CLOSE, history=history)
+    ours = loader.load(spans_of(positions))
+    pd.testing.assert_frame_equal(ours, QlibDataLoader(CLOSE).load(spans_of(positions)), check_exact=True)
+    assert set(loader.history_.index) == history_of(positions, history)
+    assert ours.index.append(loader.history_.index).is_unique
+
+
+def test_history_rows_are_what_the_stock_did(market):
+    loader = HistoryLoader(FIELDS, history=6)
+    loader.load("csi300")
+    everything = QlibDataLoader(FIELDS).load("all")
+    pd.testing.assert_frame_equal(loader.history_, everything.loc[loader.history_.index], check_exact=True)
+
+
+def test_a_pickled_loader_carries_no_data(market):
+    loader = HistoryLoader(FIELDS, history=6)
+    loader.load("csi300")
+    again = pickle.loads(pickle.dumps(loader))
+    assert again.history_ is None
+    pd.testing.assert_frame_equal(again.load("csi300"), loader.load("csi300"))
+    pd.testing.assert_frame_equal(again.history_, loader.history_)
+
+
+def test_an_unknown_universe_is_named(market):
+    with pytest.raises(DataError, match=rf"universe 'csi3000'.*{re.escape(str(market))}/instruments"):
+        HistoryLoader(FIELDS).load("csi3000")
+
+
+@pytest.mark.parametrize(
+    ("universe", "start", "message"),
+    [
+        ("nobody", None, "universe 'nobody' has no member between None and None"),
+        ("csi300", "2030-01-01", "universe 'csi300' has no member between 2030-01-01 and None"),
+        (["SH600001"], "2030-01-01", "universe of 1 instruments has no member between 2030-01-01"),
+        ([], None, "universe of 0 instruments has no member"),
+    ],
+)
+def test_a_universe_without_members_is_named_with_the_dates(market, universe, start, message):
+    with pytest.raises(DataError, match=message):
+        HistoryLoader(FIELDS).load(universe, start)
+
+
+def test_members_without_bars_are_told_the_calendar(market):
+    with pytest.raises(DataError, match=r"No rows for '1 instruments'.*2020-01-01 to 2020-02-25"):
+        HistoryLoader(FIELDS).load(spans_of({"SH600006": [(2, 9)]}))
+
+
+def test_an_unknown_field_is_answered_with_the_nearest(market):
+    config = FIELDS | {"label": (["Ref($clsoe, -1)/$close - 1"], ["LABEL0"])}
+    with pytest.raises(ProviderError, match=r"6 instruments has the field \$clsoe.*did you mean \$close\?"):
+        HistoryLoader(config).load("csi300")

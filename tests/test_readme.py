@@ -1,0 +1,96 @@
+"""Every command and every piece of code in README.md is run."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from qlib_ext.market.simulate import write_market
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def commands(block: str) -> list[str]:
+    return [line.split("  #")[0].strip() for line in block.splitlines() if line.strip()]
+
+
+TWO_COMMANDS, INSTALL, REAL_DATA = blocks("bash")
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory):
+    """Runs a command line in the repository with a small market as QLIB_DATA and a folder of runs of its own."""
+    folder = tmp_path_factory.mktemp("readme")
+    write_market(folder / "market", stocks=60)
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "QLIB_RUNS": str(folder / "runs"),
+        "QLIB_DATA": str(folder / "market"),
+        "OMP_NUM_THREADS": "1",  # nets this small are slower on two threads, much slower beside other work
+    }
+
+    def run(command: str, cwd: Path = ROOT, **more: str) -> str:
+        done = subprocess.run(
+            ["bash", "-ec", command], cwd=cwd, env=environment | more, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout
+
+    run.folder = folder
+    return run
+
+
+def test_quickstart_shows_the_results_and_the_way_to_the_recorder(shell):
+    assert commands(TWO_COMMANDS) == ["make quickstart", "make test"]
+    folder = shell.folder
+    printed = shell(f"make -o install quickstart VENV={sys.prefix} STOCKS=60 MARKET={folder}/quick")
+    for word in ("Rank ICIR", "excess return with cost", "information ratio", "max drawdown", "mlflow ui"):
+        assert word in printed
+
+
+def test_make_test_lints_checks_types_and_runs_the_tests(shell):
+    plan = shell(f"make -n -o install test VENV={sys.prefix}")
+    for step in ("ruff format --check", "ruff check", "mypy", "pytest"):
+        assert step in plan
+
+
+def test_an_installed_wheel_is_found_from_any_folder(shell, tmp_path):
+    assert commands(INSTALL) == ["pip install torch==2.13.0 -c constraints.txt", "pip install . -c constraints.txt"]
+    site = tmp_path / "site"
+    shell(f"python -m pip install --quiet --no-deps --target {site} {ROOT}", cwd=tmp_path)
+    found = shell(
+        "python -c 'import qlib_ext, handlers.alpha158vwap; print(qlib_ext.__file__, handlers.__file__)'",
+        cwd=tmp_path,
+        PYTHONPATH=str(site),
+    )
+    assert found.split() == [f"{site}/qlib_ext/__init__.py", f"{site}/handlers/__init__.py"]
+
+
+def test_real_data_in_five_lines(shell, tmp_path):
+    download, export, *runs, compare = commands(REAL_DATA)
+    assert download.startswith("python -m qlib.cli.data qlib_data --target_dir")
+    assert "target_dir" in shell("python -m qlib.cli.data qlib_data --help 2>&1")
+    assert export.startswith("export QLIB_DATA=")
+    for run in runs:
+        shell(run)
+    printed = shell(compare)
+    assert "csi300_astgnn" in printed
+    assert "csi300_lightgbm" in printed
+
+
+def test_a_model_of_ones_own(shell, tmp_path):
+    (code,), (yaml,) = blocks("python"), blocks("yaml")
+    assert len(code.splitlines()) <= 45
+    (tmp_path / "my_model.py").write_text(code)
+    workflow = (ROOT / "workflows/csi300_gru.yaml").read_text()
+    workflow = re.sub(r"    model:\n.*?(?=    dataset:)", lambda _: yaml, workflow, flags=re.DOTALL)
+    (tmp_path / "mine.yaml").write_text('sys: {rel_path: ["."]}\n' + workflow)
+    assert "MarketGRU" in shell("qrun mine.yaml 2>&1", cwd=tmp_path)

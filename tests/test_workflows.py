@@ -1,0 +1,187 @@
+"""Each workflow as a user starts it: `qrun` in a folder of its own, on a simulated market."""
+
+import copy
+import os
+import re
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import jinja2
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from qlib_ext.market.simulate import simulate, write_market
+
+WORKFLOWS = Path(__file__).parents[1] / "workflows"
+NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.yaml"))
+NETS = [name for name in NAMES if "lightgbm" not in name]
+MARKET = {"stocks": 60, "days": 750, "seed": 0}
+
+
+def qrun(name: str, provider: Path, cwd: Path) -> subprocess.CompletedProcess:
+    """The workflow with two epochs at most, started in cwd."""
+    text = re.sub(r"n_epochs: \d+", "n_epochs: 2", (WORKFLOWS / f"{name}.yaml").read_text())
+    quick = cwd.with_name(f"{cwd.name}-{name}.yaml")
+    quick.write_text(text)
+    cwd.mkdir(exist_ok=True)
+    program = Path(sys.executable).with_name("qrun")
+    # one thread: on a busy machine two of them wait for each other most of the time
+    env = {key: value for key, value in os.environ.items() if key not in ("QLIB_DATA", "QLIB_RUNS")}
+    env |= {"QLIB_DATA": str(provider), "OMP_NUM_THREADS": "1"}
+    return subprocess.run([program, quick], cwd=cwd, env=env, capture_output=True, text=True)
+
+
+def workflow(name: str, **environment: str) -> dict:
+    return yaml.safe_load(jinja2.Template((WORKFLOWS / f"{name}.yaml").read_text()).render(environment))
+
+
+@pytest.fixture(scope="module")
+def provider(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("workflows") / "market"
+    write_market(folder, **MARKET)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected():
+    """The members of csi300 on the days of the test segment."""
+    market = simulate(**MARKET)
+    members = pd.DataFrame(market.members, market.calendar, market.symbols).loc["2017-01-01":]
+    index = members.stack().loc[lambda inside: inside].index
+    return index.set_names(["datetime", "instrument"]).sort_values()
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def finished(request, provider, tmp_path_factory):
+    """A finished run: its name, its folder and what it printed."""
+    cwd = tmp_path_factory.mktemp(request.param) / "here"
+    done = qrun(request.param, provider, cwd)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return request.param, cwd, done.stdout + done.stderr
+
+
+def artifacts(name: str, cwd: Path) -> Path:
+    """Where the artifacts of the only run lie."""
+    (run,) = (cwd / "mlruns" / "artifacts" / name).iterdir()
+    return run / "artifacts"
+
+
+def test_a_run_prints_no_traceback(finished):
+    assert "Traceback" not in finished[2]
+
+
+def test_a_run_leaves_the_recorder_and_nothing_else(finished):
+    name, cwd, _ = finished
+    assert os.listdir(cwd) == ["mlruns"]
+    assert sorted(os.listdir(cwd / "mlruns")) == ["artifacts", "mlflow.db"]
+    assert os.listdir(cwd / "mlruns" / "artifacts") == [name]
+
+
+def test_the_recorder_knows_the_run_and_its_metrics(finished):
+    name, cwd, _ = finished
+    client = mlflow.MlflowClient(f"sqlite:///{cwd}/mlruns/mlflow.db")
+    (run,) = client.search_runs([client.get_experiment_by_name(name).experiment_id])
+    assert run.info.status == "FINISHED"
+    assert run.info.run_id == artifacts(name, cwd).parent.name
+    for metric in ("IC", "ICIR", "Rank IC", "Rank ICIR", "1day.excess_return_with_cost.information_ratio"):
+        assert np.isfinite(run.data.metrics[metric])
+
+
+def test_predictions_are_exactly_the_members_of_the_test_days(finished, expected):
+    name, cwd, _ = finished
+    score = pd.read_pickle(artifacts(name, cwd) / "pred.pkl")
+    pd.testing.assert_index_equal(score.index.sort_values(), expected, exact="equiv")
+    assert np.isfinite(score["score"]).all()
+    assert (score["score"].groupby(level="datetime").nunique() > 1).all()
+
+
+def test_the_backtest_is_recorded_and_finite(finished, expected):
+    name, cwd, _ = finished
+    folder = artifacts(name, cwd) / "portfolio_analysis"
+    analysis = pd.read_pickle(folder / "port_analysis_1day.pkl")
+    assert set(analysis.index.unique(0)) == {"excess_return_without_cost", "excess_return_with_cost"}
+    assert np.isfinite(analysis["risk"]).all()
+    report = pd.read_pickle(folder / "report_normal_1day.pkl")
+    assert report.index[-1] == expected.unique("datetime")[-1], "the backtest reaches the calendar's last day"
+    assert report["cost"].sum() > 0, "stocks are traded, and at a cost"
+    assert np.isfinite(report[["return", "cost", "bench", "turnover"]]).all(axis=None)
+
+
+@pytest.mark.parametrize("state", ["missing", "empty"])
+def test_a_provider_that_is_none_is_answered_by_one_sentence(tmp_path, state):
+    folder = tmp_path / "provider"
+    if state == "empty":
+        folder.mkdir()
+    done = qrun(NAMES[0], folder, tmp_path / "here")
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout + done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: The ")
+    for part in (str(folder), "QLIB_DATA", "qlib-ext market", "qlib_data --target_dir"):
+        assert part in last
+
+
+def test_there_are_three_workflows():
+    assert NAMES == ["csi300_astgnn", "csi300_gru", "csi300_lightgbm"]
+
+
+def test_workflows_differ_in_their_model_alone():
+    configs = []
+    for name in NAMES:
+        config = copy.deepcopy(workflow(name))
+        assert config.pop("experiment_name") == name
+        assert config["qlib_init"]["exp_manager"]["kwargs"].pop("default_exp_name") == name
+        assert config["task"].pop("model")
+        config["task"]["dataset"]["kwargs"].pop("step_len", None)  # a tabular model reads no windows
+        configs.append(config)
+    assert configs[0] == configs[1] == configs[2]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_workflow_says_what_the_house_compares(name):
+    config = workflow(name)
+    dataset, records = config["task"]["dataset"], config["task"]["record"]
+    handler = dataset["kwargs"]["handler"]
+    assert (handler["module_path"], handler["class"]) == ("handlers.alpha158vwap", "Alpha158vwap")
+    assert handler["kwargs"]["instruments"] == config["market"] == "csi300"
+    assert [p["class"] for p in handler["kwargs"]["infer_processors"]] == ["RobustZScoreNorm", "Fillna"]
+    assert [p["class"] for p in handler["kwargs"]["learn_processors"]] == ["DropnaLabel", "CSRankNorm"]
+    assert dataset["kwargs"]["segments"] == {
+        "train": [date(2010, 1, 1), date(2015, 12, 31)],
+        "valid": [date(2016, 1, 1), date(2016, 12, 31)],
+        "test": [date(2017, 1, 1), date(2021, 12, 31)],
+    }
+    fitted = handler["kwargs"]["fit_start_time"], handler["kwargs"]["fit_end_time"]
+    assert list(fitted) == dataset["kwargs"]["segments"]["train"]
+    assert [record["class"] for record in records] == ["SignalRecord", "SigAnaRecord", "PortAnaRecord"]
+    portfolio = records[2]["kwargs"]["config"]
+    assert portfolio["strategy"]["class"] == "TopkDropoutStrategy"
+    assert portfolio["strategy"]["kwargs"] == {"signal": "<PRED>", "topk": 50, "n_drop": 5}
+    assert portfolio["backtest"]["account"] == 1e8
+    assert portfolio["backtest"]["benchmark"] == "SH000300"
+    assert portfolio["backtest"]["exchange_kwargs"] == {
+        "limit_threshold": 0.095,
+        "deal_price": "vwap",
+        "open_cost": 0.0005,
+        "close_cost": 0.0015,
+        "min_cost": 5,
+    }
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_nets_read_twenty_days(name):
+    assert workflow(name)["task"]["dataset"]["kwargs"]["step_len"] == 20
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_environment_names_the_provider_and_the_recorders_folder(name):
+    plain, named = workflow(name), workflow(name, QLIB_DATA="/data/cn", QLIB_RUNS="/runs")
+    assert plain["qlib_init"]["provider_uri"] == "~/.qlib/qlib_data/cn_data"
+    assert plain["qlib_init"]["exp_manager"]["kwargs"]["uri"] == "sqlite:///mlruns/mlflow.db"
+    assert named["qlib_init"]["provider_uri"] == "/data/cn"
+    assert named["qlib_init"]["exp_manager"]["kwargs"]["uri"] == "sqlite:////runs/mlflow.db"
