@@ -67,13 +67,12 @@ class HistoryLoader(QlibDataLoader):
         calendar = D.calendar(start_time, end_time, freq="day")
         if instruments is None or isinstance(instruments, str):
             instruments = D.instruments(instruments or "all", filter_pipe=self.filter_pipe)
-        if not isinstance(instruments, dict):
-            instruments = {name: [(None, None)] for name in instruments}
-        if "market" in instruments:
+        if isinstance(instruments, dict) and "market" in instruments:
             require_universe(instruments["market"])
             spans = D.list_instruments(instruments, start_time, end_time, freq="day", as_list=False)
         else:
-            spans = {name: clip(times, calendar) for name, times in instruments.items() if clip(times, calendar)}
+            named = instruments if isinstance(instruments, dict) else {name: [(None, None)] for name in instruments}
+            spans = {name: clip(times, calendar) for name, times in named.items() if clip(times, calendar)}
         if not spans:
             raise DataError(
                 f"The universe {describe(instruments)} has no member between {start_time} and {end_time}; "
@@ -98,8 +97,10 @@ class HistoryLoader(QlibDataLoader):
         if not empty:
             return
         expressions = self._expressions()
-        raw = sorted(set.intersection(*(set(RAW_FIELD.findall(expressions[name])) for name in empty)))
-        cause = ", ".join(f"${name}" for name in raw) or "the provider's fields"
+        read = {name: set(RAW_FIELD.findall(expressions[name])) for name in frame["feature"].columns}
+        shared = set.intersection(*(read[name] for name in empty))
+        healthy = set().union(*(fields for name, fields in read.items() if name not in empty))
+        cause = ", ".join(f"${field}" for field in sorted(shared - healthy or shared)) or "the provider's fields"
         raise DataError(
             f"{len(empty)} features are NaN in all {len(frame)} rows, the first {empty[0]!r} = "
             f"{expressions[empty[0]]}. What they share is {cause}: fill it in the provider "

@@ -60,9 +60,7 @@ class Panel:
         del cells  # what is needed for the index alone is gone before the values come
 
         label_rows = row_of[cells_of(labels.index, days, instruments)]
-        if (label_rows < 0).any():
-            missing = labels.index[int(np.argmax(label_rows < 0))]
-            raise DataError(f"{int((label_rows < 0).sum())} labels have no row of features, the first at {missing}.")
+        _refuse_missing(label_rows < 0, labels.index)
         label_values = np.full((rows, labels.shape[1]), np.nan, dtype=np.float32)
         label_values[label_rows] = labels.to_numpy(dtype=np.float32)
         group_values = None
@@ -143,7 +141,8 @@ def _merged_level(frames: Sequence[pd.DataFrame], level: str) -> pd.Index:
 def cells_of(index: pd.Index, days: pd.DatetimeIndex, instruments: pd.Index) -> np.ndarray:
     """Position of each row in the flattened [days, instruments] grid, int32 wherever that holds the grid.
 
-    Read from the index's levels, so that no label is written out row by row.
+    Read from the index's levels, so that no label is written out row by row. Raises DataError for a row whose
+    day or instrument has no features at all.
     """
     if not isinstance(index, pd.MultiIndex) or set(index.names) != {"datetime", "instrument"}:
         raise DataError(f"Rows must be indexed by (datetime, instrument), not by {list(index.names)}.")
@@ -151,11 +150,22 @@ def cells_of(index: pd.Index, days: pd.DatetimeIndex, instruments: pd.Index) -> 
     cells = np.zeros(len(index), dtype=dtype)
     for name, axis, stride in (("datetime", days, len(instruments)), ("instrument", instruments, 1)):
         level = index.names.index(name)
-        place = (axis.get_indexer(index.levels[level]) * stride).astype(dtype)
+        position = axis.get_indexer(index.levels[level])
+        place = np.where(position < 0, np.iinfo(dtype).min // 2, position * stride).astype(dtype)
         for low in range(0, len(index), CHUNK_ROWS):
             chunk = slice(low, low + CHUNK_ROWS)
             cells[chunk] += place[index.codes[level][chunk]]
+    _refuse_missing(cells < 0, index)
     return cells
+
+
+def _refuse_missing(missing: np.ndarray, index: pd.MultiIndex) -> None:
+    if missing.any():
+        day, instrument = (index[int(np.argmax(missing))][index.names.index(n)] for n in ("datetime", "instrument"))
+        raise DataError(
+            f"{int(missing.sum())} labels or groups have no row of features, the first on {day:%Y-%m-%d} for "
+            f"{instrument}; a processor of the learning view must not add rows."
+        )
 
 
 def _number_rows(cells: np.ndarray, days: pd.DatetimeIndex, instruments: pd.Index) -> np.ndarray:

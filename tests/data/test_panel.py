@@ -91,10 +91,17 @@ def test_duplicate_rows_are_named():
         panel_of(pd.concat([rows, rows.iloc[[4]]]))
 
 
-def test_labels_without_features_are_named():
+@pytest.mark.parametrize("gone", ["row", "stock", "day"])
+def test_labels_without_features_are_named(gone):
     rows = random_rows(days=5, stocks=3, holes=0.0)
-    with pytest.raises(DataError, match="1 labels have no row"):
-        Panel.from_frames([rows["feature"].drop(rows.index[4])], rows["label"])
+    day, instrument = rows.index[4]
+    lost = {
+        "row": rows.index[4:5],
+        "stock": rows.index[rows.index.get_level_values("instrument") == instrument],
+        "day": rows.index[rows.index.get_level_values("datetime") == day],
+    }[gone]
+    with pytest.raises(DataError, match=rf"{len(lost)} labels or groups have no row .* {lost[0][0]:%Y-%m-%d} for SH"):
+        Panel.from_frames([rows["feature"].drop(lost)], rows["label"])
 
 
 def test_no_rows_at_all():
