@@ -89,6 +89,7 @@ class CrossSectionDataset(DatasetH):
         Raises SegmentError where there are none.
         """
         if learn:
+            self._refuse_overlap(segment)
             labels = self.prepare(segment, col_set="label", data_key=DataHandlerLP.DK_L)
             index = labels.dropna().index
             if segment == "train" and self.sample_every > 1:
@@ -121,15 +122,15 @@ class CrossSectionDataset(DatasetH):
 
     def purged_end(self, segment: str) -> pd.Timestamp | None:
         """The last day of a segment whose label is known before the next segment begins."""
-        start, end = self._bounds(segment)
-        starts = [other for other, _ in map(self._bounds, self.segments) if other is not None]
-        later = [other for other in starts if start is None or other > start]
+        _, end = self._bounds(segment)
+        starts = [start for start, _ in map(self._bounds, self.segments) if start is not None]
+        later = [] if end is None else [start for start in starts if start > end]
         if not later:
             return end
         days = self._days()
         border = days.searchsorted(min(later)) - self.label_reach() - 1
         known = days[border] if border >= 0 else days[0] - pd.Timedelta(days=1)
-        return known if end is None else min(end, known)
+        return min(end, known)
 
     def label_reach(self) -> int:
         """Trading days from a sample to the day its label is known; SegmentError where they cannot be read."""
@@ -149,6 +150,18 @@ class CrossSectionDataset(DatasetH):
             raise SegmentError(f"There is no segment {segment!r}; the dataset has {sorted(self.segments)}.")
         start, end = self.segments[segment]
         return None if start is None else pd.Timestamp(start), None if end is None else pd.Timestamp(end)
+
+    def _refuse_overlap(self, segment: str) -> None:
+        if segment not in ("train", "valid") or "test" not in self.segments:
+            return
+        (start, end), (test_start, test_end) = self._bounds(segment), self._bounds("test")
+        before = end is not None and test_start is not None and end < test_start
+        after = start is not None and test_end is not None and start > test_end
+        if not (before or after):
+            raise SegmentError(
+                f"Segment {segment!r} {self.segments[segment]} overlaps 'test' {self.segments['test']}: scores of the "
+                "days in both would be of days trained on. Let one end before the other begins."
+            )
 
     def _days(self) -> pd.DatetimeIndex:
         rows = self.handler.fetch(col_set="label", data_key=DataHandlerLP.DK_I)

@@ -21,6 +21,7 @@ from qlib_ext.layers.weak_factors import Scores
 from qlib_ext.losses import information_coefficient, rank_information_coefficient
 from qlib_ext.models.options import TrainingOptions
 
+STEPS_PER_REPORT = 20  # steps between two updates of the progress bar's figures
 EVALUATION_ROWS = 8192  # samples scored at a time; enough to keep the device busy, small beside the panel
 
 Loss = Callable[[Scores, Batch], Tensor]
@@ -70,9 +71,9 @@ class Trainer:
     ) -> dict[str, float]:
         self.net.train()
         steps = np.array_split(days, math.ceil(len(days) / days_per_step(train, self.options)))
-        total, correlations = 0.0, []
+        losses, correlations = [], []
         progress = tqdm(steps, desc=f"{name} epoch {epoch}", unit="step", leave=False, disable=None)
-        for step in progress:
+        for number, step in enumerate(progress):
             batch = train.batch(step, self.window)
             scores = self._forward(batch)
             loss = self.loss(scores, batch)
@@ -81,16 +82,18 @@ class Trainer:
             if self.options.clip_norm > 0:
                 nn.utils.clip_grad_norm_(self.net.parameters(), self.options.clip_norm)
             optimizer.step()
-            ic = information_coefficient(batch.to_days(scores.score.detach()), batch.to_days(batch.y), batch.mask)
-            total += loss.item() * len(step)
-            correlations.append(ic)
-            progress.set_postfix(loss=f"{loss.item():.4f}", ic=f"{ic.mean():.4f}")
-            if not math.isfinite(total):
-                raise TrainingError(
-                    f"{name} the loss is {loss.item()} in epoch {epoch}; a smaller lr than {self.options.lr} or a "
-                    f"smaller clip_norm than {self.options.clip_norm} usually cures it."
-                )
-        return {"loss": total / len(days), "ic": float(torch.cat(correlations).mean())}
+            losses.append(loss.detach() * len(step))
+            by_day = batch.to_days(scores.score.detach()), batch.to_days(batch.y), batch.mask
+            correlations.append(information_coefficient(*by_day))
+            if number % STEPS_PER_REPORT == 0:  # reading a figure makes a GPU wait
+                progress.set_postfix(loss=f"{loss.item():.4f}", ic=f"{correlations[-1].mean().item():.4f}")
+        total = float(torch.stack(losses).sum()) / len(days)
+        if not math.isfinite(total):
+            raise TrainingError(
+                f"{name} the loss is {total} in epoch {epoch}; a smaller lr than {self.options.lr} or a smaller "
+                f"clip_norm than {self.options.clip_norm} usually cures it."
+            )
+        return {"loss": total, "ic": float(torch.cat(correlations).mean())}
 
     def evaluate(self, samples: Samples) -> dict[str, float]:
         """Loss, mean IC and mean Rank IC of the segment, by day, without training."""

@@ -161,6 +161,19 @@ def test_a_pickled_dataset_carries_no_data():
     assert len(pickle.dumps(data)) < 20_000
 
 
+@pytest.mark.parametrize("segment", ["train", "valid"])
+@pytest.mark.parametrize("bounds", [("2020-01-01", "2020-03-09"), ("2020-03-31", None), (None, None)])
+def test_training_days_must_not_be_days_of_the_test(segment, bounds):
+    data = dataset_of(random_rows(), segments=SEGMENTS | {segment: bounds})
+    with pytest.raises(SegmentError, match=rf"'{segment}'.*overlaps 'test'"):
+        data.samples(segment, learn=True)
+
+
+def test_validation_days_may_be_trained_on_where_that_is_asked_for():
+    data = dataset_of(random_rows(holes=0.0), segments=SEGMENTS | {"train": ("2020-01-01", "2020-03-06")})
+    assert day_of(data.samples("train", learn=True)).max() == pd.Timestamp("2020-03-04")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,0 +1,67 @@
+import io
+import sys
+
+import mlflow
+import numpy as np
+import pytest
+
+from qlib_ext.models.astgnn import ASTGNN
+from qlib_ext.models.gru import GRU
+from tests.frames import dataset_of, random_rows
+
+SMALL = {"hidden_size": 4, "num_layers": 1, "num_factors": 2, "n_epochs": 3, "GPU": -1, "seed": 0}
+
+
+@pytest.fixture
+def run(tmp_path):
+    """An active mlflow run, which is what Qlib's recorder is; returns its metrics by name."""
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    with mlflow.start_run() as active:
+        client = mlflow.MlflowClient()
+        yield lambda name: [(m.step, m.value) for m in client.get_metric_history(active.info.run_id, name)]
+
+
+def test_curves_are_logged_by_epoch_to_the_active_recorder(run):
+    model = GRU(**SMALL)
+    model.fit(dataset_of(random_rows()))
+    for name, curve in model.curves_[0].items():
+        logged = run(f"GRU.{name}")
+        assert [step for step, _ in logged] == [0, 1, 2]
+        np.testing.assert_allclose([value for _, value in logged], curve)
+
+
+def test_every_seed_has_curves_of_its_own(run):
+    ASTGNN(**SMALL, seeds=[5, 6]).fit(dataset_of(random_rows()))
+    assert len(run("ASTGNN.seed5.valid_rank_ic")) == len(run("ASTGNN.seed6.valid_rank_ic")) == 3
+
+
+def test_a_terminal_sees_loss_and_ic_of_each_epoch(monkeypatch):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    GRU(**SMALL).fit(dataset_of(random_rows()))
+    for word in ("GRU epoch 0", "GRU epoch 2", "loss=", "ic="):
+        assert word in terminal.getvalue()
+
+
+def test_validation_metrics_are_those_of_the_predictions():
+    data = dataset_of(random_rows(holes=0.2, seed=4), purge=0)
+    model = GRU(**SMALL | {"n_epochs": 1})
+    model.fit(data)
+    label = data.prepare("valid", col_set="label").iloc[:, 0]
+    score = model.predict(data, "valid")
+    for name, method in (("ic", "pearson"), ("rank_ic", "spearman")):
+        by_day = score.groupby(level="datetime").corr(label, method=method)
+        np.testing.assert_allclose(model.curves_[0][f"valid_{name}"][0], by_day.mean(), atol=1e-5)
+
+
+def test_weight_decay_and_clipping_reach_the_optimiser():
+    data = dataset_of(random_rows())
+
+    def weights(**options) -> float:
+        model = GRU(**SMALL | {"lr": 0.05} | options)
+        model.fit(data)
+        return float(sum(p.abs().sum() for p in model.nets_[0].parameters()))
+
+    assert weights(weight_decay=1.0) < weights()
+    assert weights(clip_norm=1e-6, optimizer="sgd") != weights(clip_norm=0, optimizer="sgd")
