@@ -88,6 +88,7 @@ class CrossSectionDataset(DatasetH):
 
         Raises SegmentError where there are none.
         """
+        bounds = self._bounds(segment)
         if learn:
             self._refuse_overlap(segment)
             labels = self.prepare(segment, col_set="label", data_key=DataHandlerLP.DK_L)
@@ -100,7 +101,7 @@ class CrossSectionDataset(DatasetH):
         if not len(index):
             days = self._days()
             raise SegmentError(
-                f"Segment {segment!r} {self._bounds(segment)} has no sample{' with a label' if learn else ''}; "
+                f"Segment {segment!r} {bounds} has no sample{' with a label' if learn else ''}; "
                 f"the handler's rows run from {days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}."
             )
         return Samples(self.panel(device), index)
@@ -115,7 +116,7 @@ class CrossSectionDataset(DatasetH):
         """As in Qlib; the learning view of a named segment ends before labels reach into the next one."""
         if isinstance(segments, list | tuple) and all(isinstance(s, str) and s in self.segments for s in segments):
             return [self.prepare(segment, col_set, data_key, **kwargs) for segment in segments]
-        if isinstance(segments, str):
+        if isinstance(segments, str) and segments in self.segments:
             start, end = self._bounds(segments)
             segments = slice(start, self.purged_end(segments) if data_key == DataHandlerLP.DK_L else end)
         return super().prepare(segments, col_set, data_key, **kwargs)
