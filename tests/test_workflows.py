@@ -23,9 +23,9 @@ NETS = [name for name in NAMES if "lightgbm" not in name]
 MARKET = {"stocks": 60, "days": 750, "seed": 0}
 
 
-def qrun(name: str, provider: Path, cwd: Path) -> subprocess.CompletedProcess:
-    """The workflow with two epochs at most, started in cwd."""
-    text = re.sub(r"n_epochs: \d+", "n_epochs: 2", (WORKFLOWS / f"{name}.yaml").read_text())
+def qrun(name: str, provider: Path, cwd: Path, old: str = "", new: str = "") -> subprocess.CompletedProcess:
+    """The workflow with two epochs at most and with new for old, started in cwd."""
+    text = re.sub(r"n_epochs: \d+", "n_epochs: 2", (WORKFLOWS / f"{name}.yaml").read_text()).replace(old, new)
     quick = cwd.with_name(f"{cwd.name}-{name}.yaml")
     quick.write_text(text)
     cwd.mkdir(exist_ok=True)
@@ -124,6 +124,15 @@ def test_a_provider_that_is_none_is_answered_by_one_sentence(tmp_path, state):
     assert last.startswith("error: The ")
     for part in (str(folder), "QLIB_DATA", "qlib-ext market", "qlib_data --target_dir"):
         assert part in last
+
+
+@pytest.mark.parametrize(
+    ("key", "misspelt"), [("hidden_size", "hiden_size"), ("segments", "segmnets"), ("instruments", "instrument")]
+)
+def test_a_misspelt_key_is_answered_with_the_nearest(tmp_path, provider, key, misspelt):
+    done = qrun("csi300_gru", provider, tmp_path / "here", f" {key}:", f" {misspelt}:")
+    assert done.returncode != 0
+    assert f"has no option {misspelt!r}; did you mean {key!r}?" in done.stdout.splitlines()[-1]  # where Qlib prints it
 
 
 def test_there_are_three_workflows():

@@ -326,3 +326,8 @@ def test_a_universe_without_members_in_the_dates_is_named(small, init):
     init(small[0])
     with pytest.raises(DataError, match="universe 'csi300' has no member between 2030-01-01 and None"):
         Alpha158vwap(instruments="csi300", start_time="2030-01-01")
+
+
+def test_a_misspelt_option_names_the_nearest_one():
+    with pytest.raises(TypeError, match=r"Alpha158vwap has no option 'instrumnets'; did you mean 'instruments'\?"):
+        Alpha158vwap(instrumnets="csi300")
