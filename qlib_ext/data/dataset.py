@@ -37,8 +37,8 @@ class CrossSectionDataset(DatasetH):
 
     def __init__(
         self,
-        handler: Any,
-        segments: dict,
+        handler: Any = None,
+        segments: dict | None = None,
         step_len: int | None = None,
         sample_every: int = 1,
         purge: int | str = "auto",
@@ -46,6 +46,8 @@ class CrossSectionDataset(DatasetH):
         **unknown: Any,
     ) -> None:
         refuse_unknown(unknown, OPTIONS, type(self).__name__)
+        if handler is None or segments is None:  # no positional argument, so that a misspelt one is named above
+            raise TypeError(f"{type(self).__name__} needs a handler and segments.")
         if sample_every < 1:
             raise SegmentError(f"sample_every is the step between training days, at least 1; it is {sample_every}.")
         if purge != "auto" and (not isinstance(purge, int) or purge < 0):

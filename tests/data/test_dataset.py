@@ -208,3 +208,8 @@ def test_a_reach_that_cannot_be_read_asks_for_a_number():
 def test_a_misspelt_option_names_the_nearest_one():
     with pytest.raises(TypeError, match=r"CrossSectionDataset has no option 'step_length'; did you mean 'step_len'\?"):
         dataset_of(random_rows(), step_length=20)
+
+
+def test_handler_and_segments_are_needed():
+    with pytest.raises(TypeError, match="needs a handler and segments"):
+        CrossSectionDataset(handler=handler_of(random_rows()))
