@@ -78,18 +78,19 @@ class NeuralModel(Model):
         for segment, samples in (("train", train), ("valid", valid)):
             require_cross_sections(samples, segment)
         self._check_d_feat(panel, self.options.d_feat)
-        self.d_feat_, self.instruments_ = len(panel.fields), train.index.unique("instrument").sort_values()
+        d_feat, instruments = len(panel.fields), train.index.unique("instrument").sort_values()
         seeds = [self.options.seed] if self.options.seeds is None else list(self.options.seeds)
-        self.nets_, self.curves_ = [], []
+        nets, curves = [], []
         for seed in seeds:
             with torch.random.fork_rng():
                 torch.manual_seed(torch.seed() if seed is None else seed)
-                net = self.build(self.d_feat_, self.instruments_).to(self.device)
+                net = self.build(d_feat, instruments).to(self.device)
                 self.bind(net, panel)
                 trainer = Trainer(net, self.loss, self.options, data.window, self.device)
                 name = type(self).__name__ if len(seeds) == 1 else f"{type(self).__name__}.seed{seed}"
-                self.curves_.append(trainer.fit(train, valid, seed, name))
-                self.nets_.append(net)
+                curves.append(trainer.fit(train, valid, seed, name))
+                nets.append(net)
+        self.nets_, self.curves_, self.d_feat_, self.instruments_ = nets, curves, d_feat, instruments
         if evals_result is not None:
             evals_result.update(self.curves_[0])
         if save_path is not None:

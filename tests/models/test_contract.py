@@ -218,6 +218,19 @@ def test_a_diverging_loss_stops_the_training(make, rows):
         make().fit(dataset_of(huge))
 
 
+def test_a_fit_that_fails_leaves_the_model_as_it_was(make, rows):
+    model, broken = fitted(make(), rows), rows.copy()
+    before = model.predict(dataset_of(rows))
+    broken.loc["2020-01-20", ("label", "LABEL0")] = 0.5
+    with pytest.raises(DataError):
+        model.fit(dataset_of(broken))
+    model.loss = lambda scores, batch: scores.score.sum() * np.nan
+    with pytest.raises(TrainingError):
+        model.fit(dataset_of(rows))
+    del model.loss
+    pd.testing.assert_series_equal(model.predict(dataset_of(rows)), before, check_exact=True)
+
+
 def test_predicting_before_fitting_is_refused(make, rows, tmp_path):
     for use in (lambda m: m.predict(dataset_of(rows)), lambda m: m.save_weights(tmp_path / "w.pt")):
         with pytest.raises(NotFittedError, match="call fit"):
