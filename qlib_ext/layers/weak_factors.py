@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from torch import Tensor, nn
 
-
-class Scores(NamedTuple):
-    """What a net says of its samples.
-
-    score [samples] the prediction; normalised [samples] the score after its batch norm, which the loss
-    compares with the label; weak_factors [samples, K]; state [samples, hidden] the encoder's last state.
-    """
-
-    score: Tensor
-    normalised: Tensor
-    weak_factors: Tensor
-    state: Tensor
+from qlib_ext.layers.scores import Scores
 
 
 class WeakFactorHead(nn.Module):

@@ -13,7 +13,8 @@ from qlib_ext.data.panel import Panel
 from qlib_ext.errors import DataError
 from qlib_ext.layers.adaptive_graph import AdaptiveGraphConvolution, adaptive_adjacency
 from qlib_ext.layers.encoder import RecurrentEncoder
-from qlib_ext.layers.weak_factors import Scores, WeakFactorHead
+from qlib_ext.layers.scores import Scores
+from qlib_ext.layers.weak_factors import WeakFactorHead
 from qlib_ext.losses import graph_proximity
 from qlib_ext.models.gru import GRU, GRUOptions
 

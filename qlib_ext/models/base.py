@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,7 +19,7 @@ from qlib_ext.data.batch import Batch, Samples
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.panel import Panel
 from qlib_ext.errors import CheckpointError, DataError, NotFittedError
-from qlib_ext.layers.weak_factors import Scores
+from qlib_ext.layers.scores import Scores
 from qlib_ext.losses import LOSSES
 from qlib_ext.models.options import TrainingOptions, read_options
 from qlib_ext.models.training import Curves, Trainer
@@ -101,8 +102,8 @@ class NeuralModel(Model):
 
         With several seeds the mean of their scores, each standardised over the day's stocks.
         """
-        samples, outputs = self._scores(dataset, segment)
-        scores = [pd.Series(np.concatenate(parts[0]), index=samples.index, name="score") for parts in outputs]
+        samples, outputs = self._outputs(dataset, segment, lambda scores: scores.score)
+        scores = [pd.Series(output, index=samples.index, name="score") for output in outputs]
         if len(scores) == 1:
             return scores[0]
         by_day = [score.groupby(level="datetime") for score in scores]
@@ -112,13 +113,24 @@ class NeuralModel(Model):
         return pd.concat(standardised, axis=1).mean(axis=1).astype(np.float32).rename("score")
 
     def weak_factors(self, dataset: Any, segment: str = "test") -> pd.DataFrame:
-        """The weak factors of every sample, a column for each factor of each net (``net0_factor0``, ...)."""
-        samples, outputs = self._scores(dataset, segment)
-        blocks = [np.concatenate(parts[1]) for parts in outputs]
-        names = [f"net{n}_factor{k}" for n, block in enumerate(blocks) for k in range(block.shape[1])]
-        return pd.DataFrame(np.concatenate(blocks, axis=1), index=samples.index, columns=names)
+        """The weak factors of every sample, a column for each factor of each net (``net0_factor0``, ...).
 
-    def _scores(self, dataset: Any, segment: str) -> tuple[Samples, list[tuple[list, list]]]:
+        Raises TypeError for a model whose score is not made of weak factors.
+        """
+
+        def factors(scores: Scores) -> Tensor:
+            if scores.weak_factors is None:
+                raise TypeError(f"{type(self).__name__} has no weak factors; GRU and ASTGNN have.")
+            return scores.weak_factors
+
+        samples, outputs = self._outputs(dataset, segment, factors)
+        names = [f"net{n}_factor{k}" for n, output in enumerate(outputs) for k in range(output.shape[1])]
+        return pd.DataFrame(np.concatenate(outputs, axis=1), index=samples.index, columns=names)
+
+    def _outputs(
+        self, dataset: Any, segment: str, part: Callable[[Scores], Tensor]
+    ) -> tuple[Samples, list[np.ndarray]]:
+        """One part of what each net says of all samples of a segment."""
         if not self.nets_:
             raise NotFittedError(f"{type(self).__name__} has no weights yet: call fit, or load_weights.")
         data = CrossSectionDataset.of(dataset)
@@ -130,11 +142,7 @@ class NeuralModel(Model):
             net.to(self.device)
             self.bind(net, samples.panel)
             trainer = Trainer(net, self.loss, self.options, data.window, self.device)
-            score, factors = [], []
-            for _, _, part in trainer.score(samples):
-                score.append(part.score.cpu().numpy())
-                factors.append(part.weak_factors.cpu().numpy())
-            outputs.append((score, factors))
+            outputs.append(torch.cat([part(scores) for _, _, scores in trainer.score(samples)]).cpu().numpy())
         return samples, outputs
 
     @staticmethod

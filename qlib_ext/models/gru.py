@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from qlib_ext.data.batch import Batch
 from qlib_ext.layers.encoder import RecurrentEncoder
-from qlib_ext.layers.weak_factors import Scores, WeakFactorHead
+from qlib_ext.layers.scores import Scores
+from qlib_ext.layers.weak_factors import WeakFactorHead
 from qlib_ext.losses import orthogonality
 from qlib_ext.models.base import NeuralModel
 from qlib_ext.models.options import TrainingOptions
@@ -63,6 +64,6 @@ class GRU(NeuralModel):
     def loss(self, scores: Scores, batch: Batch) -> Tensor:
         """The loss of the options plus the orthogonality penalty."""
         loss = super().loss(scores, batch)
-        if self.options.orthogonality:
+        if self.options.orthogonality and scores.weak_factors is not None:
             loss = loss + self.options.orthogonality * orthogonality(scores.weak_factors)
         return loss

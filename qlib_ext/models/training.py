@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from qlib_ext.data.batch import Batch, Samples
 from qlib_ext.data.windows import Window
 from qlib_ext.errors import TrainingError
-from qlib_ext.layers.weak_factors import Scores
+from qlib_ext.layers.scores import Scores
 from qlib_ext.losses import information_coefficient, rank_information_coefficient
 from qlib_ext.models.options import TrainingOptions
 
@@ -122,8 +122,8 @@ class Trainer:
     def _forward(self, batch: Batch) -> Scores:
         on_cuda = self.options.autocast and self.device.type == "cuda"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=on_cuda):
-            scores = self.net(batch)
-        return Scores(*(part.float() for part in scores))
+            scores: Scores = self.net(batch)
+        return scores.as_float32()
 
 
 def days_per_step(samples: Samples, options: TrainingOptions) -> int:

@@ -3,26 +3,27 @@ import logging
 
 import numpy as np
 import pytest
-from qlib.contrib.model import pytorch_gru_ts, pytorch_lstm_ts
+from qlib.contrib.model import pytorch_gats_ts, pytorch_gru_ts, pytorch_lstm_ts
 
 from qlib_ext.models.astgnn import ASTGNN
+from qlib_ext.models.gats import GATs
 from qlib_ext.models.gru import GRU
 from qlib_ext.models.training import days_per_step
 from tests.frames import dataset_of, random_rows
 
-ZOO = [pytorch_gru_ts.GRU, pytorch_lstm_ts.LSTM]
+ZOO = [(pytorch_gru_ts.GRU, GRU), (pytorch_lstm_ts.LSTM, GRU), (pytorch_gats_ts.GATs, GATs)]
 
 
-@pytest.mark.parametrize("zoo", ZOO)
-def test_every_keyword_of_the_zoo_is_taken_with_its_default(zoo):
+@pytest.mark.parametrize(("zoo", "ours"), ZOO)
+def test_every_keyword_of_the_zoo_is_taken_with_its_default(zoo, ours):
     defaults = {
         name: p.default
         for name, p in inspect.signature(zoo.__init__).parameters.items()
         if p.default is not inspect.Parameter.empty
     }
-    model = GRU(**defaults)
-    for name in ("hidden_size", "num_layers", "dropout", "n_epochs", "lr", "early_stop", "loss", "optimizer", "seed"):
-        assert getattr(model.options, name) == getattr(GRU().options, name) == defaults[name]
+    model = ours(**defaults)
+    for name in defaults.keys() - {"d_feat", "batch_size", "metric", "n_jobs"}:
+        assert getattr(model.options, name) == getattr(ours().options, name) == defaults[name]
 
 
 def test_an_unknown_keyword_names_the_nearest_one():
@@ -47,6 +48,12 @@ def test_an_unknown_keyword_names_the_nearest_one():
 def test_values_that_make_no_sense_are_named(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         GRU(**options)
+
+
+@pytest.mark.parametrize("options", [{"num_layers_gat": 0}])
+def test_attention_options_that_make_no_sense_are_named(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        GATs(**options)
 
 
 @pytest.mark.parametrize("options", [{"num_graph_layers": 0}, {"node_embedding": "industry"}])

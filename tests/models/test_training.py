@@ -61,7 +61,7 @@ def test_weight_decay_and_clipping_reach_the_optimiser():
     def weights(**options) -> float:
         model = GRU(**SMALL | {"lr": 0.05} | options)
         model.fit(data)
-        return float(sum(p.abs().sum() for p in model.nets_[0].parameters()))
+        return float(sum(p.detach().abs().sum() for p in model.nets_[0].parameters()))
 
     assert weights(weight_decay=1.0) < weights()
     assert weights(clip_norm=1e-6, optimizer="sgd") != weights(clip_norm=0, optimizer="sgd")

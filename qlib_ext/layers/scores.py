@@ -1,0 +1,26 @@
+"""What a net says of its samples."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Scores(NamedTuple):
+    """The output of every net.
+
+    score [samples] the prediction; normalised [samples] what the loss compares with the label: the score, after
+    its batch norm where the net has one; weak_factors [samples, K], or None where the net has none;
+    state [samples, hidden] the encoder's last state.
+    """
+
+    score: Tensor
+    normalised: Tensor
+    weak_factors: Tensor | None
+    state: Tensor
+
+    def as_float32(self) -> Scores:
+        """The same in float32, whatever autocast made of it."""
+        factors = None if self.weak_factors is None else self.weak_factors.float()
+        return Scores(self.score.float(), self.normalised.float(), factors, self.state.float())
