@@ -31,7 +31,7 @@ lint: install
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-real: install
 	test -d $(REAL) || $(BIN)/python ../shared/market/build_provider.py --out $(REAL)

@@ -29,7 +29,7 @@ TWO_COMMANDS, INSTALL, REAL_DATA = blocks("bash")
 def shell(tmp_path_factory):
     """Runs a command line in the repository with a small market as QLIB_DATA and a folder of runs of its own."""
     folder = tmp_path_factory.mktemp("readme")
-    write_market(folder / "market", stocks=60)
+    write_market(folder / "market", stocks=30)
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "QLIB_RUNS": str(folder / "runs"),
@@ -51,7 +51,7 @@ def shell(tmp_path_factory):
 def test_quickstart_shows_the_results_and_the_way_to_the_recorder(shell):
     assert commands(TWO_COMMANDS) == ["make quickstart", "make test"]
     folder = shell.folder
-    printed = shell(f"make -o install quickstart VENV={sys.prefix} STOCKS=60 MARKET={folder}/quick")
+    printed = shell(f"make -o install quickstart VENV={sys.prefix} STOCKS=30 MARKET={folder}/quick")
     for word in ("Rank ICIR", "excess return with cost", "information ratio", "max drawdown", "mlflow ui"):
         assert word in printed
 
