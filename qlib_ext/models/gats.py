@@ -24,6 +24,7 @@ class GATsOptions(TrainingOptions):
 
     hidden_size, num_layers, dropout, base_model (GRU or LSTM): the encoder, as in Qlib's Model Zoo
     model_path       state_dict of a trained Zoo GRU or LSTM (keys ``rnn.*``) that the encoder starts from
+    with_pretrain    false leaves model_path unread
     num_layers_gat   K, layers of attention: how far a neighbour's neighbours are heard
     num_heads        M, attentions averaged in each layer
     """
@@ -33,6 +34,7 @@ class GATsOptions(TrainingOptions):
     dropout: float = 0.0
     base_model: str = "GRU"
     model_path: str | None = None
+    with_pretrain: bool = True
     num_layers_gat: int = 1
     num_heads: int = 1
 
@@ -79,7 +81,7 @@ class GATs(NeuralModel):
     def build(self, d_feat: int, instruments: pd.Index) -> nn.Module:
         """A GATsNet; its encoder starts from ``model_path`` where one is given."""
         net = GATsNet(d_feat, self.options)
-        if self.options.model_path:
+        if self.options.model_path and self.options.with_pretrain:
             load_encoder(net.encoder, self.options.model_path)
         return net
 

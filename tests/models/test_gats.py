@@ -48,6 +48,10 @@ def test_a_pretrained_encoder_of_another_kind_is_refused(tmp_path):
         GATs(**SMALL, model_path=str(tmp_path / "gru.pkl")).fit(dataset_of(random_rows()))
 
 
+def test_without_pretraining_the_file_is_not_read(tmp_path):
+    GATs(**SMALL, model_path=str(tmp_path / "none.pkl"), with_pretrain=False).fit(dataset_of(random_rows()))
+
+
 @pytest.mark.parametrize("damage", ["missing", "text"])
 def test_a_pretrained_file_that_cannot_be_read_is_named(tmp_path, damage):
     path = tmp_path / "lstm.pkl"
