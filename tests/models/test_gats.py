@@ -5,21 +5,12 @@ import torch
 from qlib.contrib.model.pytorch_gats_ts import GATModel
 from qlib.contrib.model.pytorch_gru import GRUModel
 
+from benchmarks.leak import measure, zoo_weights
 from qlib_ext.errors import CheckpointError
 from qlib_ext.models.gats import GATs
 from tests.frames import dataset_of, random_rows
 
 SMALL = {"hidden_size": 6, "num_layers": 2, "n_epochs": 1, "GPU": -1, "seed": 0}
-
-
-def zoo_weights(net: GATModel) -> dict:
-    """The Model Zoo's state_dict under our names."""
-    names = {"rnn": "encoder.rnn", "transformation": "attention.0.transformation.0", "a": "attention.0.a.0"}
-    own = {}
-    for name, value in net.state_dict().items():
-        first, _, rest = name.partition(".")
-        own[f"{names.get(first, first)}.{rest}" if rest else names.get(first, first)] = value
-    return own
 
 
 @pytest.mark.parametrize("base_model", ["GRU", "LSTM"])
@@ -59,3 +50,9 @@ def test_a_pretrained_file_that_cannot_be_read_is_named(tmp_path, damage):
         path.write_text("no weights")
     with pytest.raises(CheckpointError, match=r"lstm\.pkl cannot be read"):
         GATs(**SMALL, model_path=str(path)).fit(dataset_of(random_rows()))
+
+
+def test_no_score_moves_with_the_future_where_the_zoos_do():
+    moved = measure(days=80, stocks=20, fields=4)["largest"]
+    assert moved["qlib_ext GATs"] == 0.0
+    assert moved["Qlib 0.9.7 GATs_ts"] > 0.0
