@@ -1,10 +1,11 @@
 import inspect
-import logging
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from qlib.contrib.model import pytorch_gats_ts, pytorch_gru_ts, pytorch_lstm_ts
 
+from qlib_ext.models import base
 from qlib_ext.models.astgnn import ASTGNN
 from qlib_ext.models.gats import GATs
 from qlib_ext.models.gru import GRU
@@ -69,11 +70,16 @@ def test_batch_size_becomes_whole_days():
     assert days_per_step(samples, GRU(days_per_batch=3).options) == 3
 
 
-def test_one_line_says_that_the_cpu_takes_over(caplog, monkeypatch):
+def test_one_line_says_that_the_cpu_takes_over(monkeypatch):
+    messages: list[str] = []
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with caplog.at_level(logging.INFO, logger="qlib.qlib_ext.models"):
-        GRU(GPU=0, n_epochs=1, hidden_size=4, num_layers=1, num_factors=2).fit(dataset_of(random_rows()))
-    assert sum("training on the CPU" in message for message in caplog.messages) == 1
+    monkeypatch.setattr(base, "logger", SimpleNamespace(info=messages.append))
+    options = {"n_epochs": 1, "hidden_size": 4, "num_layers": 1, "num_factors": 2}
+    GRU(GPU=-1, **options).fit(dataset_of(random_rows()))
+    assert not messages
+    GRU(GPU=0, **options).fit(dataset_of(random_rows()))
+    assert len(messages) == 1
+    assert "training on the CPU" in messages[0]
 
 
 def test_proximity_needs_a_group():
