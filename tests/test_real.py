@@ -46,12 +46,17 @@ def data(handler):
     return CrossSectionDataset(handler=handler, segments=SEGMENTS)
 
 
+@pytest.fixture(scope="module")
+def theirs(handler):
+    return ZooAlpha158vwap(**HANDLER)
+
+
 @pytest.mark.parametrize("view", ["raw", "infer", "learn"])
-def test_members_rows_are_those_of_qlibs_handler(handler, view):
-    theirs = ZooAlpha158vwap(**HANDLER)
-    pd.testing.assert_frame_equal(
-        handler.fetch(data_key=view, col_set="__raw"), theirs.fetch(data_key=view, col_set="__raw"), check_exact=True
-    )
+def test_members_rows_are_those_of_qlibs_handler(handler, theirs, view):
+    # not bit for bit: our query begins 19 days earlier, and the last bit of Qlib's own rolling sums depends on where
+    # a query begins (Qlib against Qlib with another start_time differs by as much, 6e-8 in one cell of two million)
+    ours, qlibs = (h.fetch(data_key=view, col_set="__raw") for h in (handler, theirs))
+    pd.testing.assert_frame_equal(ours, qlibs, rtol=1e-5, atol=1e-5)
 
 
 def test_every_day_has_the_members_of_that_day(data):
