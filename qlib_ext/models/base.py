@@ -110,7 +110,8 @@ class NeuralModel(Model):
         standardised = [
             (score - day.transform("mean")) / day.transform("std") for score, day in zip(scores, by_day, strict=True)
         ]
-        return pd.concat(standardised, axis=1).mean(axis=1).astype(np.float32).rename("score")
+        mean = pd.concat(standardised, axis=1).mean(axis=1).fillna(0.0)  # a day's only stock stands at its mean
+        return mean.astype(np.float32).rename("score")
 
     def weak_factors(self, dataset: Any, segment: str = "test") -> pd.DataFrame:
         """The weak factors of every sample, a column for each factor of each net (``net0_factor0``, ...).

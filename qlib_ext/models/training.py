@@ -48,7 +48,7 @@ class Trainer:
         optimizer = make_optimizer(self.net, self.options)
         order = np.random.default_rng(seed)
         curves: Curves = {}
-        best, best_epoch, best_weights = -math.inf, 0, copy.deepcopy(self.net.state_dict())
+        best, best_epoch, best_weights = -math.inf, 0, None
         for epoch in range(self.options.n_epochs):
             days = order.permutation(train.n_days)
             row = {f"train_{k}": v for k, v in self._train_epoch(optimizer, train, days, epoch, name).items()}
@@ -62,8 +62,11 @@ class Trainer:
                 best, best_epoch, best_weights = quality, epoch, copy.deepcopy(self.net.state_dict())
             elif epoch - best_epoch >= self.options.early_stop:
                 break
+        if best_weights is None:
+            raise TrainingError(f"{name} the validation {self.options.metric} is NaN in every epoch; check its labels.")
         self.net.load_state_dict(best_weights)
-        logger.info(f"{name} best epoch {best_epoch}, validation {self.options.metric} {abs(best):.4f}")
+        figure = curves[f"valid_{self.options.metric}"][best_epoch]
+        logger.info(f"{name} best epoch {best_epoch}, validation {self.options.metric} {figure:.4f}")
         return curves
 
     def _train_epoch(

@@ -5,8 +5,10 @@ import mlflow
 import numpy as np
 import pytest
 
+from qlib_ext.errors import TrainingError
 from qlib_ext.models.astgnn import ASTGNN
 from qlib_ext.models.gru import GRU
+from qlib_ext.models.training import Trainer
 from tests.frames import dataset_of, random_rows
 
 SMALL = {"hidden_size": 4, "num_layers": 1, "num_factors": 2, "n_epochs": 3, "GPU": -1, "seed": 0}
@@ -65,3 +67,19 @@ def test_weight_decay_and_clipping_reach_the_optimiser():
 
     assert weights(weight_decay=1.0) < weights()
     assert weights(clip_norm=1e-6, optimizer="sgd") != weights(clip_norm=0, optimizer="sgd")
+
+
+def test_a_validation_that_is_never_a_number_is_refused(monkeypatch):
+    monkeypatch.setattr(Trainer, "evaluate", lambda *_: {"loss": float("nan"), "ic": 0.0, "rank_ic": 0.0})
+    with pytest.raises(TrainingError, match="NaN in every epoch"):
+        GRU(**SMALL).fit(dataset_of(random_rows()))
+
+
+def test_a_day_with_one_stock_is_scored_by_several_nets():
+    rows = random_rows(holes=0.0)
+    alone = rows.drop(rows.loc[["2020-03-16"]].index[1:])
+    model = GRU(**SMALL, seeds=[0, 1])
+    model.fit(dataset_of(rows))
+    score = model.predict(dataset_of(alone))
+    assert np.isfinite(score).all()
+    assert list(score.loc["2020-03-16"]) == [0.0]
