@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from benchmarks.dataset_speed import in_fresh_process, machine, peak_bytes, reset_peak, table
+from benchmarks.measure import in_fresh_process, machine, peak_bytes, reset_peak, table
 from qlib_ext.data.batch import Samples
 from qlib_ext.data.panel import Panel
 from qlib_ext.data.windows import Window

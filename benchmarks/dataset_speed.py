@@ -11,17 +11,8 @@ rebalancing every half year that swaps 25 of them, suspensions of some days that
 from __future__ import annotations
 
 import argparse
-import ctypes
-import gc
-import os
-import platform
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-from pathlib import Path
+from collections.abc import Callable
 from statistics import median
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,6 +22,7 @@ from qlib.data.dataset.handler import DataHandlerLP
 from qlib.data.dataset.loader import StaticDataLoader
 from torch.utils.data import DataLoader
 
+from benchmarks.measure import in_fresh_process, machine, peak_bytes, ratio, reset_peak, table, target, timed, times
 from qlib_ext.data.batch import Samples
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.panel import Panel
@@ -283,65 +275,6 @@ def synthetic_rows(
     random.standard_normal(dtype=np.float32, out=values)
     columns = [("feature", f"F{i}") for i in range(fields)] + [("label", "LABEL0")]
     return pd.DataFrame(values, index=index, columns=pd.MultiIndex.from_tuples(columns))
-
-
-def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function of a module in a process of its own, which starts with nothing of this one's memory."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(function, *arguments).result()
-
-
-def reset_peak() -> int:
-    """Give freed memory back, start the process's peak anew, and return the bytes now resident. Linux only."""
-    gc.collect()
-    ctypes.CDLL("libc.so.6").malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")
-    return peak_bytes()
-
-
-def peak_bytes() -> int:
-    """The highest resident memory of this process since it started, or since ``reset_peak``."""
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(status["VmHWM"].split()[0]) * 1024
-
-
-def timed(function: Callable[..., object], *arguments: Any) -> float:
-    gc.collect()
-    start = time.perf_counter()
-    function(*arguments)
-    return time.perf_counter() - start
-
-
-def ratio(slow: list[float], fast: list[float]) -> float:
-    """The median of the rounds' ratios."""
-    return median(np.divide(slow, fast).tolist())
-
-
-def times(value: float) -> str:
-    return f"{value:.2f}x" if value < 10 else f"{value:.1f}x"
-
-
-def target(goal: float | None, value: float, at_least: bool) -> str:
-    if goal is None:
-        return ""
-    met = value >= goal if at_least else value <= goal
-    return f"{'at least' if at_least else 'at most'} {goal:g}: {'met' if met else 'MISSED'}"
-
-
-def table(header: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> str:
-    cells = [header, tuple("---" for _ in header), *lines]
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
-
-
-def machine(threads: int) -> str:
-    """One line on where the numbers come from."""
-    info = Path("/proc/cpuinfo").read_text().splitlines()
-    cpu = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")), platform.machine())
-    return (
-        f"{os.cpu_count()} cores, {cpu}, load {os.getloadavg()[0]:.1f}; {threads} torch thread(s); "
-        f"Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}, "
-        f"pandas {pd.__version__}"
-    )
 
 
 if __name__ == "__main__":

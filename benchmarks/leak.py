@@ -19,6 +19,7 @@ from qlib.data.dataset import TSDatasetH
 from qlib.data.dataset.handler import DataHandlerLP
 from qlib.data.dataset.loader import StaticDataLoader
 
+from benchmarks.measure import table
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.models.gats import GATs
 
@@ -72,17 +73,17 @@ def measure(days: int = 120, stocks: int = 60, fields: int = 20, seed: int = 0) 
     noise = rows.copy()
     later = noise.index.get_level_values("datetime") > middle
     noise.loc[later] = random_rows(days, stocks, fields, seed + 1)[later]
-    table = {}
+    movement = {}
     names = ("Qlib 0.9.7 GATs_ts", "qlib_ext GATs")
     pairs = zip(scores_of_both(rows, zoo, ours, first_day), scores_of_both(noise, zoo, ours, first_day), strict=True)
     for name, (true, noisy) in zip(names, pairs, strict=True):
         moved = (true - noisy).loc[:middle].abs() / true.std()
-        table[name] = {
+        movement[name] = {
             "mean movement": moved.mean(),
             "largest": moved.max(),
             "scores that moved": (moved > 1e-6).mean(),
         }
-    return pd.DataFrame(table).T
+    return pd.DataFrame(movement).T
 
 
 def main() -> None:
@@ -91,11 +92,9 @@ def main() -> None:
     parser.add_argument("--stocks", type=int, default=60, help="stocks a day (default: 60)")
     parser.add_argument("--seed", type=int, default=0, help="of rows, noise and weights (default: 0)")
     args = parser.parse_args()
-    table = measure(stocks=args.stocks, seed=args.seed)
-    print("| model | mean movement, standard deviations of a score | largest | scores that moved |")
-    print("| --- | --- | --- | --- |")
-    for name, row in table.iterrows():
-        print(f"| {name} | {row.iloc[0]:.4f} | {row.iloc[1]:.4f} | {row.iloc[2]:.1%} |")
+    moved = measure(stocks=args.stocks, seed=args.seed)
+    lines = [(str(n), f"{row.iloc[0]:.4f}", f"{row.iloc[1]:.4f}", f"{row.iloc[2]:.1%}") for n, row in moved.iterrows()]
+    print(table(("model", "mean movement, standard deviations of a score", "largest", "scores that moved"), lines))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from qlib_ext.errors import QlibExtError
 
@@ -20,6 +20,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     except QlibExtError as err:
         print(f"error: {err}", file=sys.stderr)
         return 2
+
+
+def _add(
+    commands: argparse._SubParsersAction,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    summary: str,
+    description: str,
+    epilog: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
 
 
 _MARKET = """\
@@ -42,20 +61,13 @@ what comes next:
 
 
 def _add_market(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser(
-        "market",
-        help="write a simulated market to learn and test on",
-        description=_MARKET,
-        epilog=_MARKET_NEXT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = _add(commands, "market", _market, "write a simulated market to learn and test on", _MARKET, _MARKET_NEXT)
     parser.add_argument("--out", required=True, metavar="DIR", help="the provider folder to write")
     parser.add_argument("--stocks", type=int, default=100, help="how many stocks (default: 100)")
     parser.add_argument("--days", type=int, default=750, help="how many trading days (default: 750, three years)")
     parser.add_argument("--seed", type=int, default=0, help="another seed, another market (default: 0)")
     parser.add_argument("--start", default="2014-09-01", metavar="DATE", help="the first day (default: 2014-09-01)")
     parser.add_argument("--overwrite", action="store_true", help="replace the provider that DIR holds")
-    parser.set_defaults(run=_market)
 
 
 def _market(args: argparse.Namespace) -> int:
@@ -82,12 +94,8 @@ example:
 
 
 def _add_compare(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser(
-        "compare",
-        help="print the results of experiments side by side",
-        description=_COMPARE,
-        epilog=_COMPARE_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = _add(
+        commands, "compare", _compare, "print the results of experiments side by side", _COMPARE, _COMPARE_EXAMPLE
     )
     parser.add_argument("experiments", nargs="+", metavar="EXPERIMENT", help="experiment_name of a workflow")
     parser.add_argument(
@@ -97,7 +105,6 @@ def _add_compare(commands: argparse._SubParsersAction) -> None:
         help="folder of the runs (default: $QLIB_RUNS, else mlruns)",
     )
     parser.add_argument("--last", type=int, default=1, metavar="N", help="runs of each experiment (default: 1)")
-    parser.set_defaults(run=_compare)
 
 
 def _compare(args: argparse.Namespace) -> int:

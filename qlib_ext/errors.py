@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from inspect import Parameter, signature
 
 
 class QlibExtError(Exception):
@@ -34,6 +35,12 @@ class NotFittedError(QlibExtError):
 
 class TrainingError(QlibExtError):
     """Training cannot go on, for example because the loss is no longer a number."""
+
+
+def keywords_of(klass: type) -> set[str]:
+    """The keywords that a class and its bases name in their constructors."""
+    named = (p for base in klass.__mro__[:-1] for p in signature(base).parameters.values())
+    return {p.name for p in named if p.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)}
 
 
 def refuse_unknown(keywords: Iterable[str], valid: Iterable[str], owner: str) -> None:

@@ -37,16 +37,15 @@ class Batch:
 
     def to_days(self, samples: Tensor) -> Tensor:
         """``[samples, ...]`` -> ``[days, stocks, ...]``, zero where a day has no such stock."""
-        return to_days(samples, self.mask)
+        if self.mask.shape[0] == 1:
+            return samples[None]
+        padded = samples.new_zeros(*self.mask.shape, *samples.shape[1:])
+        padded[self.mask] = samples
+        return padded
 
-
-def to_days(samples: Tensor, mask: Tensor) -> Tensor:
-    """``[samples, ...]`` -> ``[days, stocks, ...]`` by the mask ``[days, stocks]``, zero elsewhere."""
-    if mask.shape[0] == 1:
-        return samples[None]
-    padded = samples.new_zeros(*mask.shape, *samples.shape[1:])
-    padded[mask] = samples
-    return padded
+    def by_day(self, prediction: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Prediction ``[samples]`` -> what cross-sectional losses take: prediction, label, mask [days, stocks]."""
+        return self.to_days(prediction), self.to_days(self.y), self.mask
 
 
 class Samples:

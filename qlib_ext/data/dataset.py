@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from inspect import signature
 from typing import Any
 
 import pandas as pd
@@ -15,9 +14,8 @@ from qlib.utils import get_callable_kwargs
 from qlib_ext.data.batch import Samples
 from qlib_ext.data.panel import Panel
 from qlib_ext.data.windows import Window
-from qlib_ext.errors import DataError, SegmentError, WindowError, refuse_unknown
+from qlib_ext.errors import DataError, SegmentError, WindowError, keywords_of, refuse_unknown
 
-OPTIONS = ("handler", "segments", "step_len", "sample_every", "purge", "fetch_kwargs")
 DEFAULT_STEP_LEN = TSDatasetH.DEFAULT_STEP_LEN
 
 
@@ -45,7 +43,7 @@ class CrossSectionDataset(DatasetH):
         fetch_kwargs: dict | None = None,
         **unknown: Any,
     ) -> None:
-        refuse_unknown(unknown, OPTIONS, type(self).__name__)
+        refuse_unknown(unknown, keywords_of(type(self)), type(self).__name__)
         if handler is None or segments is None:  # no positional argument, so that a misspelt one is named above
             raise TypeError(f"{type(self).__name__} needs a handler and segments.")
         if sample_every < 1:
@@ -55,7 +53,8 @@ class CrossSectionDataset(DatasetH):
         self.step_len = step_len
         self.sample_every = sample_every
         self.purge = purge
-        if step_len is not None and isinstance(handler, dict) and _takes_step_len(handler):
+        by_config = step_len is not None and isinstance(handler, dict)
+        if by_config and "step_len" in keywords_of(get_callable_kwargs(handler)[0]):
             handler = handler | {"kwargs": handler.get("kwargs", {}) | {"step_len": step_len}}
         super().__init__(handler, segments, fetch_kwargs or {})
         self.window = self._window()
@@ -191,8 +190,3 @@ class CrossSectionDataset(DatasetH):
         if "group" in {column[0] for column in columns}:
             groups = self.handler.fetch(col_set="group", data_key=DataHandlerLP.DK_I).iloc[:, 0]
         return Panel.from_frames(features, labels, groups)
-
-
-def _takes_step_len(handler: dict) -> bool:
-    klass, _ = get_callable_kwargs(handler)
-    return any("step_len" in signature(base.__init__).parameters for base in klass.__mro__[:-1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from inspect import signature
 from typing import Any
 
 import pandas as pd
@@ -11,7 +10,7 @@ from qlib.data.dataset.handler import DataHandlerLP
 
 from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.data.windows import Window
-from qlib_ext.errors import refuse_unknown
+from qlib_ext.errors import keywords_of, refuse_unknown
 
 
 class WindowHandler(DataHandlerLP):
@@ -50,8 +49,7 @@ class WindowHandler(DataHandlerLP):
         inst_processors: Any = None,
         **kwargs: Any,
     ) -> None:
-        valid = {name for base in type(self).__mro__[:-1] for name in signature(base).parameters}
-        refuse_unknown(kwargs, valid - {"kwargs", "fields", "data_loader"}, type(self).__name__)
+        refuse_unknown(kwargs, keywords_of(type(self)) - {"fields", "data_loader"}, type(self).__name__)
         if step_len is not None:
             self.window = Window(step_len, self.window.shape)
         config = {"feature": fields, "label": label}

@@ -72,7 +72,8 @@ class HistoryLoader(QlibDataLoader):
             spans = D.list_instruments(instruments, start_time, end_time, freq="day", as_list=False)
         else:
             named = instruments if isinstance(instruments, dict) else {name: [(None, None)] for name in instruments}
-            spans = {name: clip(times, calendar) for name, times in named.items() if clip(times, calendar)}
+            clipped = {name: clip(times, calendar) for name, times in named.items()}
+            spans = {name: times for name, times in clipped.items() if times}
         if not spans:
             raise DataError(
                 f"The universe {describe(instruments)} has no member between {start_time} and {end_time}; "

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from qlib_ext.errors import DataError
 
-CHUNK_ROWS = 16_384  # rows copied at a time, so that building a panel needs no second copy of the values
+CHUNK_ROWS = 16_384  # rows copied or read at a time, so that no second copy of the values is needed
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,8 @@ class Panel:
 
     def require_finite(self) -> None:
         """Raise DataError where a feature is NaN or infinite, with the field, the count and the first place."""
+        if all(torch.isfinite(chunk).all() for chunk in self.values.split(CHUNK_ROWS)):
+            return
         for column, name in enumerate(self.fields):
             bad = ~torch.isfinite(self.values[:, column])
             if not bad.any():

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from qlib_ext.data.batch import Batch, Samples
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.panel import Panel
+from qlib_ext.data.windows import Window
 from qlib_ext.errors import CheckpointError, DataError, NotFittedError
 from qlib_ext.layers.scores import Scores
 from qlib_ext.losses import LOSSES
@@ -51,8 +52,7 @@ class NeuralModel(Model):
 
     def loss(self, scores: Scores, batch: Batch) -> Tensor:
         """The loss of one step: that of the options, between the normalised score and the label."""
-        by_day = batch.to_days(scores.normalised), batch.to_days(batch.y), batch.mask
-        return LOSSES[self.options.loss](*by_day)
+        return LOSSES[self.options.loss](*batch.by_day(scores.normalised))
 
     def bind(self, net: nn.Module, panel: Panel) -> None:
         """Tell the net of the panel that it will read; most need not know."""
@@ -85,11 +85,9 @@ class NeuralModel(Model):
         for seed in seeds:
             with torch.random.fork_rng():
                 torch.manual_seed(torch.seed() if seed is None else seed)
-                net = self.build(d_feat, instruments).to(self.device)
-                self.bind(net, panel)
-                trainer = Trainer(net, self.loss, self.options, data.window, self.device)
+                net = self.build(d_feat, instruments)
                 name = type(self).__name__ if len(seeds) == 1 else f"{type(self).__name__}.seed{seed}"
-                curves.append(trainer.fit(train, valid, seed, name))
+                curves.append(self._trainer(net, panel, data.window).fit(train, valid, seed, name))
                 nets.append(net)
         self.nets_, self.curves_, self.d_feat_, self.instruments_ = nets, curves, d_feat, instruments
         if evals_result is not None:
@@ -140,11 +138,15 @@ class NeuralModel(Model):
         self._check_d_feat(samples.panel, self.d_feat_)
         outputs = []
         for net in self.nets_:
-            net.to(self.device)
-            self.bind(net, samples.panel)
-            trainer = Trainer(net, self.loss, self.options, data.window, self.device)
+            trainer = self._trainer(net, samples.panel, data.window)
             outputs.append(torch.cat([part(scores) for _, _, scores in trainer.score(samples)]).cpu().numpy())
         return samples, outputs
+
+    def _trainer(self, net: nn.Module, panel: Panel, window: Window) -> Trainer:
+        """A trainer of a net that lies on the device and knows the panel."""
+        net.to(self.device)
+        self.bind(net, panel)
+        return Trainer(net, self.loss, self.options, window, self.device)
 
     @staticmethod
     def _check_d_feat(panel: Panel, d_feat: int | None) -> None:

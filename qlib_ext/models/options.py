@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from qlib_ext.errors import refuse_unknown
@@ -51,7 +51,7 @@ class TrainingOptions:
     GPU: int = 0
     autocast: bool = False
     seed: int | None = None
-    seeds: Sequence[int] | None = field(default=None)
+    seeds: Sequence[int] | None = None
     n_jobs: int = 0
 
     def __post_init__(self) -> None:

@@ -86,8 +86,7 @@ class Trainer:
                 nn.utils.clip_grad_norm_(self.net.parameters(), self.options.clip_norm)
             optimizer.step()
             losses.append(loss.detach() * len(step))
-            by_day = batch.to_days(scores.score.detach()), batch.to_days(batch.y), batch.mask
-            correlations.append(information_coefficient(*by_day))
+            correlations.append(information_coefficient(*batch.by_day(scores.score.detach())))
             if number % STEPS_PER_REPORT == 0:  # reading a figure makes a GPU wait
                 progress.set_postfix(loss=f"{loss.item():.4f}", ic=f"{correlations[-1].mean().item():.4f}")
         total = float(torch.stack(losses).sum()) / len(days)
@@ -103,7 +102,7 @@ class Trainer:
         total, ic, rank_ic = 0.0, [], []
         for days, batch, scores in self.score(samples):
             total += self.loss(scores, batch).item() * len(days)
-            by_day = batch.to_days(scores.score), batch.to_days(batch.y), batch.mask
+            by_day = batch.by_day(scores.score)
             ic.append(information_coefficient(*by_day))
             rank_ic.append(rank_information_coefficient(*by_day))
         return {

@@ -20,6 +20,7 @@ from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.handler import WindowHandler
 from qlib_ext.data.windows import Window
 from qlib_ext.errors import DataError, ProviderError
+from qlib_ext.market.index import spans
 from tests.frames import SEGMENTS, dataset_of, random_rows
 
 ON_TIME = [
@@ -113,7 +114,7 @@ def test_rows_are_exactly_those_of_qlibs_handler(ours, theirs, view):
 
 def test_a_newcomers_first_window_is_complete_and_processed_as_fitted(small, init, ours):
     init(small[0])
-    joined = {name: spans for name, spans in members_of(small[1]).items() if spans[0][0] == pd.Timestamp("2015-06-01")}
+    joined = {name for name, times in members_of(small[1]).items() if times[0][0] == pd.Timestamp("2015-06-01")}
     assert joined, "the market must have a newcomer to say anything"
     config = {"feature": Alpha158DL.get_feature_config(FEATURES)}
     everything = QlibDataLoader(config).load("all", "2014-12-15", "2015-10-30")
@@ -145,12 +146,10 @@ def test_step_len_of_the_dataset_reaches_the_handler(small, init):
 
 
 def members_of(market) -> dict:
-    spans: dict = {}
-    edge = np.diff(np.pad(market.members.astype(int), ((1, 1), (0, 0))), axis=0)
-    for i, name in enumerate(market.symbols):
-        first, last = np.flatnonzero(edge[:, i] == 1), np.flatnonzero(edge[:, i] == -1) - 1
-        spans[name] = [(market.calendar[a], market.calendar[b]) for a, b in zip(first, last, strict=True)]
-    return {name: times for name, times in spans.items() if times}
+    by_name: dict = {}
+    for name, first, last in spans(market.calendar, market.symbols, market.members):
+        by_name.setdefault(name, []).append((first, last))
+    return by_name
 
 
 def always_listed(market) -> list:

@@ -30,7 +30,7 @@ MODELS = {
     "GATs 2 layers": (GATs, {"num_layers_gat": 2, "num_heads": 2, "base_model": "LSTM", "days_per_batch": 3}),
     "ASTGNN instrument": (ASTGNN, FACTORS | {"node_embedding": "instrument"}),
 }
-VALID_END, TEST_START = pd.Timestamp(SEGMENTS["valid"][1]), pd.Timestamp(SEGMENTS["test"][0])
+TEST_START = pd.Timestamp(SEGMENTS["test"][0])
 
 
 @pytest.fixture(params=MODELS)
