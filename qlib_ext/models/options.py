@@ -31,7 +31,7 @@ class TrainingOptions:
     batch_size       rows of one step, rounded to whole days; None: days_per_batch decides
     clip_norm        gradients are scaled down to this norm; 0 leaves them
     GPU              number of the CUDA device; -1, or no CUDA: the CPU
-    autocast         forward pass in bfloat16 on CUDA
+    autocast         forward pass in bfloat16; on a CPU faster only where it has AVX512-BF16 or AMX
     seed             of the initial weights, dropout and the order of days; None draws one
     seeds            several nets, one per seed; their standardised scores are averaged
     n_jobs           accepted for the Zoo's sake: windows are gathered on the device, without worker processes
