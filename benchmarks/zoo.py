@@ -27,7 +27,7 @@ import yaml
 from jinja2 import Template
 
 from benchmarks.measure import machine, table
-from qlib_ext.analysis.compare import COLUMNS, PERCENT, read_runs, store_of
+from qlib_ext.analysis.runs import COLUMNS, PERCENT, read_runs, store_of
 
 HERE = Path(__file__).resolve().parent
 WORKFLOWS = HERE.parent / "workflows"
@@ -162,7 +162,7 @@ def run(name: str, workflow: dict, environment: dict[str, str]) -> dict[str, Any
             [Path(sys.executable).with_name("qrun"), file], env=environment, stdout=log, stderr=log, check=True
         )
     minutes = (time.perf_counter() - start) / 60
-    metrics = read_runs(store_of(folder), experiment).iloc[0]
+    metrics = read_runs(store_of(folder), experiment)[0].metrics
     return {**{column: metrics[column] for column in COLUMNS.values()}, "minutes": round(minutes, 1)}
 
 

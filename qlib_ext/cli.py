@@ -81,15 +81,22 @@ def _market(args: argparse.Namespace) -> int:
 
 
 _COMPARE = """\
-Print what the last finished run of each experiment came to: IC, ICIR, Rank IC, Rank ICIR of the
-prediction, and from the backtest the annualised excess return over the benchmark without and
-with cost, its information ratio and its maximum drawdown. With --last N, mean and standard
-deviation over the last N runs, for example one per seed.
+Print the Model Zoo's table for the last finished run of each experiment, one row an experiment:
+IC, ICIR, Rank IC, Rank ICIR of the prediction, and from the backtest the annualised excess return
+over the benchmark without and with cost, its information ratio and its maximum drawdown (with
+cost). A run without a backtest shows "-". With --last N, mean and standard deviation over the
+last N runs, for example one per seed.
+
+Experiments that were not the same test (universe, test dates, label) stand in tables of their own
+and a line below says in what they differ; the best mean is marked (*) among the rows of one test.
+The test dates are the days that have an IC, so they end where the data end.
 """
 
 _COMPARE_EXAMPLE = """\
-example:
+examples:
   qlib-ext compare csi300_lightgbm csi300_gru csi300_astgnn --last 3
+  qlib-ext compare csi300_lightgbm csi300_gru --zoo --html results/compare.html
+  qlib-ext compare csi300_lightgbm csi300_gru --markdown > compare.md
 """
 
 
@@ -104,13 +111,35 @@ def _add_compare(commands: argparse._SubParsersAction) -> None:
         metavar="DIR",
         help="folder of the runs (default: $QLIB_RUNS, else mlruns)",
     )
-    parser.add_argument("--last", type=int, default=1, metavar="N", help="runs of each experiment (default: 1)")
+    parser.add_argument("--last", type=_count, default=1, metavar="N", help="runs of each experiment (default: 1)")
+    parser.add_argument(
+        "--zoo",
+        action="store_true",
+        help="add what Qlib's Model Zoo published for the same model on Alpha158 and CSI300: other dates and label",
+    )
+    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    parser.add_argument("--html", metavar="FILE", help="write the table as a page of its own as well")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"is a number of runs, at least 1, not {text!r}")
+    return int(text)
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from qlib_ext.analysis.compare import comparison, store_of
+    from qlib_ext.analysis import render
+    from qlib_ext.analysis.compare import comparison
+    from qlib_ext.analysis.runs import store_of
 
     store = store_of(args.runs)
-    print(comparison(store, args.experiments, args.last).to_string())
-    print(f"\ncurves, parameters and files: mlflow ui --backend-store-uri {store}")
+    table = comparison(store, args.experiments, args.last, args.zoo)
+    if args.html:
+        render.write(args.html, render.to_html(table))
+        print(f"wrote {args.html}", file=sys.stderr)
+    if args.markdown:
+        print(render.to_markdown(table))
+    else:
+        print(render.to_text(table))
+        print(f"\ncurves, parameters and files: mlflow ui --backend-store-uri {store}")
     return 0

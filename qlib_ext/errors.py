@@ -33,8 +33,16 @@ class NotFittedError(QlibExtError):
     """The model was asked to predict before it was trained."""
 
 
+class NoWeakFactorsError(QlibExtError, TypeError):
+    """The model's score is not made of weak factors."""
+
+
 class TrainingError(QlibExtError):
     """Training cannot go on, for example because the loss is no longer a number."""
+
+
+class OutputError(QlibExtError):
+    """A file of results cannot be written."""
 
 
 def keywords_of(klass: type) -> set[str]:

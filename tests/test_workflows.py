@@ -15,11 +15,20 @@ import pandas as pd
 import pytest
 import yaml
 
+from qlib_ext.analysis.runs import Setup, read_runs, store_of
+from qlib_ext.analysis.zoo import published
 from qlib_ext.market.simulate import simulate, write_market
 
 WORKFLOWS = Path(__file__).parents[1] / "workflows"
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.yaml"))
 NETS = [name for name in NAMES if "lightgbm" not in name]
+ZOO_ROWS = {
+    "csi300_astgnn": [],
+    "csi300_gats_ts": ["GATs"],
+    "csi300_gru": ["GRU"],
+    "csi300_lightgbm": ["LightGBM"],
+    "csi300_lstm": ["LSTM"],
+}
 MARKET = {"stocks": 60, "days": 750, "seed": 0}
 
 
@@ -92,6 +101,20 @@ def test_the_recorder_knows_the_run_and_its_metrics(finished):
         assert np.isfinite(run.data.metrics[metric])
 
 
+def test_a_comparison_knows_what_the_run_tested(finished, expected):
+    name, cwd, _ = finished
+    (run,) = read_runs(store_of(cwd / "mlruns"), name)
+    days = expected.unique("datetime")
+    assert run.setup == Setup(
+        "csi300", f"{days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}", "Ref($vwap, -2)/Ref($vwap, -1) - 1"
+    )
+    assert run.segments == "train 2010-01-01 to 2015-12-31, valid 2016-01-01 to 2016-12-31"
+    assert run.backtest.startswith(
+        "TopkDropoutStrategy against SH000300, topk=50 n_drop=5 limit_threshold=0.095 deal_price=vwap"
+    )
+    assert [row.model for row in published(run.params)] == ZOO_ROWS[name]
+
+
 def test_predictions_are_exactly_the_members_of_the_test_days(finished, expected):
     name, cwd, _ = finished
     score = pd.read_pickle(artifacts(name, cwd) / "pred.pkl")
@@ -135,8 +158,8 @@ def test_a_misspelt_key_is_answered_with_the_nearest(tmp_path, provider, key, mi
     assert f"has no option {misspelt!r}; did you mean {key!r}?" in done.stdout.splitlines()[-1]  # where Qlib prints it
 
 
-def test_there_are_three_workflows():
-    assert NAMES == ["csi300_astgnn", "csi300_gru", "csi300_lightgbm"]
+def test_there_are_five_workflows():
+    assert NAMES == ["csi300_astgnn", "csi300_gats_ts", "csi300_gru", "csi300_lightgbm", "csi300_lstm"]
 
 
 def test_workflows_differ_in_their_model_alone():
@@ -148,7 +171,34 @@ def test_workflows_differ_in_their_model_alone():
         assert config["task"].pop("model")
         config["task"]["dataset"]["kwargs"].pop("step_len", None)  # a tabular model reads no windows
         configs.append(config)
-    assert configs[0] == configs[1] == configs[2]
+    assert all(config == configs[0] for config in configs)
+
+
+def test_nets_train_alike():
+    shared = [
+        "hidden_size",
+        "num_layers",
+        "dropout",
+        "n_epochs",
+        "lr",
+        "early_stop",
+        "metric",
+        "days_per_batch",
+        "seed",
+    ]
+    models = [workflow(name)["task"]["model"]["kwargs"] for name in NETS]
+    assert [{key: model.get(key) for key in shared} for model in models] == [
+        dict(zip(shared, (64, 2, 0.5, 15, 0.0003, 4, "rank_ic", 1, 0), strict=True))
+    ] * len(NETS)
+
+
+def test_each_net_is_what_its_file_is_named_after():
+    gats, gru, lstm = (workflow(f"csi300_{name}")["task"]["model"] for name in ("gats_ts", "gru", "lstm"))
+    assert (gats["module_path"], gats["class"]) == ("qlib_ext.models.gats", "GATs")
+    assert gats["kwargs"]["num_layers_gat"] == 1
+    assert "model_path" not in gats["kwargs"]
+    assert lstm["kwargs"].pop("base_model") == "LSTM"
+    assert lstm == gru
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,66 +1,98 @@
-"""The Model Zoo's table, read from the recorder."""
+"""The Model Zoo's table of experiments: one row an experiment, one section for each test."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
-from mlflow import MlflowClient
 
-from qlib_ext.errors import DataError
+from qlib_ext.analysis import zoo
+from qlib_ext.analysis.notes import notes
+from qlib_ext.analysis.runs import COLUMNS, PERCENT, Run, Setup, read_runs
 
-COLUMNS = {
-    "IC": "IC",
-    "ICIR": "ICIR",
-    "Rank IC": "Rank IC",
-    "Rank ICIR": "Rank ICIR",
-    "1day.excess_return_without_cost.annualized_return": "excess return without cost",
-    "1day.excess_return_with_cost.annualized_return": "excess return with cost",
-    "1day.excess_return_with_cost.information_ratio": "information ratio",
-    "1day.excess_return_with_cost.max_drawdown": "max drawdown",
-}
-PERCENT = {"excess return without cost", "excess return with cost", "max drawdown"}
+METRICS = tuple(COLUMNS.values())
 
 
-def store_of(runs: str | Path) -> str:
-    """The tracking URI of a folder of runs that SQLiteExpManager wrote; raises DataError where there is none."""
-    database = Path(runs).expanduser().resolve() / "mlflow.db"
-    if not database.is_file():
-        raise DataError(f"{database} does not exist; run a workflow first, or name its folder with --runs.")
-    return f"sqlite:///{database}"
+@dataclass(frozen=True)
+class Cell:
+    """A figure as printed: mean, standard deviation (empty for a single run), and whether no other mean is better."""
+
+    mean: str
+    spread: str = ""
+    best: bool = False
 
 
-def read_runs(store: str, experiment: str, last: int = 1) -> pd.DataFrame:
-    """Metrics of the last finished runs of an experiment, one row a run; excess return and drawdown as fractions.
+@dataclass(frozen=True)
+class Row:
+    """One experiment, or a row that the Model Zoo published; its cells are in the order of METRICS."""
 
-    Annualised figures are Qlib's: mean daily excess return times 238, sums instead of compounding.
-    Raises DataError where the experiment has no finished run.
+    name: str
+    runs: int
+    cells: list[Cell]
+    published: str = ""  # universe and dates of the published row
+
+
+@dataclass(frozen=True)
+class Section:
+    """The rows of one test, the only ones that compete for the best mark."""
+
+    setup: Setup
+    rows: list[Row]
+
+
+@dataclass(frozen=True)
+class Table:
+    """What the renderers print: sections, then notes of one line each."""
+
+    sections: list[Section]
+    notes: list[str]
+
+
+def comparison(store: str, experiments: Sequence[str], last: int = 1, with_zoo: bool = False) -> Table:
+    """The last runs of each experiment: means and standard deviations over runs of the same test.
+
+    Runs of one experiment that were not the same test are not averaged: each test has its own section. With
+    ``with_zoo`` the Model Zoo's published row stands below each experiment. Raises DataError as read_runs does.
     """
-    client = MlflowClient(tracking_uri=store)
-    found = client.get_experiment_by_name(experiment)
-    if found is None:
-        there = sorted(e.name for e in client.search_experiments() if e.name != "Default")
-        raise DataError(f"There is no experiment {experiment!r} in {store}; it has {', '.join(there) or 'none'}.")
-    runs = client.search_runs(
-        [found.experiment_id], "attributes.status = 'FINISHED'", order_by=["attributes.start_time DESC"]
+    found = {experiment: read_runs(store, experiment, last) for experiment in experiments}
+    tests: dict[Setup, dict[str, list[Run]]] = {}
+    for experiment, runs in found.items():
+        for run in runs:
+            tests.setdefault(run.setup, {}).setdefault(experiment, []).append(run)
+    sections = [Section(setup, list(_rows(setup, of, with_zoo))) for setup, of in tests.items()]
+    return Table(sections, notes(tests, last, with_zoo))
+
+
+def _rows(setup: Setup, experiments: dict[str, list[Run]], with_zoo: bool) -> Iterator[Row]:
+    figures = {name: pd.DataFrame([run.metrics for run in runs]) for name, runs in experiments.items()}
+    # skipna: a mean over fewer runs than the row says would not be that row's
+    means = pd.DataFrame({name: metrics.mean(skipna=False) for name, metrics in figures.items()})
+    compete = setup.known & (means.notna().sum(axis=1) > 1)
+    best = means.eq(means.max(axis=1), axis=0).mul(compete, axis=0)  # also of the drawdown, which is negative
+    for name, runs in experiments.items():
+        spreads = figures[name].std(skipna=False)
+        cells = [_cell(m, means.at[m, name], spreads[m], bool(best.at[m, name])) for m in METRICS]
+        yield Row(name, len(runs), cells)
+        if with_zoo:
+            yield from map(_published, zoo.published(runs[0].params))
+
+
+def _cell(metric: str, mean: float, spread: float, best: bool) -> Cell:
+    pattern = "{:.2%}" if metric in PERCENT else "{:.4f}"
+    figures = ["" if math.isnan(figure) else pattern.format(figure) for figure in (mean, spread)]
+    return Cell(figures[0] or "-", figures[1], best)
+
+
+def _published(row: zoo.Published) -> Row:
+    cells = [_published_cell(metric, *row.figures.get(metric, ("", ""))) for metric in METRICS]
+    return Row(
+        f"Model Zoo {row.model}, {row.features} features", zoo.RUNS, cells, f"{zoo.SETUP.universe}, {zoo.SETUP.test}"
     )
-    rows = [{column: run.data.metrics.get(name) for name, column in COLUMNS.items()} for run in runs[:last]]
-    if not rows:
-        raise DataError(f"Experiment {experiment!r} has no finished run; see its log for what stopped it.")
-    return pd.DataFrame(rows, columns=list(COLUMNS.values())).astype(float)
 
 
-def comparison(store: str, experiments: Sequence[str], last: int = 1) -> pd.DataFrame:
-    """One column an experiment, one row a metric: its value, or mean ± standard deviation over several runs."""
-    columns = {}
-    for experiment in experiments:
-        runs = read_runs(store, experiment, last)
-        columns[experiment] = {"runs": str(len(runs))} | {name: _cell(runs[name]) for name in runs}
-    return pd.DataFrame(columns)
-
-
-def _cell(values: pd.Series) -> str:
-    percent = values.name in PERCENT
-    figures = [values.mean(), values.std()] if len(values) > 1 else [values.iloc[0]]
-    return " ± ".join("-" if pd.isna(f) else f"{f:.2%}" if percent else f"{f:.4f}" for f in figures)
+def _published_cell(metric: str, mean: str, spread: str) -> Cell:
+    if not mean:
+        return Cell("-")
+    return Cell(f"{float(mean):.2%}", f"{float(spread):.0%}") if metric in PERCENT else Cell(mean, spread)

@@ -1,54 +1,190 @@
+import math
+
 import pytest
-from mlflow import MlflowClient
 
-from qlib_ext.analysis.compare import COLUMNS, comparison, store_of
-from qlib_ext.cli import main
-from qlib_ext.errors import DataError
+from qlib_ext.analysis.compare import METRICS, Cell, comparison
+from qlib_ext.analysis.runs import COLUMNS, Setup
+from tests.analysis.recorders import BACKTEST, LABEL, SEGMENTS, port_analysis
 
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """A store with two finished runs of "net" and one that failed, and an experiment without runs."""
-    folder = tmp_path_factory.mktemp("runs")
-    client = MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
-    net = client.create_experiment("net", artifact_location=str(folder))
-    client.create_experiment("empty", artifact_location=str(folder))
-    for start, (value, status) in enumerate([(0.04, "FINISHED"), (0.06, "FINISHED"), (9.0, "FAILED")]):
-        run = client.create_run(net, start_time=1 + start)
-        for name in COLUMNS:
-            client.log_metric(run.info.run_id, name, value)
-        client.set_terminated(run.info.run_id, status)
-    return folder
+IC, DRAWDOWN = METRICS.index("IC"), METRICS.index("max drawdown")
+DRAWDOWN_KEY = list(COLUMNS)[DRAWDOWN]
 
 
-def test_the_last_finished_run_is_shown(runs):
-    table = comparison(store_of(runs), ["net"])
-    assert table.loc["runs", "net"] == "1"
-    assert table.loc["Rank IC", "net"] == "0.0600"
-    assert table.loc["excess return with cost", "net"] == "6.00%"
+def cells(table, metric=IC):
+    return {row.name: row.cells[metric] for section in table.sections for row in section.rows}
 
 
-def test_several_runs_are_averaged(runs):
-    table = comparison(store_of(runs), ["net"], last=5)
-    assert table.loc["runs", "net"] == "2"
-    assert table.loc["IC", "net"] == "0.0500 ± 0.0141"
+def test_one_run_is_shown_as_it_is(recorders):
+    recorders.run("net", 0.06)
+    (section,) = comparison(recorders.store, ["net"]).sections
+    (row,) = section.rows
+    assert section.setup == Setup("csi300", "2017-01-01 to 2021-12-31", LABEL)
+    assert (row.name, row.runs, row.published) == ("net", 1, "")
+    assert [cell.mean for cell in row.cells] == [*["0.0600"] * 4, "6.00%", "6.00%", "0.0600", "6.00%"]
+    assert {(cell.spread, cell.best) for cell in row.cells} == {("", False)}, "one row alone is not the best"
 
 
-def test_the_command_prints_the_table_and_the_way_to_the_ui(runs, capsys):
-    assert main(["compare", "net", "--runs", str(runs)]) == 0
-    printed = capsys.readouterr().out
-    for word in ("Rank ICIR", "information ratio", "max drawdown", f"mlflow ui --backend-store-uri sqlite:///{runs}"):
-        assert word in printed
+def test_several_runs_are_averaged(recorders):
+    for value in (0.04, 0.06):
+        recorders.run("net", value)
+    (section,) = comparison(recorders.store, ["net"], last=2).sections
+    assert section.rows[0].cells[IC] == Cell("0.0500", "0.0141")
+    assert section.rows[0].cells[DRAWDOWN] == Cell("5.00%", "1.41%")
+
+
+def test_a_metric_that_a_run_lacks_is_not_averaged_over_the_others(recorders):
+    recorders.run("net", {"IC": 0.04, "Rank IC": 0.05})
+    recorders.run("net", {"IC": 0.06})
+    row = comparison(recorders.store, ["net"], last=2).sections[0].rows[0]
+    assert row.cells[IC] == Cell("0.0500", "0.0141")
+    assert row.cells[METRICS.index("Rank IC")] == Cell("-")
+    assert row.cells[DRAWDOWN] == Cell("-")
+
+
+def test_the_best_mean_is_marked_and_the_smallest_drawdown(recorders):
+    recorders.run("low", {"IC": 0.01, DRAWDOWN_KEY: -0.05})
+    recorders.run("high", {"IC": 0.03, DRAWDOWN_KEY: -0.10})
+    recorders.run("high", {"IC": 0.05, DRAWDOWN_KEY: -0.30})
+    table = comparison(recorders.store, ["low", "high"], last=2)
+    assert {name: cell.best for name, cell in cells(table).items()} == {"low": False, "high": True}
+    assert {name: cell.best for name, cell in cells(table, DRAWDOWN).items()} == {"low": True, "high": False}
+
+
+def test_a_tie_marks_both(recorders):
+    for name, value in {"a": 0.05, "b": 0.05, "c": 0.01}.items():
+        recorders.run(name, value)
+    table = comparison(recorders.store, ["a", "b", "c"])
+    assert {name: cell.best for name, cell in cells(table).items()} == {"a": True, "b": True, "c": False}
+
+
+def test_what_is_not_a_number_is_never_the_best_and_leaves_the_mark_to_the_others(recorders):
+    for name, value in {"a": 0.05, "b": math.nan, "c": 0.01}.items():
+        recorders.run(name, {"IC": value} | ({DRAWDOWN_KEY: -0.1} if name == "a" else {}))
+    table = comparison(recorders.store, ["a", "b", "c"])
+    assert {name: cell.best for name, cell in cells(table).items()} == {"a": True, "b": False, "c": False}
+    assert cells(table)["b"] == Cell("-")
+    assert not any(cell.best for cell in cells(table, DRAWDOWN).values()), "the only number has nothing to beat"
 
 
 @pytest.mark.parametrize(
-    ("experiment", "message"), [("nett", "no experiment 'nett'.*empty, net"), ("empty", "no finished run")]
+    ("other", "said"),
+    [
+        ({"universe": "csi500"}, "universe csi300 (a, b) and csi500 (c)."),
+        ({"label": "Ref($close, -2)/Ref($close, -1) - 1"}, f"label {LABEL} (a, b) and Ref($close, -2)"),
+        ({"days": ("2018-01-02", "2018-12-28")}, "test 2017-01-01 to 2021-12-31 (a, b) and 2018-01-02 to 2018-12-28"),
+        ({"segments": SEGMENTS | {"test": ["2018-01-01", "2021-12-31"]}}, "(a, b) and 2018-01-01 to 2021-12-31 (c)."),
+    ],
 )
-def test_experiments_that_have_nothing_to_show(runs, experiment, message):
-    with pytest.raises(DataError, match=message):
-        comparison(store_of(runs), [experiment])
+def test_another_test_stands_apart_does_not_compete_and_is_named(recorders, other, said):
+    recorders.run("a", 0.01)
+    recorders.run("c", 0.09, **other)
+    recorders.run("b", 0.02)
+    table = comparison(recorders.store, ["a", "c", "b"])
+    assert [[row.name for row in section.rows] for section in table.sections] == [["a", "b"], ["c"]]
+    assert {name: cell.best for name, cell in cells(table).items()} == {"a": False, "b": True, "c": False}
+    assert table.notes[0].startswith("Not the same test, not to be compared: ")
+    assert said in table.notes[0]
+    assert table.notes[0].count(";") == 0, "only what differs is named"
 
 
-def test_a_folder_without_runs_is_told_in_one_line(tmp_path, capsys):
-    assert main(["compare", "net", "--runs", str(tmp_path)]) == 2
-    assert capsys.readouterr().err.startswith("error:")
+def test_the_same_test_needs_no_warning(recorders):
+    recorders.run("a", days=("2017-01-03", "2021-12-31"))
+    recorders.run("b", days=("2017-01-03", "2021-12-31"), segments=SEGMENTS | {"train": ["2008-01-01", "2015-12-31"]})
+    table = comparison(recorders.store, ["a", "b"])
+    assert len(table.sections) == 1
+    assert not any("Not the same test" in note for note in table.notes)
+    assert "segments: train 2010-01-01 to 2015-12-31, valid 2016-01-01 to 2016-12-31 (a)" in table.notes
+    assert "segments: train 2008-01-01 to 2015-12-31, valid 2016-01-01 to 2016-12-31 (b)" in table.notes
+
+
+def test_what_cannot_be_known_does_not_compete_and_says_why(recorders):
+    for name, value in {"a": 0.01, "b": 0.02}.items():
+        (recorders.run(name, value) / "dataset").unlink()
+    table = comparison(recorders.store, ["a", "b"])
+    assert not any(cell.best for cell in cells(table).values())
+    assert sum("universe and label are unknown, because" in note for note in table.notes) == 2
+
+
+def test_runs_of_one_experiment_that_were_not_the_same_test_are_not_averaged(recorders):
+    recorders.run("net", 0.02, universe="csi500")
+    recorders.run("net", 0.04)
+    recorders.run("net", 0.06)
+    table = comparison(recorders.store, ["net"], last=3)
+    rows = {section.setup.universe: section.rows[0] for section in table.sections}
+    assert (rows["csi300"].runs, rows["csi300"].cells[IC]) == (2, Cell("0.0500", "0.0141"))
+    assert (rows["csi500"].runs, rows["csi500"].cells[IC]) == (1, Cell("0.0200"))
+    assert table.notes[0] == "Not the same test, not to be compared: universe csi300 (net) and csi500 (net)."
+
+
+def test_runs_of_one_experiment_with_other_parameters_are_averaged_and_it_is_said(recorders):
+    for seed, hidden in ((0, 64), (1, 64), (2, 128)):
+        recorders.run("net", params={"model.kwargs.seed": seed, "model.kwargs.hidden_size": hidden})
+    notes = comparison(recorders.store, ["net"], last=3).notes
+    assert "net: its 3 runs, of which this is the mean, differ in model.kwargs.hidden_size." in notes
+    assert not any("differ in" in note for note in comparison(recorders.store, ["net"], last=1).notes)
+
+
+def test_seeds_may_differ_and_a_repeated_one_is_said(recorders):
+    for at, seed in enumerate((0, 1, 1)):
+        recorders.run("net", params={"model.kwargs.seed": seed, "cmd-sys.argv": f"qrun {at}.yaml"})
+    assert not any("repeat" in note or "differ" in note for note in comparison(recorders.store, ["net"], 1).notes)
+    notes = comparison(recorders.store, ["net"], last=3).notes
+    assert "net: 1 of its 3 runs repeat the parameters and the seed of another." in notes
+    assert not any("differ in" in note for note in notes)
+
+
+def test_runs_that_logged_no_parameters_are_not_called_the_same(recorders):
+    for value in (0.04, 0.06):
+        recorders.run("net", value)
+    assert not any("repeat" in note for note in comparison(recorders.store, ["net"], last=2).notes)
+
+
+@pytest.mark.parametrize(("last", "said"), [(2, False), (3, True)])
+def test_fewer_runs_than_asked_for_are_said(recorders, last, said):
+    for value in (0.04, 0.06):
+        recorders.run("net", value)
+    table = comparison(recorders.store, ["net"], last)
+    assert [note for note in table.notes if "asked for" in note] == [
+        "net: 2 finished runs, not the 3 asked for."
+    ] * said
+    assert table.sections[0].rows[0].runs == 2
+
+
+def test_an_experiment_named_twice_stands_once(recorders):
+    recorders.run("net")
+    assert len(comparison(recorders.store, ["net", "net"]).sections[0].rows) == 1
+
+
+def test_backtests_are_said_and_who_had_which(recorders):
+    recorders.run("a")
+    recorders.run("b", record=port_analysis(BACKTEST | {"benchmark": "SH000905"}))
+    recorders.run("c", record=[])
+    notes = comparison(recorders.store, ["a", "b", "c"]).notes
+    assert "backtest: TopkDropoutStrategy against SH000300, topk=50 deal_price=vwap (a)" in notes
+    assert "backtest: TopkDropoutStrategy against SH000905, topk=50 deal_price=vwap (b)" in notes
+    assert sum(note.startswith("backtest") for note in notes) == 2
+
+
+def test_published_rows_stand_below_their_experiment_and_never_compete(recorders):
+    for name, kind in {"tree": "LGBModel", "graph": "ASTGNN"}.items():
+        recorders.run(name, 0.001, params={"model.class": kind})
+    plain, table = (comparison(recorders.store, ["tree", "graph"], with_zoo=zoo) for zoo in (False, True))
+    assert [row.name for row in plain.sections[0].rows] == ["tree", "graph"]
+    tree, zoo, graph = table.sections[0].rows
+    assert (tree.name, zoo.name, graph.name) == ("tree", "Model Zoo LightGBM, 158 features", "graph")
+    assert (zoo.runs, zoo.published) == (20, "csi300, 2017-01-01 to 2020-08-01")
+    assert zoo.cells == [
+        Cell("0.0448", "0.00"),
+        Cell("0.3660", "0.00"),
+        Cell("0.0469", "0.00"),
+        Cell("0.3877", "0.00"),
+        Cell("-"),
+        Cell("9.01%", "0%"),
+        Cell("1.0164", "0.00"),
+        Cell("-10.38%", "0%"),
+    ]
+    assert tree.cells[IC].best
+    assert graph.cells[IC].best
+    assert any("another test" in note and "label Ref($close, -2)" in note for note in table.notes)
+    assert "The Model Zoo publishes no such model: graph." in table.notes
+    assert not any("Model Zoo" in note for note in plain.notes)

@@ -1,0 +1,140 @@
+"""The finished runs of an experiment, as Qlib's recorder holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities import Run as MlflowRun
+from mlflow.utils.file_utils import local_file_uri_to_path
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from qlib_ext.errors import DataError
+
+COLUMNS = {
+    "IC": "IC",
+    "ICIR": "ICIR",
+    "Rank IC": "Rank IC",
+    "Rank ICIR": "Rank ICIR",
+    "1day.excess_return_without_cost.annualized_return": "excess return without cost",
+    "1day.excess_return_with_cost.annualized_return": "excess return with cost",
+    "1day.excess_return_with_cost.information_ratio": "information ratio",
+    "1day.excess_return_with_cost.max_drawdown": "max drawdown",
+}
+PERCENT = {"excess return without cost", "excess return with cost", "max drawdown"}
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What was tested: only figures of one setup can be compared."""
+
+    universe: str
+    test: str
+    label: str
+
+    @property
+    def known(self) -> bool:
+        """Whether it can be said which stocks were tested on which days."""
+        return UNKNOWN not in (self.universe, self.test)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished run.
+
+    metrics   by the values of COLUMNS, NaN where not recorded; excess return and drawdown as fractions
+    params    the flattened task, as Qlib logs it
+    setup     universe and label of the recorded dataset; the days that have an IC, else the test segment
+    segments  the other segments of the dataset
+    backtest  strategy, benchmark and exchange of the task's PortAnaRecord; empty without one
+    problem   why the setup is unknown, else empty
+    """
+
+    metrics: dict[str, float]
+    params: dict[str, str]
+    setup: Setup
+    segments: str
+    backtest: str
+    problem: str
+
+
+def store_of(runs: str | Path) -> str:
+    """The tracking URI of a folder of runs that SQLiteExpManager wrote; raises DataError where there is none."""
+    database = Path(runs).expanduser().resolve() / "mlflow.db"
+    if not database.is_file():
+        raise DataError(f"{database} does not exist; run a workflow first, or name its folder with --runs.")
+    return f"sqlite:///{database}"
+
+
+def read_runs(store: str, experiment: str, last: int = 1) -> list[Run]:
+    """The last finished runs of an experiment, newest first.
+
+    Annualised figures are Qlib's: mean daily excess return times 238, sums instead of compounding.
+    Raises DataError where the experiment has no finished run.
+    """
+    client = MlflowClient(tracking_uri=store)
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        there = sorted(e.name for e in client.search_experiments() if e.name != "Default")
+        raise DataError(f"There is no experiment {experiment!r} in {store}; it has {', '.join(there) or 'none'}.")
+    finished = client.search_runs(
+        [found.experiment_id], "attributes.status = 'FINISHED'", order_by=["attributes.start_time DESC"]
+    )
+    runs = [run for run in finished if MLFLOW_PARENT_RUN_ID not in run.data.tags]  # children are parts of a run
+    if not runs:
+        raise DataError(f"Experiment {experiment!r} has no finished run; see its log for what stopped it.")
+    return [_read(run) for run in runs[:last]]
+
+
+def _read(run: MlflowRun) -> Run:
+    dataset, problem = _load(run, "dataset")
+    task, _ = _load(run, "task")
+    ic, _ = _load(run, "sig_analysis/ic.pkl")
+    segments = getattr(dataset, "segments", {})
+    tested = segments.get("test") if ic is None or ic.empty else (ic.index.min(), ic.index.max())
+    universe = getattr(getattr(dataset, "handler", None), "instruments", UNKNOWN)
+    return Run(
+        metrics={column: run.data.metrics.get(name, float("nan")) for name, column in COLUMNS.items()},
+        params=run.data.params,
+        setup=Setup(str(universe), UNKNOWN if tested is None else _span(tested), _label(dataset)),
+        segments=", ".join(f"{name} {_span(bounds)}" for name, bounds in segments.items() if name != "test"),
+        backtest=_backtest(task or {}),
+        problem=problem,
+    )
+
+
+def _load(run: MlflowRun, path: str) -> tuple[Any, str]:
+    """An object that Qlib saved, or None and the reason."""
+    try:
+        return pd.read_pickle(Path(local_file_uri_to_path(run.info.artifact_uri)) / path), ""
+    except Exception as error:  # the unpickler imports the user's own classes, which may raise whatever they like
+        return None, f"the recorded {path} cannot be read ({type(error).__name__}: {error})"
+
+
+def _span(bounds: Iterable[Any]) -> str:
+    return " to ".join("open" if day is None else f"{pd.Timestamp(day):%Y-%m-%d}" for day in bounds)
+
+
+def _label(dataset: Any) -> str:
+    try:
+        return ", ".join(dataset.handler.data_loader.fields["label"][0])
+    except (AttributeError, KeyError, TypeError):  # a loader that is not made of expressions
+        return UNKNOWN
+
+
+def _backtest(task: dict) -> str:
+    records = task.get("record", [])
+    for record in [records] if isinstance(records, dict) else records:
+        config = record.get("kwargs", {}).get("config", {})
+        if "backtest" in config:
+            strategy, backtest = config.get("strategy", {}), config["backtest"]
+            options = {k: v for k, v in strategy.get("kwargs", {}).items() if k not in ("signal", "model", "dataset")}
+            exchange = backtest.get("exchange_kwargs", {})
+            said = " ".join(f"{key}={value}" for key, value in (options | exchange).items())
+            return f"{strategy.get('class')} against {backtest.get('benchmark')}, {said}"
+    return ""
