@@ -6,12 +6,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import qlib
 import torch
 
 from qlib_ext.market.simulate import Market, simulate, write_market
 
+pd.set_option("compute.use_bottleneck", False)  # alphalens brings it along; a user's arithmetic is without
 torch.set_num_threads(1)  # the nets of the tests are too small to share
 
 REASONS = {

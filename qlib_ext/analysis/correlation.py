@@ -1,0 +1,40 @@
+"""How alike scores and factors are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from qlib_ext.analysis.metrics import Matrix, cross_sectional_rank, information_coefficient
+
+
+def rank_correlation(a: Mapping[str, Matrix], b: Mapping[str, Matrix]) -> pd.DataFrame:
+    """Mean over days of the cross-sectional rank correlation of each of a with each of b: [len(a), len(b)].
+
+    `mean_t Rank IC(a_t, b_t)`, ranks among the stocks that have both on the day; days on which it is NaN (fewer than
+    two stocks, or one of them constant) do not count, and it is NaN where none is left. Matrices [days, stocks] by the
+    same days and stocks.
+
+    Source: Orient Securities, factor selection series 96 (2023-08-24), figure 8, and series 110, figure 7; they do
+    not say which correlation, ranks are ours.
+    """
+    result = pd.DataFrame(np.nan, list(a), list(b))
+    for name, values in a.items():
+        ranks = cross_sectional_rank(values)
+        for other, others in b.items():
+            known = a is b and np.isfinite(result.loc[other, name])  # the same scores on both sides: it is symmetric
+            result.loc[name, other] = result.loc[other, name] if known else _mean_correlation(values, ranks, others)
+    return result
+
+
+def _mean_correlation(values: Matrix, ranks: Matrix, others: Matrix) -> float:
+    """The mean, given the ranks of `values` among themselves, which are sorted anew only where `others` has holes."""
+    holes = np.isnan(others) & np.isfinite(values)
+    torn = holes.any(1)
+    if torn.any():
+        ranks = ranks.copy()
+        ranks[torn] = cross_sectional_rank(np.where(holes[torn], np.nan, values[torn]))
+    daily = information_coefficient(ranks, cross_sectional_rank(np.where(np.isnan(values), np.nan, others)))
+    return float(np.nanmean(daily)) if np.isfinite(daily).any() else np.nan

@@ -1,0 +1,274 @@
+"""The record that tests a score as the reports test a factor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pprint import pprint
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from qlib.log import get_module_logger
+from qlib.utils.exceptions import LoadObjectError
+from qlib.workflow import R
+from qlib.workflow.record_temp import ACRecordTemp, SignalRecord
+from qlib.workflow.recorder import Recorder
+
+from qlib_ext.analysis import metrics, reading, strategy
+from qlib_ext.analysis.correlation import rank_correlation
+from qlib_ext.analysis.groups import group_summary, group_test, yearly_returns
+from qlib_ext.analysis.intraday_styles import MINUTE_STYLES
+from qlib_ext.analysis.matrix import to_matrix
+from qlib_ext.analysis.styles import DAY_STYLES
+from qlib_ext.errors import DataError, keywords_of, refuse_unknown
+
+STYLES = (*DAY_STYLES, *MINUTE_STYLES)
+BACKTEST = "portfolio_analysis/report_normal_1day.pkl"
+WHOLE_MARKET = 1_000  # stocks a day; the three CSI indices have as many or fewer
+HEADLINES = {
+    "factor.rank_ic": ("ic_summary.pkl", ("rank_ic_spaced", "all"), "mean"),
+    "factor.rank_icir": ("ic_summary.pkl", ("rank_ic_spaced", "all"), "icir"),
+    "factor.rank_ic_positive": ("ic_summary.pkl", ("rank_ic_spaced", "all"), "positive"),
+    "factor.top_excess_return": ("group_summary.pkl", 1, "annual_excess_return"),
+    "factor.top_excess_volatility": ("group_summary.pkl", 1, "excess_volatility"),
+    "factor.top_information_ratio": ("group_summary.pkl", 1, "information_ratio"),
+    "factor.top_excess_max_drawdown": ("group_summary.pkl", 1, "excess_max_drawdown"),
+    "factor.top_monthly_win_rate": ("group_summary.pkl", 1, "monthly_win_rate"),
+    "factor.top_turnover": ("group_summary.pkl", 1, "turnover"),
+    "factor.long_short_return": ("group_summary.pkl", "long_short", "annual_return"),
+}
+
+
+class _Score(SignalRecord):
+    """What a factor analysis cannot do without: SignalRecord leaves no label.pkl of datasets other than DatasetH."""
+
+    def list(self) -> list[str]:
+        return ["pred.pkl"]
+
+
+class FactorRecord(ACRecordTemp):
+    """The factor analysis of the reports, after SignalRecord and, for the strategy table, after PortAnaRecord.
+
+        - class: FactorRecord
+          module_path: qlib_ext.analysis.records
+          kwargs: {dataset: <DATASET>}
+
+    label       expression of the return that the Rank IC is taken with, such as the reports' ten days,
+                "Ref($vwap, -11)/Ref($vwap, -1) - 1"; None: the label that SignalRecord saved, column label_col
+    horizon     trading days of that return; None: read from its expression, by `label` or by the dataset
+    groups      None: 20 where an average day has more than 1,000 scores, else 5, as in the reports
+    rebalance   trading days between two rebalancings of the groups
+    price       the field that groups are bought, sold and valued at, the day after the score
+    styles      names of table 14's factors, True for all, False for none; those whose fields or minute bars the
+                provider lacks are left out, and one line of the log says which and why
+    market      the provider's instruments whose best 100 of a day the style DWF counts
+    compare_with  experiments whose last finished run's score is compared with this one's
+
+    It saves into the artifact folder `factor_analysis`, as pandas frames:
+
+    about.pkl             dict: what was tested and how
+    ic.pkl                [days, (ic, rank_ic, rank_ic_cumulative, spaced)]; spaced: every horizon-th trading day
+    ic_summary.pkl        [(measure, period), (mean, std, icir, positive, days)], measures ic, rank_ic (daily) and
+                          rank_ic_spaced; periods all, then the years
+    ic_monthly.pkl        mean of the daily Rank IC, [years, months]
+    group_returns.pkl     daily returns, [days, groups 1 (highest scores) to n and universe]
+    group_turnover.pkl    [rebalancing days, groups]
+    group_summary.pkl     [groups and long_short, (annual_return, ..., turnover)], see `group_summary`
+    group_years.pkl       [years, groups and long_short]: excess return over the universe; of long_short, its return
+    style_correlation.pkl [styles, scores], where styles are wanted
+    score_correlation.pkl [scores, scores], where compare_with names experiments
+    strategy_returns.pkl, strategy_summary.pkl   [days, (return, excess_return)] and the table of exhibit 32, where the
+                          recorder holds PortAnaRecord's report of daily bars
+
+    Returns are fractions. The means and the first group's figures are logged as metrics, `factor.rank_ic` and so on.
+    Raises DataError for scores, labels or prices that cannot be tested, each time saying what to do.
+    """
+
+    artifact_path = "factor_analysis"
+    depend_cls = _Score
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        dataset: Any = None,
+        label: str | None = None,
+        label_col: int = 0,
+        horizon: int | None = None,
+        groups: int | None = None,
+        rebalance: int = 5,
+        price: str = "$close",
+        styles: bool | Sequence[str] = True,
+        market: str = "all",
+        compare_with: Sequence[str] = (),
+        skip_existing: bool = False,
+        **unknown: Any,
+    ) -> None:
+        refuse_unknown(unknown, keywords_of(FactorRecord), type(self).__name__)
+        super().__init__(recorder=recorder, skip_existing=skip_existing)
+        self.dataset, self.label, self.label_col, self.horizon = dataset, label, label_col, horizon
+        self.groups, self.rebalance, self.price = groups, rebalance, price
+        self.styles = list(STYLES if styles is True else styles or ())
+        refuse_unknown(self.styles, STYLES, "styles")
+        self.market, self.compare_with = market, list(compare_with)
+
+    def list(self) -> list[str]:
+        """The files that are always there."""
+        names = ["ic", "ic_summary", "ic_monthly", "group_returns", "group_turnover", "group_summary", "group_years"]
+        names += ["style_correlation"] * bool(self.styles) + ["score_correlation"] * bool(self.compare_with)
+        return [f"{name}.pkl" for name in ("about", *names)]
+
+    def _generate(self, **kwargs: Any) -> dict[str, Any]:
+        score = to_matrix(self.load("pred.pkl").iloc[:, 0], "score")
+        first, last = score.index[0], score.index[-1]
+        days = reading.trading_days(first, last, after=self.rebalance + 1)
+        outside = score.index.difference(days)
+        if len(outside):
+            raise DataError(f"{len(outside)} days with scores are no trading days, first {outside[0]:%Y-%m-%d}.")
+        score = score.reindex(days)
+        per_day = float(score.count(axis=1).loc[:last].median())
+        n = (20 if per_day > WHOLE_MARKET else 5) if self.groups is None else self.groups
+        read = self._read(score, reading.trading_days(first, last, reading.LOOKBACK, self.rebalance + 1))
+        about = {
+            "experiment": R.get_exp(experiment_id=self.recorder.experiment_id, create=False).name,
+            "first_day": first,
+            "last_day": last,
+            "days": int(score.notna().any(axis=1).sum()),
+            "stocks_per_day": per_day,
+            "horizon": self._horizon(),
+            "groups": n,
+            "qlib_ext": version("qlib_ext"),
+        } | {name: getattr(self, name) for name in ("label", "rebalance", "price", "market", "compare_with")}
+        results = self._ic(score, self._label(score, read), about["horizon"])
+        results |= self._groups(score, read, n)
+        results |= self._correlations(score, read, about)
+        results |= self._strategy()
+        headlines = {name: float(results[file].loc[row, column]) for name, (file, row, column) in HEADLINES.items()}
+        self.recorder.log_metrics(**headlines)
+        pprint(headlines)
+        return results | {"about.pkl": about}
+
+    def _read(self, score: pd.DataFrame, days: pd.DatetimeIndex) -> reading.Frames:
+        expressions = {self.price, *reading.style_fields(self.styles)} | ({self.label} if self.label else set())
+        found = reading.read(score.columns, sorted(expressions), days)
+        if self.price not in found:
+            raise DataError(f"The provider has no {self.price} of the stocks with scores; give price another field.")
+        return found
+
+    def _horizon(self) -> int:
+        if self.horizon is not None:
+            if self.horizon < 1:
+                raise DataError(f"horizon is a number of trading days, at least 1; it is {self.horizon}.")
+            return self.horizon
+        if self.label is not None:
+            return reading.horizon_of(self.label)
+        try:
+            label = self.dataset.handler.data_loader.fields["label"][0][self.label_col]
+        except (AttributeError, KeyError, TypeError, IndexError) as error:
+            raise DataError(
+                "The label's horizon is not known: give FactorRecord dataset: <DATASET>, horizon: N in trading days, "
+                "or label, an expression."
+            ) from error
+        return reading.horizon_of(label)
+
+    def _label(self, score: pd.DataFrame, read: reading.Frames) -> pd.DataFrame:
+        if self.label is not None:
+            if self.label not in read:
+                raise DataError(f"The label {self.label} has no number for the stocks with scores.")
+            label = read[self.label]
+        else:
+            label = to_matrix(self._saved_label().iloc[:, self.label_col], "label")
+        label = label.reindex_like(score)
+        if not (score.notna() & label.notna()).any(axis=None):
+            raise DataError("No stock has both a score and a label on any day; see the segments that they are of.")
+        return label
+
+    def _saved_label(self) -> pd.DataFrame:
+        try:
+            saved = self.load("label.pkl")
+        except LoadObjectError:
+            saved = None
+        if saved is None or saved.empty:
+            raise DataError("SignalRecord saved no label (drop_raw?); give FactorRecord label, an expression.")
+        return saved
+
+    def _ic(self, score: pd.DataFrame, label: pd.DataFrame, horizon: int) -> dict[str, Any]:
+        s, y = score.to_numpy(), label.to_numpy()
+        daily = pd.DataFrame(
+            {
+                "ic": metrics.information_coefficient(s, y),
+                "rank_ic": metrics.rank_information_coefficient(s, y),
+                "spaced": np.arange(len(score)) % horizon == 0,
+            },
+            index=score.index,
+        )[score.notna().any(axis=1)]
+        daily.insert(2, "rank_ic_cumulative", daily["rank_ic"].cumsum())
+        measures = {"ic": daily["ic"], "rank_ic": daily["rank_ic"], "rank_ic_spaced": daily["rank_ic"][daily["spaced"]]}
+        summary = {name: metrics.ic_summary(ic) for name, ic in measures.items()}
+        return {
+            "ic.pkl": daily,
+            "ic_summary.pkl": pd.concat(summary, names=["measure", "period"]),
+            "ic_monthly.pkl": metrics.monthly_mean(daily["rank_ic"]),
+        }
+
+    def _groups(self, score: pd.DataFrame, read: reading.Frames, n: int) -> dict[str, Any]:
+        price = read[self.price].ffill().reindex(score.index)
+        test = group_test(score, price, n, self.rebalance)
+        return {
+            "group_returns.pkl": test.returns,
+            "group_turnover.pkl": test.turnover,
+            "group_summary.pkl": group_summary(test),
+            "group_years.pkl": yearly_returns(test.excess.join(test.long_short)),
+        }
+
+    def _correlations(self, score: pd.DataFrame, read: reading.Frames, about: dict[str, Any]) -> dict[str, Any]:
+        own = about["experiment"]
+        if own in self.compare_with:
+            raise DataError(f"compare_with names this run's own experiment {own!r}; name others.")
+        scores = {own: score.to_numpy()}
+        for experiment in self.compare_with:
+            other = to_matrix(_last_score(experiment).iloc[:, 0], f"score of {experiment}")
+            scores[experiment] = other.reindex_like(score).to_numpy()
+        results = {}
+        if self.compare_with:
+            results["score_correlation.pkl"] = rank_correlation(scores, scores)
+        if self.styles:
+            styles, about["styles_left_out"] = self._styles(score, read)
+            results["style_correlation.pkl"] = rank_correlation(styles, scores)
+        return results
+
+    def _styles(self, score: pd.DataFrame, read: reading.Frames) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        daily = [name for name in self.styles if name in DAY_STYLES]
+        minute = [name for name in self.styles if name in MINUTE_STYLES]
+        found, missing = reading.day_styles(read, self.market, daily)
+        freq = reading.minute_frequency()
+        if freq is None:
+            missing |= dict.fromkeys(minute, "the provider has no bars of 15, 5 or 1 minutes")
+        elif minute:
+            found |= reading.minute_styles(score.columns, score.index, freq, minute)
+        if missing:
+            reasons = [f"{[name for name in missing if missing[name] == why]}: {why}" for why in {*missing.values()}]
+            get_module_logger("FactorRecord").info(f"Styles that are left out: {'; '.join(sorted(reasons))}.")
+        return {name: found[name].reindex_like(score).to_numpy() for name in self.styles if name in found}, missing
+
+    def _strategy(self) -> dict[str, Any]:
+        try:
+            report = self.recorder.load_object(BACKTEST)
+        except LoadObjectError:
+            get_module_logger("FactorRecord").info(
+                f"No {BACKTEST}, so no strategy table; let PortAnaRecord run before."
+            )
+            return {}
+        returns = strategy.daily_returns(report)
+        return {"strategy_returns.pkl": returns, "strategy_summary.pkl": strategy.strategy_table(returns)}
+
+
+def _last_score(experiment: str) -> pd.DataFrame:
+    """The score of the last finished run of an experiment; raises DataError where there is none."""
+    try:
+        runs = R.get_exp(experiment_name=experiment, create=False).list_recorders("list", status=Recorder.STATUS_FI)
+        whole = [run for run in runs if MLFLOW_PARENT_RUN_ID not in run.list_tags()]  # children are parts of a run
+        return whole[0].load_object("pred.pkl")
+    except (ValueError, IndexError, LoadObjectError) as error:
+        raise DataError(f"Experiment {experiment!r} of compare_with has no finished run with a score.") from error

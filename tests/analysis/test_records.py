@@ -1,0 +1,298 @@
+"""FactorRecord after SignalRecord and PortAnaRecord, as qrun runs them, on a simulated market."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import qlib
+from qlib.contrib.eva.alpha import calc_ic
+from qlib.model.trainer import task_train
+from qlib.workflow import R
+
+from qlib_ext.analysis import records
+from qlib_ext.analysis.groups import group_test
+from qlib_ext.analysis.intraday_styles import MINUTE_STYLES
+from qlib_ext.analysis.records import FactorRecord
+from qlib_ext.analysis.styles import DAY_STYLES, fields_of
+from qlib_ext.errors import DataError
+from qlib_ext.market.simulate import simulate, write_market
+
+MARKET = {"stocks": 40, "days": 420, "seed": 0}
+LABEL = "Ref($close, -6)/Ref($close, -1) - 1"
+
+
+class Reversal:
+    """A model that needs no training: the last day's return, turned round."""
+
+    def fit(self, dataset):
+        pass
+
+    def predict(self, dataset):
+        return -dataset.prepare("test", col_set="feature", data_key="infer").iloc[:, 0]
+
+
+def task(**kwargs):
+    loader = {"feature": (["$close/Ref($close, 1) - 1"], ["R1"]), "label": ([LABEL], ["LABEL0"])}
+    handler = {
+        "class": "DataHandlerLP",
+        "module_path": "qlib.data.dataset.handler",
+        "kwargs": {
+            "instruments": "all",
+            "start_time": "2015-01-01",
+            "data_loader": {"class": "QlibDataLoader", "kwargs": {"config": loader}},
+        },
+    }
+    backtest = {"start_time": None, "end_time": None, "account": 1e8, "benchmark": "SH000300"}
+    strategy = {
+        "class": "TopkDropoutStrategy",
+        "module_path": "qlib.contrib.strategy",
+        "kwargs": {"signal": "<PRED>", "topk": 10, "n_drop": 2},
+    }
+    factor = {"class": "FactorRecord", "module_path": "qlib_ext.analysis.records"}
+    return {
+        "model": {"class": "Reversal", "module_path": "tests.analysis.test_records"},
+        "dataset": {
+            "class": "DatasetH",
+            "module_path": "qlib.data.dataset",
+            "kwargs": {"handler": handler, "segments": {"train": TRAIN, "test": TEST}},
+        },
+        "record": [
+            {"class": "SignalRecord", "kwargs": {"model": "<MODEL>", "dataset": "<DATASET>"}},
+            {"class": "PortAnaRecord", "kwargs": {"config": {"strategy": strategy, "backtest": backtest}}},
+            factor | {"kwargs": {"dataset": "<DATASET>"} | kwargs},
+        ],
+    }
+
+
+TRAIN, TEST = ("2015-01-01", "2015-06-30"), ("2015-07-01", "2016-05-31")
+
+
+@pytest.fixture(scope="module")
+def market(tmp_path_factory):
+    """The simulated market, with Qlib opened on it and on an empty store of runs."""
+    folder = tmp_path_factory.mktemp("factor")
+    write_market(folder / "market", **MARKET)
+    manager = {
+        "class": "SQLiteExpManager",
+        "module_path": "qlib_ext.recorder",
+        "kwargs": {"uri": f"sqlite:///{folder}/runs/mlflow.db", "default_exp_name": "none"},
+    }
+    qlib.init(provider_uri=str(folder / "market"), region="cn", kernels=1, logging_level=40, exp_manager=manager)
+    return simulate(**MARKET)
+
+
+@pytest.fixture(scope="module")
+def run(market):
+    """The recorder of a run that compares itself with an earlier one."""
+    task_train(task(styles=False), experiment_name="first")
+    return task_train(task(compare_with=["first"]), experiment_name="second")
+
+
+@pytest.fixture(scope="module")
+def saved(run):
+    return lambda name: run.load_object(f"factor_analysis/{name}.pkl")
+
+
+def frame(market, values):
+    return pd.DataFrame(values, market.calendar, market.symbols)
+
+
+def test_every_promised_file_is_there(run):
+    record = FactorRecord(run, compare_with=["first"])
+    record.check(include_self=True)
+    there = {name.removeprefix("factor_analysis/") for name in run.list_artifacts("factor_analysis")}
+    assert there == {*record.list(), "strategy_returns.pkl", "strategy_summary.pkl"}
+
+
+def test_the_ics_are_qlibs(run, saved):
+    score, label = run.load_object("pred.pkl").iloc[:, 0], run.load_object("label.pkl").iloc[:, 0]
+    ic, rank_ic = calc_ic(score, label)
+    daily = saved("ic")
+    np.testing.assert_allclose(daily["ic"], ic, atol=1e-12)
+    np.testing.assert_allclose(daily["rank_ic"], rank_ic, atol=1e-12)
+    np.testing.assert_allclose(daily["rank_ic_cumulative"].dropna().iloc[-1], rank_ic.sum())
+    assert daily["spaced"].to_numpy().nonzero()[0].tolist() == list(range(0, len(daily), 5)), "the label's five days"
+    summary = saved("ic_summary")
+    assert summary.loc[("rank_ic_spaced", "all"), "mean"] == pytest.approx(rank_ic.iloc[::5].mean())
+    assert summary.loc[("rank_ic", "2016"), "mean"] == pytest.approx(rank_ic["2016"].mean())
+    assert saved("ic_monthly").loc[2015, 9] == pytest.approx(rank_ic["2015-09"].mean())
+
+
+def test_the_groups_are_those_of_the_closes(run, saved, market):
+    score = run.load_object("pred.pkl").iloc[:, 0].unstack("instrument").reindex(columns=market.symbols)
+    days = market.calendar[market.calendar >= score.index[0]][: len(score) + 6]
+    close = frame(market, market.fields["close"]).ffill().loc[days]
+    expected = group_test(score.reindex(days), close, 5)
+    pd.testing.assert_frame_equal(saved("group_returns"), expected.returns, check_freq=False, atol=1e-6)
+    pd.testing.assert_frame_equal(saved("group_turnover"), expected.turnover, check_freq=False)
+    assert len(saved("group_turnover")) == -(-len(score) // 5)
+    assert saved("group_years").index.tolist() == [2015, 2016]
+    assert saved("group_summary").loc[1:5, "turnover"].between(0.4, 1).all(), (
+        "yesterday's return is forgotten in a week"
+    )
+
+
+def test_the_strategy_is_the_backtest_after_cost(run, saved):
+    report = run.load_object("portfolio_analysis/report_normal_1day.pkl")
+    table = saved("strategy_summary")
+    assert list(table.index) == ["all", "2015", "2016"]
+    analysis = run.load_object("portfolio_analysis/port_analysis_1day.pkl")["risk"]["excess_return_with_cost"]
+    assert table.loc["all", "annual_excess_return"] == pytest.approx(analysis["mean"] * 252)
+    assert table.loc["all", "excess_max_drawdown"] == pytest.approx(analysis["max_drawdown"])
+    np.testing.assert_allclose(saved("strategy_returns")["return"], report["return"] - report["cost"])
+
+
+def test_scores_and_styles_are_correlated(saved):
+    scores, styles = saved("score_correlation"), saved("style_correlation")
+    np.testing.assert_allclose(scores, np.ones((2, 2)))
+    assert list(scores.index) == ["second", "first"]
+    assert list(styles.index) == list(DAY_STYLES)
+    assert styles["second"].equals(styles["first"].rename("second"))
+    assert styles.loc["RET20", "second"] < -0.1, "a score against the last return is one against the last twenty"
+    assert saved("about")["styles_left_out"] == dict.fromkeys(
+        MINUTE_STYLES, "the provider has no bars of 15, 5 or 1 minutes"
+    )
+
+
+@pytest.mark.parametrize("name", ["CGO60", "DWF", "VOL20", "mom_20d_120d"])
+def test_styles_of_the_first_days_know_the_days_before(run, saved, market, name):
+    bars = [frame(market, market.fields[field]) for field in fields_of(DAY_STYLES[name])]
+    score = run.load_object("pred.pkl").iloc[:, 0].unstack("instrument").reindex(columns=market.symbols)
+    daily = DAY_STYLES[name](*bars).loc[score.index].corrwith(score, axis=1, method="spearman")
+    assert saved("style_correlation").loc[name, "second"] == pytest.approx(daily.mean(), abs=2e-4)
+
+
+def test_what_was_done_is_told(run, saved):
+    about, metrics = saved("about"), run.list_metrics()
+    assert (about["horizon"], about["groups"], about["price"], about["rebalance"]) == (5, 5, "$close", 5)
+    assert about["days"] == len(saved("ic"))
+    assert about["experiment"] == "second"
+    assert metrics["factor.rank_ic"] == pytest.approx(saved("ic_summary").loc[("rank_ic_spaced", "all"), "mean"])
+    assert metrics["factor.top_turnover"] == pytest.approx(saved("group_summary").loc[1, "turnover"])
+    assert len([name for name in metrics if name.startswith("factor.")]) == 10
+
+
+@pytest.fixture
+def record(market):
+    """A record of scores and labels given as frames, in a run of its own."""
+
+    def of(score, saved=None, **kwargs):
+        with R.start(experiment_name="loose"):
+            recorder = R.get_recorder()
+            recorder.save_objects(**{"pred.pkl": score.stack().rename_axis(NAMES).to_frame("score")})
+            if saved is not None:
+                recorder.save_objects(
+                    **{"label.pkl": saved.stack(future_stack=True).rename_axis(NAMES).to_frame("LABEL0")}
+                )
+            return FactorRecord(recorder, **{"styles": False} | kwargs).generate()
+
+    return of
+
+
+NAMES = ["datetime", "instrument"]
+
+
+@pytest.fixture
+def signal(market):
+    return frame(market, market.signal).loc["2016-01-01":"2016-03-31"]
+
+
+def test_an_expression_stands_in_for_the_saved_label(record, signal, market):
+    results = record(signal, label="Ref($vwap, -2)/Ref($vwap, -1) - 1")
+    ours = results["ic_summary.pkl"].loc[("rank_ic_spaced", "all"), "mean"]
+    theirs = signal.corrwith(frame(market, market.label), axis=1, method="spearman").mean()
+    assert ours == pytest.approx(theirs, abs=1e-3)
+    assert ours > 0.02, "the planted signal is found"
+    assert results["about.pkl"]["horizon"] == 1
+    assert "strategy_summary.pkl" not in results, "there was no backtest"
+
+
+def test_holdings_are_valued_beyond_the_last_score(record, signal, market):
+    returns = record(signal, label=LABEL)["group_returns.pkl"]
+    after = market.calendar[market.calendar > signal.index[-1]][:6]
+    assert list(returns.index[-6:]) == list(after)
+    assert returns.iloc[2:].notna().all(axis=None)
+
+
+def test_a_stock_suspended_from_before_the_first_score_carries_its_last_price(record, market):
+    close = frame(market, market.fields["close"])
+    halted = close.isna() & close.shift(1).isna() & close.ffill().notna()
+    stock = halted.loc["2016-01-01":"2016-03-31"].any().idxmax()
+    start = close.index.get_loc(halted.loc["2016-01-01":, stock].idxmax()) - 1
+    score = frame(market, market.fields["float_mv"]).iloc[start : start + 12]
+    assert score[stock].notna().all()
+    assert close[stock].iloc[start : start + 2].isna().all()
+    returns = record(score, label=LABEL)["group_returns.pkl"]
+    expected = group_test(score.reindex(returns.index), close.ffill().loc[returns.index], 5).returns
+    pd.testing.assert_frame_equal(returns, expected, check_freq=False, atol=1e-6)
+
+
+def test_a_universe_of_more_stocks_is_cut_into_twenty(record, signal, monkeypatch):
+    assert record(signal, label=LABEL)["about.pkl"]["groups"] == 5
+    monkeypatch.setattr(records, "WHOLE_MARKET", 30)
+    assert list(record(signal, label=LABEL)["group_turnover.pkl"].columns) == list(range(1, 21))
+
+
+def test_one_day_of_scores_has_no_icir(record, signal):
+    results = record(signal.iloc[:1], label=LABEL)
+    (run,) = R.get_exp(experiment_name="loose").list_recorders("list", max_results=1)
+    assert np.isnan(run.list_metrics()["factor.rank_icir"])
+    assert np.isfinite(run.list_metrics()["factor.rank_ic"])
+    assert results["group_returns.pkl"].iloc[2:].notna().all(axis=None)
+
+
+def test_later_scores_move_no_earlier_return(record, signal, market):
+    whole = record(signal, label=LABEL)["group_returns.pkl"]
+    early = record(signal.iloc[:30], label=LABEL)["group_returns.pkl"]
+    pd.testing.assert_frame_equal(whole.iloc[:31], early.iloc[:31])
+
+
+def test_infinite_scores_and_empty_labels_are_told(record, signal):
+    infinite = signal.copy()
+    infinite.iloc[3, signal.columns.get_loc(signal.iloc[3].first_valid_index())] = -np.inf
+    with pytest.raises(DataError, match="score is infinite in 1 of"):
+        record(infinite, label=LABEL)
+    with pytest.raises(DataError, match=r"label has .* rows and none is a number"):
+        record(signal, signal.fillna(0) * np.nan, horizon=1)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({}, "horizon is not known: give FactorRecord dataset: <DATASET>, horizon"),
+        ({"horizon": 0}, "at least 1; it is 0"),
+        ({"horizon": 1}, "saved no label"),
+        ({"label": "$nothing / Ref($nothing, -1)"}, "has no number"),
+        ({"label": LABEL, "price": "$nothing"}, r"provider has no \$nothing"),
+        ({"label": LABEL, "groups": 41}, "forms 41 groups"),
+        ({"label": LABEL, "groups": 0}, "groups is at least 2"),
+        ({"label": LABEL, "compare_with": ["nowhere"]}, "'nowhere' of compare_with has no finished run"),
+        ({"label": LABEL, "compare_with": ["loose"]}, "own experiment 'loose'"),
+    ],
+)
+def test_settings_that_do_not_fit_are_told(record, signal, kwargs, message):
+    with pytest.raises(DataError, match=message):
+        record(signal, **kwargs)
+
+
+def test_labels_of_other_days_are_told(record, signal):
+    label = signal.set_axis(signal.index + pd.DateOffset(years=3))
+    with pytest.raises(DataError, match="No stock has both a score and a label"):
+        record(signal, label, horizon=1)
+
+
+def test_scores_of_days_without_trading_are_told(record, signal):
+    sunday = signal.rename(index={signal.index[5]: pd.Timestamp("2016-01-10")}).sort_index()
+    with pytest.raises(DataError, match="1 days with scores are no trading days, first 2016-01-10"):
+        record(sunday, label=LABEL)
+
+
+@pytest.mark.parametrize(("kwargs", "nearest"), [({"group": 5}, "groups"), ({"styles": ["VOL2"]}, "VOL20")])
+def test_a_misspelt_option_is_answered_with_the_nearest(kwargs, nearest):
+    with pytest.raises(TypeError, match=f"did you mean '{nearest}'"):
+        FactorRecord(None, **kwargs)
+
+
+def test_existing_results_are_not_made_again(run, monkeypatch):
+    record = FactorRecord(run, skip_existing=True, compare_with=["first"])
+    monkeypatch.setattr(FactorRecord, "_generate", lambda self: pytest.fail("made again"))
+    assert record.generate() is None
