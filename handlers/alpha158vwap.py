@@ -17,7 +17,7 @@ FEATURES: dict = {
 }
 LEARN_PROCESSORS = (
     {"class": "DropnaLabel"},
-    {"class": "CSZScoreNorm", "kwargs": {"fields_group": "label"}},
+    {"class": "CSZScoreNorm", "module_path": "qlib_ext.data.processors", "kwargs": {"fields_group": "label"}},
 )
 
 
@@ -25,7 +25,8 @@ class Alpha158vwap(WindowHandler):
     """Alpha158 with the label ``vwap[t+2] / vwap[t+1] - 1``: traded at the next day's average price.
 
     The features, label and default processors are those of Qlib's ``Alpha158vwap``; windows of 20 days.
-    Raises DataError where $vwap is NaN throughout.
+    ``engine: fast``, the default, gives the numbers of ``engine: qlib`` in a tenth of its time.
+    Raises DataError where $vwap is NaN throughout, ValueError for another engine.
     """
 
     window: ClassVar[Window] = Window(length=20)  # type: ignore[misc]

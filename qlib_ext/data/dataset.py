@@ -6,13 +6,13 @@ from typing import Any
 
 import pandas as pd
 import torch
-from qlib.data.data import ExpressionD
 from qlib.data.dataset import DatasetH, TSDatasetH
 from qlib.data.dataset.handler import DataHandlerLP
 from qlib.utils import get_callable_kwargs
 
 from qlib_ext.data.batch import Samples
 from qlib_ext.data.panel import Panel
+from qlib_ext.data.purging import check_purge, label_reach, last_known_day
 from qlib_ext.data.windows import Window
 from qlib_ext.errors import DataError, SegmentError, WindowError, keywords_of, refuse_unknown
 
@@ -48,8 +48,7 @@ class CrossSectionDataset(DatasetH):
             raise TypeError(f"{type(self).__name__} needs a handler and segments.")
         if sample_every < 1:
             raise SegmentError(f"sample_every is the step between training days, at least 1; it is {sample_every}.")
-        if purge != "auto" and (not isinstance(purge, int) or purge < 0):
-            raise SegmentError(f'purge is "auto" or a number of trading days, not {purge!r}.')
+        check_purge(purge)
         self.step_len = step_len
         self.sample_every = sample_every
         self.purge = purge
@@ -100,7 +99,7 @@ class CrossSectionDataset(DatasetH):
         else:
             index = self.prepare(segment, col_set="label", data_key=DataHandlerLP.DK_I).index
         if not len(index):
-            days = self._days()
+            days = self.days()
             raise SegmentError(
                 f"Segment {segment!r} {bounds} has no sample{' with a label' if learn else ''}; "
                 f"the handler's rows run from {days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}."
@@ -129,23 +128,12 @@ class CrossSectionDataset(DatasetH):
         later = [] if end is None else [start for start in starts if start > end]
         if not later:
             return end
-        days = self._days()
-        border = days.searchsorted(min(later)) - self.label_reach() - 1
-        known = days[border] if border >= 0 else days[0] - pd.Timedelta(days=1)
-        return min(end, known)
+        return min(end, last_known_day(self.days(), min(later), label_reach(self.handler, self.purge)))
 
-    def label_reach(self) -> int:
-        """Trading days from a sample to the day its label is known; SegmentError where they cannot be read."""
-        if self.purge != "auto":
-            return int(self.purge)
-        try:
-            expressions = self.handler.data_loader.fields["label"][0]
-            return max(int(ExpressionD.get_expression_instance(e).get_extended_window_size()[1]) for e in expressions)
-        except (AttributeError, KeyError, TypeError, NameError, SyntaxError) as error:
-            raise SegmentError(
-                "How far the label reaches into the future cannot be read from an expression; give the dataset "
-                f"purge: N, the number of trading days from a sample to the day its label is known ({error})."
-            ) from error
+    def days(self) -> pd.DatetimeIndex:
+        """The trading days of the handler's rows, ascending."""
+        rows = self.handler.fetch(col_set="label", data_key=DataHandlerLP.DK_I)
+        return pd.DatetimeIndex(rows.index.unique("datetime")).sort_values()
 
     def _bounds(self, segment: str) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
         if segment not in self.segments:
@@ -164,10 +152,6 @@ class CrossSectionDataset(DatasetH):
                 f"Segment {segment!r} {self.segments[segment]} overlaps 'test' {self.segments['test']}: scores of the "
                 "days in both would be of days trained on. Let one end before the other begins."
             )
-
-    def _days(self) -> pd.DatetimeIndex:
-        rows = self.handler.fetch(col_set="label", data_key=DataHandlerLP.DK_I)
-        return pd.DatetimeIndex(rows.index.unique("datetime")).sort_values()
 
     def _window(self) -> Window:
         own: Window | None = getattr(self.handler, "window", None)

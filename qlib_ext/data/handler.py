@@ -25,7 +25,8 @@ class WindowHandler(DataHandlerLP):
     whose joining is still unknown when the window is read.
 
     fields: columns of features, ``(expressions, names)``; label: the same for labels; group: expression of
-    a prior group of the stock (for example "$industry"), or None. The other keywords are Qlib's.
+    a prior group of the stock (for example "$industry"), or None. engine: what computes expressions, "fast", or
+    "qlib", Qlib's own engine, slower; see `HistoryLoader`. The other keywords are Qlib's.
     """
 
     window: Window
@@ -36,6 +37,7 @@ class WindowHandler(DataHandlerLP):
         label: tuple[list[str], list[str]],
         group: str | None = None,
         step_len: int | None = None,
+        engine: str = "fast",
         instruments: Any = "csi300",
         start_time: Any = None,
         end_time: Any = None,
@@ -58,6 +60,7 @@ class WindowHandler(DataHandlerLP):
         loader = HistoryLoader(
             config,
             history=self.window.length - 1,
+            engine=engine,
             filter_pipe=filter_pipe,
             freq=freq,
             inst_processors=inst_processors,

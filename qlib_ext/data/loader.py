@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,19 @@ import pandas as pd
 from qlib.config import C
 from qlib.data import D
 from qlib.data.dataset.loader import QlibDataLoader
+from qlib.log import get_module_logger
 
+from qlib_ext.data import engine as fast
+from qlib_ext.data.engine import RAW_FIELD
+from qlib_ext.data.expressions import NotNative
+from qlib_ext.data.spans import Spans, clip, earlier, in_spans
 from qlib_ext.errors import DataError
 from qlib_ext.market.check import check_features, check_provider
 
-Spans = dict[str, list[tuple[pd.Timestamp, pd.Timestamp]]]
+ENGINES = ("fast", "qlib")
+CHUNK_ROWS = 16_384
 
-RAW_FIELD = re.compile(r"\$([A-Za-z_]\w*)")
+logger = get_module_logger("qlib_ext.loader")
 
 
 class HistoryLoader(QlibDataLoader):
@@ -27,13 +33,20 @@ class HistoryLoader(QlibDataLoader):
     stock joined (and before start_time) are kept in ``history_``: they complete windows, and are samples of
     nothing. One query reads both.
 
+    engine: "fast" computes the expressions with `qlib_ext.data.engine`, and leaves to Qlib's engine, saying so in
+    the log, what it does not know: an operator, another freq than day, inst_processors, a provider that is not
+    local. "qlib" leaves everything to it.
+
     Raises ProviderError for a missing, empty or damaged provider and for an unknown field, DataError for an
-    empty universe and for a feature that is NaN in every row.
+    empty universe and for a feature that is NaN in every row, ValueError for an unknown engine.
     """
 
-    def __init__(self, config: dict, history: int = 0, **kwargs: Any) -> None:
+    def __init__(self, config: dict, history: int = 0, engine: str = "fast", **kwargs: Any) -> None:
         super().__init__(config, **kwargs)
+        if engine not in ENGINES:
+            raise ValueError(f"There is no engine {engine!r}; choose one of {', '.join(map(repr, ENGINES))}.")
         self.history = history
+        self.engine = engine
         self.history_: pd.DataFrame | None = None
 
     def __getstate__(self) -> dict:
@@ -49,18 +62,50 @@ class HistoryLoader(QlibDataLoader):
             name: [(earlier(calendar, start, self.history), end) for start, end in times]
             for name, times in spans.items()
         }
-        first = min(start for times in extended.values() for start, _ in times)
-        frame = super().load(extended, first, end_time)
-        if frame.empty:
+        members, others = self._read(spans, extended, end_time)
+        if not len(members) + len(others):
             raise DataError(
                 f"No rows for {describe(instruments)} from {start_time} to {end_time}: the provider "
                 f"{C.dpm.get_data_uri('day')} has bars of other days; its calendar runs from "
                 f"{calendar[0]:%Y-%m-%d} to {calendar[-1]:%Y-%m-%d}."
             )
-        self._refuse_empty_features(frame)
+        self._refuse_empty_features([members, others])
+        self.history_ = others
+        return members
+
+    def _read(self, spans: Spans, extended: Spans, end_time: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The rows of ``spans``, and those that ``extended`` has beyond them."""
+        if self.engine == "fast":
+            try:
+                return self._read_fast(spans, extended, end_time)
+            except NotNative as reason:
+                logger.warning(f"Qlib's engine computes all columns: {reason}.")
+        frame = super().load(extended, first_day(extended), end_time)
         member = in_spans(frame.index, spans)
-        self.history_ = frame[~member]
-        return frame[member]
+        return frame[member], frame[~member]
+
+    def _read_fast(self, spans: Spans, extended: Spans, end_time: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+        if self.freq != "day" or self.inst_processors or not self.swap_level:
+            raise NotNative("freq, inst_processors or swap_level are not the default")
+        columns = [
+            (group, expression, name)
+            for group, (expressions, names) in self.fields.items()
+            for expression, name in zip(expressions, names, strict=True)
+        ]
+
+        def by_qlib(positions: list[int], names: list[str]) -> pd.DataFrame:
+            config: dict[str, tuple[list, list]] = {}
+            for group, expression, name in (columns[at] for at in positions):
+                config.setdefault(group, ([], []))
+                config[group][0].append(expression)
+                config[group][1].append(name)
+            own = {name: extended[name] for name in names}
+            return QlibDataLoader(config).load(own, first_day(extended), end_time)
+
+        frames = fast.load([expression for _, expression, _ in columns], spans, extended, by_qlib)
+        for frame in frames:
+            frame.columns = pd.MultiIndex.from_tuples([(group, name) for group, _, name in columns])
+        return frames
 
     def member_spans(self, instruments: Any, start_time: Any, end_time: Any) -> Spans:
         """When each stock is a member of the universe, within [start_time, end_time]."""
@@ -92,18 +137,19 @@ class HistoryLoader(QlibDataLoader):
         raw = sorted({f for expression in self._expressions().values() for f in RAW_FIELD.findall(expression)})
         check_features(str(C.dpm.get_data_uri("day")), raw, sorted(spans))
 
-    def _refuse_empty_features(self, frame: pd.DataFrame) -> None:
+    def _refuse_empty_features(self, frames: Sequence[pd.DataFrame]) -> None:
         # labels may be empty: the newest days have none yet
-        empty = [column for column in frame["feature"].columns if np.isnan(frame["feature", column].to_numpy()).all()]
-        if not empty:
+        features = frames[0]["feature"].columns
+        empty = features[empty_columns([frame["feature"] for frame in frames])]
+        if not len(empty):
             return
         expressions = self._expressions()
-        read = {name: set(RAW_FIELD.findall(expressions[name])) for name in frame["feature"].columns}
+        read = {name: set(RAW_FIELD.findall(expressions[name])) for name in features}
         shared = set.intersection(*(read[name] for name in empty))
         healthy = set().union(*(fields for name, fields in read.items() if name not in empty))
         cause = ", ".join(f"${field}" for field in sorted(shared - healthy or shared)) or "the provider's fields"
         raise DataError(
-            f"{len(empty)} features are NaN in all {len(frame)} rows, the first {empty[0]!r} = "
+            f"{len(empty)} features are NaN in all {sum(map(len, frames))} rows, the first {empty[0]!r} = "
             f"{expressions[empty[0]]}. What they share is {cause}: fill it in the provider "
             f"{C.dpm.get_data_uri('day')}, or take a handler that does without it."
         )
@@ -117,35 +163,18 @@ def require_universe(market: str) -> None:
         raise DataError(f"The universe {market!r} is not in {folder}, which has {', '.join(known)}.")
 
 
-def clip(times: Any, calendar: np.ndarray) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
-    """The parts of spans (start, end), None for open, that lie within the days of a calendar."""
-    if not len(calendar):
-        return []
-    first, last = calendar[0], calendar[-1]
-    clipped = [
-        (
-            first if start is None else max(pd.Timestamp(start), first),
-            last if end is None else min(pd.Timestamp(end), last),
-        )
-        for start, end in times
-    ]
-    return [(start, end) for start, end in clipped if start <= end]
+def first_day(spans: Spans) -> pd.Timestamp:
+    return min(start for times in spans.values() for start, _ in times)
 
 
-def earlier(calendar: pd.DatetimeIndex, day: pd.Timestamp, days: int) -> pd.Timestamp:
-    """The trading day ``days`` before ``day``, the calendar's first where it begins later."""
-    return calendar[max(calendar.searchsorted(day) - days, 0)]
-
-
-def in_spans(index: pd.MultiIndex, spans: Spans) -> np.ndarray:
-    """True for each row (datetime, instrument) that lies within one of its instrument's spans."""
-    days, names = index.levels[index.names.index("datetime")], index.levels[index.names.index("instrument")]
-    member = np.zeros((len(days), len(names)), dtype=bool)
-    for column, name in enumerate(names):
-        for start, end in spans.get(name, ()):
-            member[days.searchsorted(start) : days.searchsorted(end, side="right"), column] = True
-    day_codes, name_codes = (index.codes[index.names.index(level)] for level in ("datetime", "instrument"))
-    return member[day_codes, name_codes]
+def empty_columns(frames: Sequence[pd.DataFrame]) -> np.ndarray:
+    """True for each column that is NaN in every row of every frame; most are known after the first rows."""
+    empty = np.ones(frames[0].shape[1], dtype=bool)
+    for frame in frames:
+        for low in range(0, len(frame), CHUNK_ROWS):
+            if empty.any():
+                empty[empty] = frame.iloc[low : low + CHUNK_ROWS, empty.nonzero()[0]].isna().all()
+    return empty
 
 
 def describe(instruments: Any) -> str:

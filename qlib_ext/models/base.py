@@ -19,9 +19,10 @@ from qlib_ext.data.batch import Batch, Samples
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.panel import Panel
 from qlib_ext.data.windows import Window
-from qlib_ext.errors import CheckpointError, DataError, NotFittedError
+from qlib_ext.errors import CheckpointError, DataError, NotFittedError, NoWeakFactorsError
 from qlib_ext.layers.scores import Scores
 from qlib_ext.losses import LOSSES
+from qlib_ext.models.ensemble import mean_of_standardised
 from qlib_ext.models.options import TrainingOptions, read_options
 from qlib_ext.models.training import Curves, Trainer
 
@@ -102,24 +103,17 @@ class NeuralModel(Model):
         """
         samples, outputs = self._outputs(dataset, segment, lambda scores: scores.score)
         scores = [pd.Series(output, index=samples.index, name="score") for output in outputs]
-        if len(scores) == 1:
-            return scores[0]
-        by_day = [score.groupby(level="datetime") for score in scores]
-        standardised = [
-            (score - day.transform("mean")) / day.transform("std") for score, day in zip(scores, by_day, strict=True)
-        ]
-        mean = pd.concat(standardised, axis=1).mean(axis=1).fillna(0.0)  # a day's only stock stands at its mean
-        return mean.astype(np.float32).rename("score")
+        return mean_of_standardised(scores)
 
     def weak_factors(self, dataset: Any, segment: str = "test") -> pd.DataFrame:
         """The weak factors of every sample, a column for each factor of each net (``net0_factor0``, ...).
 
-        Raises TypeError for a model whose score is not made of weak factors.
+        Raises NoWeakFactorsError for a model whose score is not made of weak factors.
         """
 
         def factors(scores: Scores) -> Tensor:
             if scores.weak_factors is None:
-                raise TypeError(f"{type(self).__name__} has no weak factors; GRU and ASTGNN have.")
+                raise NoWeakFactorsError(f"{type(self).__name__} has no weak factors; GRU and ASTGNN have.")
             return scores.weak_factors
 
         samples, outputs = self._outputs(dataset, segment, factors)

@@ -18,6 +18,7 @@ from qlib.data.dataset.loader import QlibDataLoader
 from handlers.alpha158vwap import FEATURES, Alpha158vwap
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.handler import WindowHandler
+from qlib_ext.data.purging import label_reach
 from qlib_ext.data.windows import Window
 from qlib_ext.errors import DataError, ProviderError
 from qlib_ext.market.index import spans
@@ -65,6 +66,12 @@ def ours(small, init):
 
 
 @pytest.fixture(scope="module")
+def by_qlibs_engine(small, init):
+    init(small[0])
+    return Alpha158vwap(**WORKFLOW, engine="qlib")
+
+
+@pytest.fixture(scope="module")
 def theirs(small, init):
     init(small[0])
     return qlib.contrib.data.handler.Alpha158vwap(**WORKFLOW)
@@ -107,9 +114,15 @@ def windows(handler: DataHandlerLP, segment: tuple) -> tuple[pd.MultiIndex, np.n
 
 
 @pytest.mark.parametrize("view", [DataHandlerLP.DK_R, DataHandlerLP.DK_I, DataHandlerLP.DK_L])
-def test_rows_are_exactly_those_of_qlibs_handler(ours, theirs, view):
-    mine, qlibs = (handler.fetch(col_set=DataHandlerLP.CS_RAW, data_key=view) for handler in (ours, theirs))
+def test_rows_are_exactly_those_of_qlibs_handler(by_qlibs_engine, theirs, view):
+    mine, qlibs = (handler.fetch(col_set=DataHandlerLP.CS_RAW, data_key=view) for handler in (by_qlibs_engine, theirs))
     pd.testing.assert_frame_equal(mine, qlibs, check_exact=True)
+
+
+@pytest.mark.parametrize("view", [DataHandlerLP.DK_R, DataHandlerLP.DK_I, DataHandlerLP.DK_L])
+def test_the_fast_engines_rows_are_those_of_qlibs_handler(ours, theirs, view):
+    mine, qlibs = (handler.fetch(col_set=DataHandlerLP.CS_RAW, data_key=view) for handler in (ours, theirs))
+    pd.testing.assert_frame_equal(mine, qlibs, rtol=1e-4, atol=1e-5)
 
 
 def test_a_newcomers_first_window_is_complete_and_processed_as_fitted(small, init, ours):
@@ -242,7 +255,7 @@ def test_training_labels_are_known_before_the_validation_begins(small, init, cop
         init(folder)
         handler = TwoFields(label, instruments="csi300", learn_processors=CS_RANK, **TIMES)
         data = CrossSectionDataset(handler, PARTS)
-        assert data.label_reach() == reach
+        assert label_reach(data.handler, data.purge) == reach
         assert data.purged_end("train") == calendar[border - 1 - reach]
         read.append(data.prepare("train", data_key=DataHandlerLP.DK_L))
     pd.testing.assert_frame_equal(read[0], read[1], check_exact=True)
@@ -251,7 +264,7 @@ def test_training_labels_are_known_before_the_validation_begins(small, init, cop
 
 def test_the_reach_of_alpha158vwap_is_two_days(small, init, ours):
     init(small[0])
-    assert CrossSectionDataset(ours, PARTS).label_reach() == 2
+    assert label_reach(ours) == 2
 
 
 @settings(deadline=None)
@@ -260,7 +273,7 @@ def test_the_reach_is_that_of_the_farthest_price(small, init, n, m, past):
     data = dataset_of(random_rows(), purge="auto")
     expressions = [f"Ref($close, -{n})/Ref($close, -{m}) - 1", f"$close/Ref($close, {past}) - 1"]
     data.handler.data_loader.fields = {"label": (expressions, ["LABEL0", "LABEL1"])}
-    assert data.label_reach() == max(n, m)
+    assert label_reach(data.handler, data.purge) == max(n, m)
     days = data.handler.fetch().index.unique("datetime")
     known = days[days <= data.purged_end("train")]
     assert len(known) == max(days.searchsorted(pd.Timestamp(SEGMENTS["valid"][0])) - max(n, m), 0)
