@@ -41,9 +41,10 @@ SHORT = {"n_epochs": 5, "early_stop": 5, "n_jobs": 0}  # the Zoo's 200 and 10 ta
 GATS = NET | SHORT | {"dropout": 0.7, "lr": 1e-4, "base_model": "LSTM"}
 del GATS["batch_size"]
 MLP = {"loss": "mse", "lr": 0.002, "optimizer": "adam", "max_steps": 8000, "batch_size": 8192, "weight_decay": 0.0002}
+MLP |= {"GPU": 0, "scheduler": None}  # its default one fails with torch >= 2.10: Qlib compares versions as text
 ZOO: dict[str, tuple[str, str, dict[str, Any]]] = {
     "Linear": ("linear.LinearModel", "rows", {"estimator": "ols"}),
-    "MLP": ("pytorch_nn.DNNModelPytorch", "rows", MLP | {"GPU": 0, "pt_model_kwargs": {"input_dim": 158}}),
+    "MLP": ("pytorch_nn.DNNModelPytorch", "rows", MLP | {"pt_model_kwargs": {"input_dim": 158}}),
     "GRU": ("pytorch_gru_ts.GRU", "windows", NET | SHORT | {"dropout": 0.0, "lr": 2e-4}),
     "LSTM": ("pytorch_lstm_ts.LSTM", "windows", NET | SHORT | {"dropout": 0.0, "lr": 1e-3}),
     "ALSTM": ("pytorch_alstm_ts.ALSTM", "windows", NET | SHORT | {"dropout": 0.0, "lr": 1e-3, "rnn_type": "GRU"}),
@@ -71,7 +72,10 @@ def main() -> None:
     for name, seed in [] if options.table else jobs(options.models, options.seeds):
         workflow = configuration(name, environment | {"SEED": str(seed)})
         if not recorded(name, seed, workflow):
-            record(name, seed, workflow, run(name, workflow, environment))
+            try:
+                record(name, seed, workflow, run(name, workflow, environment))
+            except subprocess.CalledProcessError as error:
+                print(f"{name}, seed {seed}: {error}", file=sys.stderr)
     print(machine(options.threads), end="\n\n")
     print(summary(pd.read_csv(RESULTS)))
 
