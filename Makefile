@@ -1,6 +1,7 @@
 # make quickstart   from an empty machine to a backtest on the simulated market
 # make test         install, lint, type check, test
 # make test-real    the same tests with the real data of ../shared/market
+# make test-slow    the tests that take minutes: runs killed twenty times
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +10,7 @@ MARKET := .data/market
 REAL := .data/real
 STOCKS := 300
 
-.PHONY: install quickstart test test-real lint
+.PHONY: install quickstart test test-real test-slow lint
 
 install: $(VENV)/.installed
 
@@ -36,3 +37,6 @@ test: lint
 test-real: install
 	test -d $(REAL) || $(BIN)/python ../shared/market/build_provider.py --out $(REAL)
 	QLIB_EXT_REAL=$(REAL) $(BIN)/pytest -m real
+
+test-slow: install
+	QLIB_EXT_SLOW=1 $(BIN)/pytest -m slow

@@ -19,11 +19,13 @@ torch.set_num_threads(1)  # the nets of the tests are too small to share
 REASONS = {
     "real": "QLIB_EXT_REAL does not name the folder of the real providers (make test-real)",
     "cuda": "no CUDA device",
+    "slow": "QLIB_EXT_SLOW is not set (make test-slow)",
 }
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     present = {"real": bool(os.environ.get("QLIB_EXT_REAL")), "cuda": torch.cuda.is_available()}
+    present["slow"] = bool(os.environ.get("QLIB_EXT_SLOW"))
     for item in items:
         for mark, reason in REASONS.items():
             if mark in item.keywords and not present[mark]:

@@ -7,8 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from qlib.utils import init_instance_by_config
 
 from qlib_ext.market.simulate import write_market
+from qlib_ext.models.gats import GATs
+from qlib_ext.rolling import RollingModel
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -87,10 +91,17 @@ def test_real_data_in_five_lines(shell, tmp_path):
 
 
 def test_a_model_of_ones_own(shell, tmp_path):
-    (code,), (yaml,) = blocks("python"), blocks("yaml")
+    (code,), (_, mine) = blocks("python"), blocks("yaml")
     assert len(code.splitlines()) <= 45
     (tmp_path / "my_model.py").write_text(code)
     workflow = (ROOT / "workflows/csi300_gru.yaml").read_text()
-    workflow = re.sub(r"    model:\n.*?(?=    dataset:)", lambda _: yaml, workflow, flags=re.DOTALL)
+    workflow = re.sub(r"    model:\n.*?(?=    dataset:)", lambda _: mine, workflow, flags=re.DOTALL)
     (tmp_path / "mine.yaml").write_text('sys: {rel_path: ["."]}\n' + workflow)
     assert "MarketGRU" in shell("qrun mine.yaml 2>&1", cwd=tmp_path)
+
+
+def test_the_rolling_model_takes_what_is_shown():
+    shown = yaml.safe_load(blocks("yaml")[0])["model"]
+    model = init_instance_by_config(shown)
+    assert isinstance(model, RollingModel)
+    assert isinstance(init_instance_by_config(model.model), GATs)

@@ -21,7 +21,9 @@ from qlib_ext.market.simulate import simulate, write_market
 
 WORKFLOWS = Path(__file__).parents[1] / "workflows"
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.yaml"))
-NETS = [name for name in NAMES if "lightgbm" not in name]
+ROLLING = [name for name in NAMES if name.endswith("_rolling")]
+PLAIN = [name for name in NAMES if name not in ROLLING]
+NETS = [name for name in PLAIN if "lightgbm" not in name]
 ZOO_ROWS = {
     "csi300_astgnn": [],
     "csi300_gats_ts": ["GATs"],
@@ -30,19 +32,28 @@ ZOO_ROWS = {
     "csi300_lstm": ["LSTM"],
 }
 MARKET = {"stocks": 60, "days": 750, "seed": 0}
+QUICK = {  # two windows that three years suffice for
+    r"n_epochs: \d+": "n_epochs: 2",
+    "train: 5Y": "train: 1Y",
+    "valid: 1Y": "valid: 6M",
+    "step: 1Y": "step: 6M",
+    r"test: \[2016-01-01": "test: [2017-01-01",
+}
 
 
 def qrun(name: str, provider: Path, cwd: Path, old: str = "", new: str = "") -> subprocess.CompletedProcess:
-    """The workflow with two epochs at most and with new for old, started in cwd."""
-    text = re.sub(r"n_epochs: \d+", "n_epochs: 2", (WORKFLOWS / f"{name}.yaml").read_text()).replace(old, new)
-    quick = cwd.with_name(f"{cwd.name}-{name}.yaml")
-    quick.write_text(text)
+    """The workflow with two epochs and short windows, and with new for old, started in cwd."""
+    text = (WORKFLOWS / f"{name}.yaml").read_text().replace(old, new)
+    for pattern, quick in QUICK.items():
+        text = re.sub(pattern, quick, text)
+    file = cwd.with_name(f"{cwd.name}-{name}.yaml")
+    file.write_text(text)
     cwd.mkdir(exist_ok=True)
     program = Path(sys.executable).with_name("qrun")
     # one thread: on a busy machine two of them wait for each other most of the time
     env = {key: value for key, value in os.environ.items() if key not in ("QLIB_DATA", "QLIB_RUNS")}
     env |= {"QLIB_DATA": str(provider), "OMP_NUM_THREADS": "1"}
-    return subprocess.run([program, quick], cwd=cwd, env=env, capture_output=True, text=True)
+    return subprocess.run([program, file], cwd=cwd, env=env, capture_output=True, text=True)
 
 
 def workflow(name: str, **environment: str) -> dict:
@@ -75,9 +86,9 @@ def finished(request, provider, tmp_path_factory):
 
 
 def artifacts(name: str, cwd: Path) -> Path:
-    """Where the artifacts of the only run lie."""
-    (run,) = (cwd / "mlruns" / "artifacts" / name).iterdir()
-    return run / "artifacts"
+    """Where the artifacts of the only run with a prediction lie; the windows of a rolling model have runs beside it."""
+    (pred,) = (cwd / "mlruns" / "artifacts" / name).glob("*/artifacts/pred.pkl")
+    return pred.parent
 
 
 def test_a_run_prints_no_traceback(finished):
@@ -94,8 +105,10 @@ def test_a_run_leaves_the_recorder_and_nothing_else(finished):
 def test_the_recorder_knows_the_run_and_its_metrics(finished):
     name, cwd, _ = finished
     client = mlflow.MlflowClient(f"sqlite:///{cwd}/mlruns/mlflow.db")
-    (run,) = client.search_runs([client.get_experiment_by_name(name).experiment_id])
-    assert run.info.status == "FINISHED"
+    runs = client.search_runs([client.get_experiment_by_name(name).experiment_id])
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert len(runs) == (3 if name in ROLLING else 1), "two windows and what they belong to"
+    (run,) = (run for run in runs if "mlflow.parentRunId" not in run.data.tags)
     assert run.info.run_id == artifacts(name, cwd).parent.name
     for metric in ("IC", "ICIR", "Rank IC", "Rank ICIR", "1day.excess_return_with_cost.information_ratio"):
         assert np.isfinite(run.data.metrics[metric])
@@ -108,11 +121,11 @@ def test_a_comparison_knows_what_the_run_tested(finished, expected):
     assert run.setup == Setup(
         "csi300", f"{days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}", "Ref($vwap, -2)/Ref($vwap, -1) - 1"
     )
-    assert run.segments == "train 2010-01-01 to 2015-12-31, valid 2016-01-01 to 2016-12-31"
+    assert run.segments == ("" if name in ROLLING else "train 2010-01-01 to 2015-12-31, valid 2016-01-01 to 2016-12-31")
     assert run.backtest.startswith(
         "TopkDropoutStrategy against SH000300, topk=50 n_drop=5 limit_threshold=0.095 deal_price=vwap"
     )
-    assert [row.model for row in published(run.params)] == ZOO_ROWS[name]
+    assert [row.model for row in published(run.params)] == ZOO_ROWS.get(name, [])
 
 
 def test_predictions_are_exactly_the_members_of_the_test_days(finished, expected):
@@ -158,13 +171,29 @@ def test_a_misspelt_key_is_answered_with_the_nearest(tmp_path, provider, key, mi
     assert f"has no option {misspelt!r}; did you mean {key!r}?" in done.stdout.splitlines()[-1]  # where Qlib prints it
 
 
-def test_there_are_five_workflows():
-    assert NAMES == ["csi300_astgnn", "csi300_gats_ts", "csi300_gru", "csi300_lightgbm", "csi300_lstm"]
+def test_there_are_nine_workflows():
+    assert PLAIN == ["csi300_astgnn", "csi300_gats_ts", "csi300_gru", "csi300_lightgbm", "csi300_lstm"]
+    assert [f"{name}_rolling" for name in PLAIN if name != "csi300_gru"] == ROLLING
+
+
+@pytest.mark.parametrize("name", ROLLING)
+def test_a_rolling_workflow_retrains_the_model_of_the_plain_one(name):
+    rolling, plain = workflow(name), workflow(name.removesuffix("_rolling"))
+    options = rolling["task"]["model"]["kwargs"]
+    assert options.pop("model") == plain["task"]["model"]
+    assert options == {"train": "5Y", "valid": "1Y", "step": "1Y", "n_jobs": 1}
+    assert rolling["task"]["dataset"]["kwargs"]["segments"] == {"test": [date(2016, 1, 1), date(2021, 12, 31)]}
+    assert rolling["task"]["record"][:3] == plain["task"]["record"]
+    assert [record["class"] for record in rolling["task"]["record"][3:]] == ["FactorRecord"]
+    handlers = [config["task"]["dataset"]["kwargs"]["handler"]["kwargs"] for config in (rolling, plain)]
+    assert handlers[0].pop("fit_end_time") == date(2014, 12, 31), "the first window's last day of training"
+    assert handlers[1].pop("fit_end_time") == date(2015, 12, 31)
+    assert handlers[0] == handlers[1]
 
 
 def test_workflows_differ_in_their_model_alone():
     configs = []
-    for name in NAMES:
+    for name in PLAIN:
         config = copy.deepcopy(workflow(name))
         assert config.pop("experiment_name") == name
         assert config["qlib_init"]["exp_manager"]["kwargs"].pop("default_exp_name") == name
@@ -201,7 +230,7 @@ def test_each_net_is_what_its_file_is_named_after():
     assert lstm == gru
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PLAIN)
 def test_a_workflow_says_what_the_house_compares(name):
     config = workflow(name)
     dataset, records = config["task"]["dataset"], config["task"]["record"]

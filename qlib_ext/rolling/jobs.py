@@ -1,0 +1,145 @@
+"""One window and one seed: what a process needs to train it, and what it gives back."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import qlib
+from qlib.config import C
+from qlib.utils import init_instance_by_config
+
+from qlib_ext.errors import NoWeakFactorsError, QlibExtError, TrainingError
+from qlib_ext.rolling.rows import RawData
+from qlib_ext.rolling.windows import RollingWindow
+
+
+@dataclass(frozen=True)
+class Job:
+    """A window, a seed (None: the model's own), the inner model's configuration, and how Qlib was initialised."""
+
+    window: RollingWindow
+    seed: int | None
+    model: dict
+    qlib: dict
+    key: str
+
+    def __str__(self) -> str:
+        return str(self.window) if self.seed is None else f"{self.window} seed {self.seed}"
+
+    def configuration(self) -> dict:
+        """The inner model's configuration with the seed in it."""
+        model = copy.deepcopy(self.model)
+        if self.seed is not None:
+            model.setdefault("kwargs", {})["seed"] = self.seed
+        return model
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a trained window leaves: scores of its test days, weak factors, curves, the pickled model, seconds.
+
+    weak_factors has the columns (factors ..., "segment") over validation and test days, or is None. seconds counts
+    "processing", "fit" and "predict".
+    """
+
+    key: str
+    prediction: pd.Series
+    weak_factors: pd.DataFrame | None
+    curves: dict[str, list[float]]
+    model: bytes
+    seconds: dict[str, float]
+
+
+class Silence:
+    """An experiment manager that records nothing, for the processes that train: the parent alone writes."""
+
+    active_experiment = None
+
+    def __init__(self, uri: str | None = None, default_exp_name: str | None = None) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *args, **kwargs: self
+
+
+def train_window(data: RawData, job: Job) -> Outcome:
+    """Train the inner model on one window and score its test days, in a process of a backend's."""
+    if not C.registered:
+        silence = {"class": "Silence", "module_path": __name__, "kwargs": {}}
+        qlib.init(**job.qlib, exp_manager=silence)
+    clock = [time.perf_counter()]
+    dataset = data.dataset_of(job.window)
+    clock.append(time.perf_counter())
+    model = init_instance_by_config(job.configuration())
+    evaluation: dict = {}
+    takes = signature(model.fit).parameters
+    try:
+        model.fit(dataset, **({"evals_result": evaluation} if "evals_result" in takes else {}))
+        clock.append(time.perf_counter())
+        prediction = scores_of(model.predict(dataset), job)
+        factors = weak_factors_of(model, dataset)
+        clock.append(time.perf_counter())
+        pickled = pickle.dumps(model)
+    except Exception as error:  # whatever an inner model raises, its user must learn the window
+        said = str(error) if isinstance(error, QlibExtError) else f"{type(error).__name__}: {error}"
+        raise TrainingError(f"Window {job}: {said} (finished windows are kept)") from error
+    return Outcome(
+        key=job.key,
+        prediction=prediction,
+        weak_factors=factors,
+        curves=dict(flatten(evaluation)),
+        model=pickled,
+        seconds=dict(zip(("processing", "fit", "predict"), np.diff(clock).tolist(), strict=True)),
+    )
+
+
+def scores_of(prediction: Any, job: Job) -> pd.Series:
+    """The prediction as a series ``score``; raises TrainingError for scores of days that are not the window's."""
+    scores = prediction.iloc[:, 0] if isinstance(prediction, pd.DataFrame) else prediction
+    scores = scores.rename("score").rename_axis(["datetime", "instrument"]).sort_index()
+    days = scores.index.get_level_values("datetime")
+    first, last = job.window.test
+    if scores.empty or days.min() < first or days.max() > last:
+        raise TrainingError(
+            f"the inner model scored {len(scores)} rows"
+            + ("" if scores.empty else f" from {days.min():%Y-%m-%d} to {days.max():%Y-%m-%d}")
+            + f", but is to score the test days {first:%Y-%m-%d} to {last:%Y-%m-%d}"
+        )
+    return scores
+
+
+def weak_factors_of(model: Any, dataset: Any) -> pd.DataFrame | None:
+    """The model's weak factors over validation and test days, never training days; None where it has none."""
+    if not hasattr(model, "weak_factors"):
+        return None
+    try:
+        parts = [model.weak_factors(dataset, segment).assign(segment=segment) for segment in ("valid", "test")]
+    except NoWeakFactorsError:
+        return None
+    return pd.concat(parts).sort_index()
+
+
+def flatten(evaluation: Mapping, prefix: str = "") -> list[tuple[str, list[float]]]:
+    """Curves of nested evaluation results, ``{"valid": {"l2": [...]}}`` under the name ``valid.l2``.
+
+    What is no list of figures is left out: what a model puts there is its own affair, and no reason to lose a window.
+    """
+    curves: list[tuple[str, list[float]]] = []
+    for name, value in evaluation.items():
+        if isinstance(value, Mapping):
+            curves += flatten(value, f"{prefix}{name}.")
+        else:
+            with suppress(TypeError, ValueError):
+                curves.append((f"{prefix}{name}", [float(figure) for figure in value]))
+    return curves

@@ -1,0 +1,138 @@
+"""The windows of a rolling model in the recorder: a child run for each window and seed."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+from filelock import FileLock, Timeout
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param
+from mlflow.utils.file_utils import local_file_uri_to_path
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+from qlib.log import get_module_logger
+from qlib.utils import flatten_dict
+
+from qlib_ext.errors import OutputError, TrainingError
+from qlib_ext.rolling.jobs import Job, Outcome
+from qlib_ext.rolling.scratch import scratch_folder
+
+logger = get_module_logger("qlib_ext.rolling")
+
+KEY = "rolling.key"
+PREDICTION = "prediction.pkl"
+BATCH = 100  # parameters that mlflow takes in one call; of figures it would take more
+REFUSED = re.compile(r"[^\w ./:-]")  # what mlflow takes in no name
+
+
+class WindowStore:
+    """Child runs of the run that is active, in its experiment.
+
+    A child is FINISHED only after all that belongs to it is written, so a half-written one is never taken for
+    a finished one.
+    """
+
+    def __init__(self, run: mlflow.ActiveRun) -> None:
+        self.client = MlflowClient()
+        self.parent, self.experiment = run.info.run_id, run.info.experiment_id
+
+    @classmethod
+    def active(cls) -> WindowStore | None:
+        """The store of the active run; None where no recorder is active."""
+        run = mlflow.active_run()
+        return None if run is None else cls(run)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other runs from training windows of the same experiment; raises TrainingError where one does."""
+        location = self.client.get_experiment(self.experiment).artifact_location
+        local = location.startswith(("file:", "/"))
+        folder = Path(local_file_uri_to_path(location)) if local else Path(tempfile.gettempdir())
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / f"rolling_{self.experiment}.lock"
+        try:
+            with FileLock(file, timeout=0):
+                yield
+        except Timeout as error:
+            raise TrainingError(
+                f"Another run is training windows of this experiment (it holds {file}). Wait for it, or give this run "
+                "an experiment_name of its own."
+            ) from error
+
+    def finished(self) -> dict[str, str]:
+        """The run ids of the finished windows of all runs of the experiment, by key."""
+        found: dict[str, str] = {}
+        token = None
+        while token != "":
+            page = self.client.search_runs(
+                [self.experiment], "attributes.status = 'FINISHED' and tags.`rolling.key` != ''", page_token=token
+            )
+            found |= {run.data.tags[KEY]: run.info.run_id for run in page}
+            token = page.token or ""
+        return found
+
+    def prediction(self, run_id: str) -> pd.Series | None:
+        """The scores of a finished window; None where their file is gone or damaged."""
+        with scratch_folder() as folder:
+            try:
+                return pd.read_pickle(self.client.download_artifacts(run_id, PREDICTION, str(folder)))
+            except (OSError, EOFError, pickle.UnpicklingError, mlflow.MlflowException) as error:
+                logger.warning(f"A finished window is trained again: {PREDICTION} of run {run_id} is lost ({error}).")
+                return None
+
+    def save(self, job: Job, outcome: Outcome, metrics: dict[str, float]) -> str:
+        """Write a child run and return its id; raises OutputError where it cannot be written."""
+        tags = {MLFLOW_PARENT_RUN_ID: self.parent, MLFLOW_RUN_NAME: str(job), KEY: job.key}
+        with writing(f"Window {job} is trained but"):
+            run_id = self.client.create_run(self.experiment, tags=tags).info.run_id
+            self._log(run_id, job, outcome, metrics)
+            with scratch_folder() as folder:
+                write_artifacts(folder, outcome)
+                self.client.log_artifacts(run_id, str(folder))
+            self.client.set_terminated(run_id, "FINISHED")
+        return run_id
+
+    def _log(self, run_id: str, job: Job, outcome: Outcome, metrics: dict[str, float]) -> None:
+        now = int(time.time() * 1000)
+        params = {**job.window.dates(), "seed": job.seed, **flatten_dict(job.configuration())}
+        texts = [Param(REFUSED.sub("_", name), str(value)) for name, value in params.items()]
+        curves = {**{name: [float(value)] for name, value in metrics.items()}, **outcome.curves}
+        figures = [
+            Metric(REFUSED.sub("_", name), value, now, step)
+            for name, curve in curves.items()
+            for step, value in enumerate(curve)
+        ]
+        for first in range(0, max(len(texts), len(figures)), BATCH):
+            part = slice(first, first + BATCH)
+            self.client.log_batch(run_id, metrics=figures[part], params=texts[part])
+
+    def attach(self, name: str, table: pd.DataFrame) -> None:
+        """Write a table into the parent run."""
+        with writing(f"All windows are trained and saved but {name}"):
+            self.client.log_text(self.parent, table.to_csv(index=False), name)
+
+
+@contextmanager
+def writing(what: str) -> Iterator[None]:
+    """Raise OutputError for what cannot be written: a full disk, a locked database."""
+    try:
+        yield
+    except (OSError, mlflow.MlflowException) as error:
+        raise OutputError(
+            f"{what} could not be saved ({error}). Make room and run again: the windows saved before are kept."
+        ) from error
+
+
+def write_artifacts(folder: Path, outcome: Outcome) -> None:
+    """The files of one child run."""
+    outcome.prediction.to_pickle(folder / PREDICTION)
+    (folder / "model.pkl").write_bytes(outcome.model)
+    if outcome.weak_factors is not None:
+        outcome.weak_factors.to_pickle(folder / "weak_factors.pkl")
