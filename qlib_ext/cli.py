@@ -14,6 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_market(commands)
     _add_compare(commands)
+    _add_report(commands)
     args = parser.parse_args(argv)
     try:
         return args.run(args)
@@ -104,6 +105,17 @@ def _add_compare(commands: argparse._SubParsersAction) -> None:
     parser = _add(
         commands, "compare", _compare, "print the results of experiments side by side", _COMPARE, _COMPARE_EXAMPLE
     )
+    _add_runs(parser)
+    parser.add_argument(
+        "--zoo",
+        action="store_true",
+        help="add what Qlib's Model Zoo published for the same model on Alpha158 and CSI300: other dates and label",
+    )
+    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    parser.add_argument("--html", metavar="FILE", help="write the table as a page of its own as well")
+
+
+def _add_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("experiments", nargs="+", metavar="EXPERIMENT", help="experiment_name of a workflow")
     parser.add_argument(
         "--runs",
@@ -112,13 +124,6 @@ def _add_compare(commands: argparse._SubParsersAction) -> None:
         help="folder of the runs (default: $QLIB_RUNS, else mlruns)",
     )
     parser.add_argument("--last", type=_count, default=1, metavar="N", help="runs of each experiment (default: 1)")
-    parser.add_argument(
-        "--zoo",
-        action="store_true",
-        help="add what Qlib's Model Zoo published for the same model on Alpha158 and CSI300: other dates and label",
-    )
-    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
-    parser.add_argument("--html", metavar="FILE", help="write the table as a page of its own as well")
 
 
 def _count(text: str) -> int:
@@ -141,5 +146,48 @@ def _compare(args: argparse.Namespace) -> int:
         print(render.to_markdown(table))
     else:
         print(render.to_text(table))
-        print(f"\ncurves, parameters and files: mlflow ui --backend-store-uri {store}")
+        names = " ".join(args.experiments)
+        print(f"\npictures of the last runs: qlib-ext report {names} --runs {args.runs} --out report.html")
+        print(f"curves, parameters and files: mlflow ui --backend-store-uri {store}")
+    return 0
+
+
+_REPORT = """\
+Write one page about the last finished run of each experiment, side by side, to open in a browser or
+to send: it needs no other file and no network. It shows the table of `qlib-ext compare` (over the
+last N runs with --last N), net value and excess net value of the strategy and of the groups, Rank IC
+by month with its sum, tables by year, correlations, training curves, windows, and the configuration.
+
+Most of it is what FactorRecord saved; a part that a run lacks is left out, and a line near
+the top says which record to add to the workflow:
+
+    - class: FactorRecord
+      module_path: qlib_ext.analysis.records
+      kwargs: {dataset: <DATASET>}
+
+after PortAnaRecord. FactorRecord leaves the page of its own run in the recorder as
+factor_analysis/report.html. A page takes about 5 MB, most of it plotly.js.
+"""
+
+_REPORT_EXAMPLE = """\
+examples:
+  qlib-ext report csi300_astgnn --out astgnn.html
+  qlib-ext report csi300_lightgbm csi300_gru csi300_astgnn --last 3 --lang zh --out report.html
+"""
+
+
+def _add_report(commands: argparse._SubParsersAction) -> None:
+    parser = _add(commands, "report", _report, "write a page of pictures and tables", _REPORT, _REPORT_EXAMPLE)
+    _add_runs(parser)
+    parser.add_argument("--out", default="report.html", metavar="FILE", help="the page (default: report.html)")
+    parser.add_argument("--lang", choices=["en", "zh"], default="en", help="English or Chinese (default: en)")
+
+
+def _report(args: argparse.Namespace) -> int:
+    from qlib_ext.analysis import render
+    from qlib_ext.analysis.report import report
+    from qlib_ext.analysis.runs import store_of
+
+    render.write(args.out, report(store_of(args.runs), args.experiments, args.last, args.lang))
+    print(f"wrote {args.out}")
     return 0

@@ -56,7 +56,11 @@ def comparison(store: str, experiments: Sequence[str], last: int = 1, with_zoo: 
     Runs of one experiment that were not the same test are not averaged: each test has its own section. With
     ``with_zoo`` the Model Zoo's published row stands below each experiment. Raises DataError as read_runs does.
     """
-    found = {experiment: read_runs(store, experiment, last) for experiment in experiments}
+    return table_of({experiment: read_runs(store, experiment, last) for experiment in experiments}, last, with_zoo)
+
+
+def table_of(found: dict[str, list[Run]], last: int = 1, with_zoo: bool = False) -> Table:
+    """The same table, of runs that were read before."""
     tests: dict[Setup, dict[str, list[Run]]] = {}
     for experiment, runs in found.items():
         for run in runs:

@@ -21,7 +21,9 @@ from qlib_ext.analysis.correlation import rank_correlation
 from qlib_ext.analysis.groups import group_summary, group_test, yearly_returns
 from qlib_ext.analysis.intraday_styles import MINUTE_STYLES
 from qlib_ext.analysis.matrix import to_matrix
+from qlib_ext.analysis.report import attach_report
 from qlib_ext.analysis.styles import DAY_STYLES
+from qlib_ext.analysis.words import LANGUAGES
 from qlib_ext.errors import DataError, keywords_of, refuse_unknown
 
 STYLES = (*DAY_STYLES, *MINUTE_STYLES)
@@ -65,8 +67,10 @@ class FactorRecord(ACRecordTemp):
                 provider lacks are left out, and one line of the log says which and why
     market      the provider's instruments whose best 100 of a day the style DWF counts
     compare_with  experiments whose last finished run's score is compared with this one's
+    report      whether to write the page of `qlib-ext report` about this run as well
+    lang        the language of that page, en or zh
 
-    It saves into the artifact folder `factor_analysis`, as pandas frames:
+    It saves into the artifact folder `factor_analysis`, as pandas frames unless it is said:
 
     about.pkl             dict: what was tested and how
     ic.pkl                [days, (ic, rank_ic, rank_ic_cumulative, spaced)]; spaced: every horizon-th trading day
@@ -81,6 +85,7 @@ class FactorRecord(ACRecordTemp):
     score_correlation.pkl [scores, scores], where compare_with names experiments
     strategy_returns.pkl, strategy_summary.pkl   [days, (return, excess_return)] and the table of exhibit 32, where the
                           recorder holds PortAnaRecord's report of daily bars
+    report.html           all of it as pictures and tables, for a browser; where report is true
 
     Returns are fractions. The means and the first group's figures are logged as metrics, `factor.rank_ic` and so on.
     Raises DataError for scores, labels or prices that cannot be tested, each time saying what to do.
@@ -102,6 +107,8 @@ class FactorRecord(ACRecordTemp):
         styles: bool | Sequence[str] = True,
         market: str = "all",
         compare_with: Sequence[str] = (),
+        report: bool = True,
+        lang: str = "en",
         skip_existing: bool = False,
         **unknown: Any,
     ) -> None:
@@ -111,13 +118,23 @@ class FactorRecord(ACRecordTemp):
         self.groups, self.rebalance, self.price = groups, rebalance, price
         self.styles = list(STYLES if styles is True else styles or ())
         refuse_unknown(self.styles, STYLES, "styles")
+        refuse_unknown([lang], LANGUAGES, "lang")
         self.market, self.compare_with = market, list(compare_with)
+        self.report, self.lang = report, lang
 
     def list(self) -> list[str]:
         """The files that are always there."""
         names = ["ic", "ic_summary", "ic_monthly", "group_returns", "group_turnover", "group_summary", "group_years"]
         names += ["style_correlation"] * bool(self.styles) + ["score_correlation"] * bool(self.compare_with)
-        return [f"{name}.pkl" for name in ("about", *names)]
+        return [f"{name}.pkl" for name in ("about", *names)] + ["report.html"] * self.report
+
+    def generate(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
+        """As in Qlib; writes the page when the frames are saved."""
+        results = super().generate(*args, **kwargs)
+        if self.report and results is not None:
+            frames = {name.removesuffix(".pkl"): frame for name, frame in results.items()}
+            attach_report(self.recorder, self.artifact_path, frames, self.lang)
+        return results
 
     def _generate(self, **kwargs: Any) -> dict[str, Any]:
         score = to_matrix(self.load("pred.pkl").iloc[:, 0], "score")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import wrap
+from typing import Any
 
 import jinja2
 
@@ -14,6 +16,13 @@ from qlib_ext.analysis.runs import Setup
 from qlib_ext.errors import OutputError
 
 HEADER = ("", "runs", *METRICS)
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("qlib_ext.analysis"),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=jinja2.StrictUndefined,
+)
 
 
 def heading(setup: Setup) -> str:
@@ -53,8 +62,17 @@ def to_markdown(table: Table) -> str:
 
 def to_html(table: Table) -> str:
     """For a browser: one page that needs no other file."""
-    template = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(_PAGE)
-    return template.render(table=table, header=HEADER, heading=heading, marks=_marks(table))
+    return TEMPLATES.get_template("comparison.html").render(**sections(table))
+
+
+def sections(
+    table: Table,
+    header: Sequence[str] = HEADER,
+    heading: Callable[[Setup], str] = heading,
+    best: tuple[str, str] = ("bold, shaded", "the best mean of this test"),
+) -> dict[str, Any]:
+    """What the template sections.html shows: the comparison, its words in the language of the page."""
+    return {"table": table, "header": header, "heading": heading, "best": best, "marks": _marks(table)}
 
 
 def write(path: str | Path, text: str) -> None:
@@ -102,58 +120,3 @@ def _escape(text: str) -> str:
 
 def _marks(table: Table) -> bool:
     return any(cell.best for section in table.sections for row in section.rows for cell in row.cells)
-
-
-_PAGE = """\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>Comparison of experiments</title>
-<style>
-body { margin: 2em auto; max-width: 1200px; padding: 0 1em; background: #fff; color: #1a1a1a;
-       font: 14px/1.45 system-ui, sans-serif; }
-h1 { font-size: 20px; }
-h2 { font-size: 15px; margin: 2em 0 .5em; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { padding: .4em .6em; text-align: right; vertical-align: top; border-bottom: 1px solid #ddd; }
-th { width: 8.7%; vertical-align: bottom; border-bottom: 2px solid #555; }
-th:first-child, td:first-child { width: auto; text-align: left; overflow-wrap: anywhere; }
-small { display: block; color: #595959; font-weight: normal; white-space: nowrap; }
-th:nth-child(2) { width: 4%; }
-.best { font-weight: bold; background: #dbe9f6; }
-.published td { color: #595959; font-style: italic; }
-.published td:first-child { padding-left: 1.8em; white-space: nowrap; }
-</style>
-</head>
-<body>
-<h1>Comparison of experiments</h1>
-{% for section in table.sections %}
-<h2>{{ heading(section.setup) }}</h2>
-<table>
-<thead><tr>{% for title in header %}<th scope="col">{{ title }}</th>{% endfor %}</tr></thead>
-<tbody>
-{% for row in section.rows %}
-<tr{% if row.published %} class="published"{% endif %}>
-<td>{{ row.name }}{% if row.published %}<small>{{ row.published }}</small>{% endif %}</td>
-<td>{{ row.runs }}</td>
-{% for cell in row.cells %}
-<td{% if cell.best %} class="best"{% endif %}>{{ cell.mean }}\
-{% if cell.spread %}<small>± {{ cell.spread }}</small>{% endif %}</td>
-{% endfor %}
-</tr>
-{% endfor %}
-</tbody>
-</table>
-{% endfor %}
-<ul>
-{% if marks %}
-<li><span class="best">bold, shaded</span>: the best mean of this test</li>
-{% endif %}
-{% for note in table.notes %}
-<li>{{ note }}</li>
-{% endfor %}
-</ul>
-</body>
-</html>
-"""

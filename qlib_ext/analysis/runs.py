@@ -72,11 +72,15 @@ def store_of(runs: str | Path) -> str:
 
 
 def read_runs(store: str, experiment: str, last: int = 1) -> list[Run]:
-    """The last finished runs of an experiment, newest first.
+    """The last finished runs of an experiment, newest first; raises DataError as find_runs does.
 
     Annualised figures are Qlib's: mean daily excess return times 238, sums instead of compounding.
-    Raises DataError where the experiment has no finished run.
     """
+    return [read_run(run) for run in find_runs(store, experiment, last)]
+
+
+def find_runs(store: str, experiment: str, last: int = 1) -> list[MlflowRun]:
+    """The same runs as mlflow has them; raises DataError where the experiment has no finished run."""
     client = MlflowClient(tracking_uri=store)
     found = client.get_experiment_by_name(experiment)
     if found is None:
@@ -88,13 +92,14 @@ def read_runs(store: str, experiment: str, last: int = 1) -> list[Run]:
     runs = [run for run in finished if MLFLOW_PARENT_RUN_ID not in run.data.tags]  # children are parts of a run
     if not runs:
         raise DataError(f"Experiment {experiment!r} has no finished run; see its log for what stopped it.")
-    return [_read(run) for run in runs[:last]]
+    return runs[:last]
 
 
-def _read(run: MlflowRun) -> Run:
-    dataset, problem = _load(run, "dataset")
-    task, _ = _load(run, "task")
-    ic, _ = _load(run, "sig_analysis/ic.pkl")
+def read_run(run: MlflowRun) -> Run:
+    """What a run says of its test; what it does not say is unknown or NaN."""
+    dataset, problem = load(run, "dataset")
+    task, _ = load(run, "task")
+    ic, _ = load(run, "sig_analysis/ic.pkl")
     segments = getattr(dataset, "segments", {})
     tested = segments.get("test") if ic is None or ic.empty else (ic.index.min(), ic.index.max())
     universe = getattr(getattr(dataset, "handler", None), "instruments", UNKNOWN)
@@ -108,7 +113,7 @@ def _read(run: MlflowRun) -> Run:
     )
 
 
-def _load(run: MlflowRun, path: str) -> tuple[Any, str]:
+def load(run: MlflowRun, path: str) -> tuple[Any, str]:
     """An object that Qlib saved, or None and the reason."""
     try:
         return pd.read_pickle(Path(local_file_uri_to_path(run.info.artifact_uri)) / path), ""

@@ -1,5 +1,7 @@
 """FactorRecord after SignalRecord and PortAnaRecord, as qrun runs them, on a simulated market."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from qlib_ext.analysis import records
 from qlib_ext.analysis.groups import group_test
 from qlib_ext.analysis.intraday_styles import MINUTE_STYLES
 from qlib_ext.analysis.records import FactorRecord
+from qlib_ext.analysis.report import report
 from qlib_ext.analysis.styles import DAY_STYLES, fields_of
 from qlib_ext.errors import DataError
 from qlib_ext.market.simulate import simulate, write_market
@@ -101,6 +104,23 @@ def test_every_promised_file_is_there(run):
     record.check(include_self=True)
     there = {name.removeprefix("factor_analysis/") for name in run.list_artifacts("factor_analysis")}
     assert there == {*record.list(), "strategy_returns.pkl", "strategy_summary.pkl"}
+
+
+def test_the_page_of_the_run_is_the_one_that_the_command_writes_later(run, market):
+    page = Path(run.download_artifact("factor_analysis/report.html")).read_text(encoding="utf-8")
+    assert page == report(run.uri, ["second"])
+
+
+@pytest.mark.parametrize(("kwargs", "heading"), [({"lang": "zh"}, "因子测试报告：loose"), ({"report": False}, None)])
+def test_the_page_is_an_option(record, signal, kwargs, heading):
+    record(signal, label=LABEL, **kwargs)
+    (run,) = R.get_exp(experiment_name="loose").list_recorders("list", max_results=1)
+    there = run.list_artifacts("factor_analysis")
+    if heading is None:
+        assert "factor_analysis/ic.pkl" in there
+        assert "factor_analysis/report.html" not in there
+    else:
+        assert heading in Path(run.download_artifact("factor_analysis/report.html")).read_text(encoding="utf-8")
 
 
 def test_the_ics_are_qlibs(run, saved):
@@ -286,7 +306,9 @@ def test_scores_of_days_without_trading_are_told(record, signal):
         record(sunday, label=LABEL)
 
 
-@pytest.mark.parametrize(("kwargs", "nearest"), [({"group": 5}, "groups"), ({"styles": ["VOL2"]}, "VOL20")])
+@pytest.mark.parametrize(
+    ("kwargs", "nearest"), [({"group": 5}, "groups"), ({"styles": ["VOL2"]}, "VOL20"), ({"lang": "zn"}, "zh")]
+)
 def test_a_misspelt_option_is_answered_with_the_nearest(kwargs, nearest):
     with pytest.raises(TypeError, match=f"did you mean '{nearest}'"):
         FactorRecord(None, **kwargs)

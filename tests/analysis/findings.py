@@ -1,0 +1,57 @@
+"""What FactorRecord saves, made of random scores by its own functions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mlflow import MlflowClient
+
+from qlib_ext.analysis import metrics
+from qlib_ext.analysis.groups import group_summary, group_test, yearly_returns
+from qlib_ext.analysis.strategy import strategy_table
+from tests.analysis.recorders import save
+
+DAYS = pd.bdate_range("2016-11-01", periods=90, name="datetime")
+
+
+def findings(experiment: str, seed: int = 0, others: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The frames by file name; 40 stocks in 5 groups over the turn of a year."""
+    random = np.random.default_rng(seed)
+    score = pd.DataFrame(random.normal(size=(len(DAYS), 40)), DAYS)
+    price = pd.DataFrame(np.exp(random.normal(0, 0.02, score.shape).cumsum(0)), DAYS)
+    test = group_test(score, price, 5)
+    ic = pd.DataFrame({"ic": random.normal(0.04, 0.1, len(DAYS)), "rank_ic": random.normal(0.05, 0.1, len(DAYS))}, DAYS)
+    ic["rank_ic_cumulative"] = ic["rank_ic"].cumsum()
+    strategy = pd.DataFrame({"return": random.normal(0.001, 0.01, len(DAYS))}, DAYS)
+    strategy["excess_return"] = strategy["return"] - np.sin(np.arange(len(DAYS))) / 100
+    scores = [experiment, *others]
+    return {
+        "about": {"experiment": experiment, "first_day": DAYS[0], "last_day": DAYS[-1], "days": len(DAYS)}
+        | {"stocks_per_day": 40.0, "horizon": 10, "groups": 5, "rebalance": 5, "price": "$close", "label": None},
+        "ic": ic,
+        "ic_summary": pd.concat({"rank_ic_spaced": metrics.ic_summary(ic["rank_ic"][::10])}),
+        "ic_monthly": metrics.monthly_mean(ic["rank_ic"]),
+        "group_returns": test.returns,
+        "group_summary": group_summary(test),
+        "group_years": yearly_returns(test.excess.join(test.long_short)),
+        "strategy_returns": strategy,
+        "strategy_summary": strategy_table(strategy),
+        "style_correlation": pd.DataFrame(random.uniform(-1, 1, (2, len(scores))), ["VOL20", "RET20"], scores),
+        "score_correlation": pd.DataFrame(np.eye(len(scores)), scores, scores),
+    }
+
+
+def save_findings(artifacts: Path, frames: dict[str, Any]) -> None:
+    """As FactorRecord leaves them."""
+    (artifacts / "factor_analysis").mkdir()
+    for name, frame in frames.items():
+        save(artifacts / "factor_analysis" / f"{name}.pkl", frame)
+
+
+def log_curve(client: MlflowClient, run: str, name: str, values: list[float]) -> None:
+    """A metric by epoch."""
+    for step, value in enumerate(values):
+        client.log_metric(run, name, value, step=step)
