@@ -64,20 +64,26 @@ UNSEEDED = {"Zoo Linear"}  # the same numbers for any seed
 
 def main() -> None:
     options = parse_arguments()
+    if not options.table:
+        run_all(options)
+    print(machine(options.threads), end="\n\n")
+    print(summary(pd.read_csv(RESULTS)))
+
+
+def run_all(options: argparse.Namespace) -> None:
+    """Every run that is not recorded yet; one that fails does not stop the others."""
     environment = os.environ | {
         "QLIB_DATA": str(Path(options.data).expanduser().resolve()),
         "QLIB_RUNS": str(Path(options.runs).resolve()),
         "OMP_NUM_THREADS": str(options.threads),
     }
-    for name, seed in [] if options.table else jobs(options.models, options.seeds):
+    for name, seed in jobs(options.models, options.seeds):
         workflow = configuration(name, environment | {"SEED": str(seed)})
         if not recorded(name, seed, workflow):
             try:
                 record(name, seed, workflow, run(name, workflow, environment))
             except subprocess.CalledProcessError as error:
                 print(f"{name}, seed {seed}: {error}", file=sys.stderr)
-    print(machine(options.threads), end="\n\n")
-    print(summary(pd.read_csv(RESULTS)))
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -31,7 +31,7 @@ STEPS = st.sampled_from(["1Y", "5M", "1M", "97D", "20D", "9D", "1D"])
 def cases(draw) -> dict:
     """A calendar, a test segment with bounds that need not be trading days, and lengths that the calendar has."""
     days = draw(calendars())
-    start = days[0] + pd.Timedelta(days=draw(st.integers(480, 700)))
+    start = days[draw(st.integers(320, 470))] + pd.Timedelta(days=draw(st.integers(0, 3)))  # 310 days and 14 months in
     end = draw(st.one_of(st.none(), st.integers(0, 420).map(lambda n: start + pd.Timedelta(days=n))))
     valid = draw(st.one_of(SHORT, st.floats(0.05, 0.5)))
     return {
