@@ -75,7 +75,7 @@ def step_of(name: str, options: argparse.Namespace) -> tuple[float, float, float
     model = kind(GPU=-1, **extra)
 
     before = reset_peak()
-    net = model.build(options.fields, samples.panel.instruments)
+    net = model.build((options.fields,), samples.panel.instruments)
     model.bind(net, samples.panel)
     batch = samples.batch(np.array([0]), Window(options.length))
     loss = model.loss(net(batch), batch)

@@ -63,9 +63,9 @@ def measure(days: int = 120, stocks: int = 60, fields: int = 20, seed: int = 0) 
     options = {"d_feat": fields, "hidden_size": 64, "num_layers": 2, "base_model": "LSTM", "GPU": -1}
     zoo, ours = ZooGATs(**options, n_jobs=0), GATs(**options)
     zoo.fitted = True
-    net = ours.build(fields, pd.Index([]))
+    net = ours.build((fields,), pd.Index([]))
     net.load_state_dict(zoo_weights(zoo.GAT_model))
-    ours.nets_, ours.d_feat_ = [net], fields
+    ours.nets_, ours.feature_shape_ = [net], (fields,)
 
     rows = random_rows(days, stocks, fields, seed)
     dates = rows.index.unique("datetime")

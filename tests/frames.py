@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 from qlib.data.dataset.handler import DataHandlerLP
 from qlib.data.dataset.loader import StaticDataLoader
+from torch import Tensor
 
 from qlib_ext.data.dataset import CrossSectionDataset
+from qlib_ext.data.windows import Window
 
 SEGMENTS = {
     "train": ("2020-01-01", "2020-02-14"),
@@ -15,6 +19,7 @@ SEGMENTS = {
     "test": ("2020-03-09", "2020-03-31"),
 }
 DROP_UNLABELLED = [{"class": "DropnaLabel"}]
+SHAPE: Callable[[Tensor], Tensor] | None = None  # of the windows that handlers give; set by the models' contract
 
 
 def random_rows(days: int = 65, stocks: int = 12, fields: int = 4, holes: float = 0.1, seed: int = 0) -> pd.DataFrame:
@@ -33,7 +38,15 @@ def random_rows(days: int = 65, stocks: int = 12, fields: int = 4, holes: float 
 
 def handler_of(rows: pd.DataFrame) -> DataHandlerLP:
     """A Qlib handler that returns these rows; its learning view drops rows without a label."""
-    return DataHandlerLP(data_loader=StaticDataLoader(rows.copy()), learn_processors=DROP_UNLABELLED)
+    handler = DataHandlerLP(data_loader=StaticDataLoader(rows.copy()), learn_processors=DROP_UNLABELLED)
+    if SHAPE is not None:
+        handler.window = Window(length=20, shape=SHAPE)
+    return handler
+
+
+def three_day_images(x: Tensor) -> Tensor:
+    """Every three days in a row as an image: ``[samples, days, fields] -> [samples, days - 2, fields, 3]``."""
+    return x.unfold(1, 3, 1)
 
 
 def dataset_of(rows: pd.DataFrame, step_len: int = 5, purge: int = 2, **kwargs: object) -> CrossSectionDataset:

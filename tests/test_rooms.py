@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 WITHOUT_QLIB = """
 import sys
 sys.modules["qlib"] = None
-import qlib_ext.losses, qlib_ext.data.panel, qlib_ext.data.batch, qlib_ext.data.windows
+import qlib_ext.losses, qlib_ext.data.panel, qlib_ext.data.batch, qlib_ext.data.windows, qlib_ext.data.images
 import pkgutil, importlib, qlib_ext.layers
 for module in pkgutil.iter_modules(qlib_ext.layers.__path__):
     importlib.import_module(f"qlib_ext.layers.{module.name}")

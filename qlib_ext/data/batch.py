@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from qlib_ext.data.cross_section import standardise
 from qlib_ext.data.panel import Panel, cells_of
 from qlib_ext.data.windows import Window
 
@@ -80,8 +81,8 @@ class Samples:
 
     def mask(self, days: np.ndarray) -> Tensor:
         """Which stocks the given days have: ``[days, stocks]``."""
-        counts = self.bounds[days + 1] - self.bounds[days]
-        return torch.from_numpy(np.arange(counts.max()) < counts[:, None]).to(self.day.device)
+        counts = torch.from_numpy(self.bounds[days + 1] - self.bounds[days])
+        return first_of(counts).to(self.day.device)
 
     def batch(self, days: np.ndarray, window: Window) -> Batch:
         """The cross-sections of the given days (0 = the segment's first day)."""
@@ -90,13 +91,36 @@ class Samples:
         day = torch.cat([self.day[pick] for pick in picks]).long()
         instrument = torch.cat([self.instrument[pick] for pick in picks]).long()
         rows = self.panel.rows(day, instrument)
-        x = self.panel.windows(day, instrument, window.length)
+        mask = self.mask(days)
+        if window.standardise:
+            x = self._standardised(day, instrument, mask, window)
+        else:
+            x = self.panel.windows(day, instrument, window.length)
+            x = x if window.shape is None else window.shape(x)
         groups = self.panel.groups
         return Batch(
-            x=x if window.shape is None else window.shape(x),
+            x=x,
             labels=self.panel.labels[rows],
             day=day,
             instrument=instrument,
             group=None if groups is None else groups[rows],
-            mask=self.mask(days),
+            mask=mask,
         )
+
+    def _standardised(self, day: Tensor, instrument: Tensor, mask: Tensor, window: Window) -> Tensor:
+        """The samples' shaped windows, standardised among all members of their days: ``[samples, ...]``."""
+        counts = mask.sum(1)  # [days]
+        days = day[counts.cumsum(0) - 1]  # [days]
+        members = self.panel.members(days)  # [days, instruments]
+        place, stock = members.nonzero(as_tuple=True)  # [members] each, day after day
+        x = self.panel.windows(days[place], stock, window.length, fill=False)  # [members, length, fields]
+        x = x if window.shape is None else window.shape(x)  # [members, ...]
+        x = standardise(x, first_of(members.sum(1)))
+        sampled = torch.zeros_like(members)
+        sampled[torch.arange(len(days), device=day.device).repeat_interleave(counts), instrument] = True
+        return x[sampled[members]]  # [samples, ...]
+
+
+def first_of(counts: Tensor) -> Tensor:
+    """True for the first ``counts`` places of each row: ``[days] -> [days, max(counts)]``."""
+    return torch.arange(int(counts.max()), device=counts.device) < counts[:, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -162,7 +163,7 @@ class CrossSectionDataset(DatasetH):
                 f"step_len {self.step_len} asks for more days than the {own.length} that the ready handler loaded; "
                 f"give the handler step_len: {self.step_len} too."
             )
-        return own if self.step_len is None else Window(self.step_len, own.shape)
+        return own if self.step_len is None else replace(own, length=self.step_len)
 
     def _build_panel(self) -> Panel:
         features = [self.handler.fetch(col_set="feature", data_key=DataHandlerLP.DK_I)]
@@ -173,4 +174,11 @@ class CrossSectionDataset(DatasetH):
         columns = self.handler.get_cols(col_set=DataHandlerLP.CS_RAW, data_key=DataHandlerLP.DK_I)
         if "group" in {column[0] for column in columns}:
             groups = self.handler.fetch(col_set="group", data_key=DataHandlerLP.DK_I).iloc[:, 0]
-        return Panel.from_frames(features, labels, groups)
+        panel = Panel.from_frames(features, labels, groups)
+        if self.window.standardise and len(panel.days) < self.window.length:
+            raise WindowError(
+                f"No window of {self.window.length} days is complete: there are rows of {len(panel.days)} days, from "
+                f"{panel.days[0]:%Y-%m-%d} to {panel.days[-1]:%Y-%m-%d}. Take a provider that begins earlier, a later "
+                "end_time, or a smaller step_len."
+            )
+        return panel

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 import pandas as pd
@@ -51,13 +53,14 @@ class WindowHandler(DataHandlerLP):
         inst_processors: Any = None,
         **kwargs: Any,
     ) -> None:
-        refuse_unknown(kwargs, keywords_of(type(self)) - {"fields", "data_loader"}, type(self).__name__)
+        ours = {"fields", "data_loader"} - signature(type(self)).parameters.keys()  # not the user's, unless named
+        refuse_unknown(kwargs, keywords_of(type(self)) - ours, type(self).__name__)
         if step_len is not None:
-            self.window = Window(step_len, self.window.shape)
+            self.window = replace(self.window, length=step_len)
         config = {"feature": fields, "label": label}
         if group is not None:
             config["group"] = ([group], ["GROUP"])
-        loader = HistoryLoader(
+        loader = self._loader(
             config,
             history=self.window.length - 1,
             engine=engine,
@@ -75,6 +78,10 @@ class WindowHandler(DataHandlerLP):
             process_type=process_type,
             **kwargs,
         )
+
+    def _loader(self, config: dict, **kwargs: Any) -> HistoryLoader:
+        """What loads the rows."""
+        return HistoryLoader(config, **kwargs)
 
     def process_data(self, with_fit: bool = False) -> None:
         """Process the members as Qlib does, then their history with the fitted processors."""

@@ -22,6 +22,7 @@ class Panel:
     values       [rows, fields] float32, rows sorted by (day, instrument)
     labels       [rows, k] float32, NaN where a row has none
     groups       [rows] float32 prior group of the stock on that day (for example its industry), or None
+    member       [rows] bool: the stock is a member of the universe on that day; other rows only complete windows
     days         the trading days, ascending
     instruments  the instruments, ascending
     last_row     [days, instruments] int32: the row of this day or of the last day before it that has one, else -1
@@ -34,6 +35,7 @@ class Panel:
     values: Tensor
     labels: Tensor
     groups: Tensor | None
+    member: Tensor
     days: pd.DatetimeIndex
     instruments: pd.Index
     fields: tuple[str, ...]
@@ -46,6 +48,7 @@ class Panel:
     ) -> Panel:
         """Merge frames of features, each indexed by (datetime, instrument), into one panel.
 
+        The first frame's rows are those of the members, the others' only complete windows.
         Raises DataError where two rows have the same (datetime, instrument), or a label has no features.
         """
         frames = [frame for frame in features if len(frame)]
@@ -57,6 +60,8 @@ class Panel:
         row_of = _number_rows(cells, days, instruments)
         row_of_source = row_of[cells]
         rows = len(cells)
+        member = np.zeros(rows, dtype=bool)
+        member[row_of_source[: len(features[0])]] = True
         del cells  # what is needed for the index alone is gone before the values come
 
         label_rows = row_of[cells_of(labels.index, days, instruments)]
@@ -74,6 +79,7 @@ class Panel:
             values=torch.from_numpy(values),
             labels=torch.from_numpy(label_values),
             groups=None if group_values is None else torch.from_numpy(group_values),
+            member=torch.from_numpy(member),
             days=days,
             instruments=instruments,
             fields=tuple(str(name) for name in frames[0].columns),
@@ -85,7 +91,8 @@ class Panel:
         """The same panel on another device; itself where it is there already."""
         if self.values.device == device:
             return self
-        moved = {name: getattr(self, name).to(device) for name in ("values", "labels", "last_row", "next_row")}
+        names = ("values", "labels", "member", "last_row", "next_row")
+        moved = {name: getattr(self, name).to(device) for name in names}
         groups = None if self.groups is None else self.groups.to(device)
         return replace(self, groups=groups, **moved)
 
@@ -102,15 +109,29 @@ class Panel:
         cells = window_days.mul_(len(self.instruments)).add_(instrument)  # in the flattened [days, instruments]
         return torch.maximum(self.last_row.take(cells), self.next_row.take(cells[0]))  # [length, samples]
 
-    def windows(self, day: Tensor, instrument: Tensor, length: int) -> Tensor:
+    def windows(self, day: Tensor, instrument: Tensor, length: int, fill: bool = True) -> Tensor:
         """The windows that end at (day, instrument): ``[samples, length, fields]``, laid out time-major.
 
         Rows of one day lie side by side, so gathering day by day reads contiguous memory, and the
-        transposed view costs nothing to a recurrent net, which reads time-major anyway.
+        transposed view costs nothing to a recurrent net, which reads time-major anyway. Without ``fill``
+        the days that have no row are NaN.
         """
         rows = self.window_rows(day, instrument, length)  # [length, samples]
         values = self.values.index_select(0, rows.flatten())  # [length * samples, fields]
+        if not fill:
+            values.masked_fill_(~self.has_row(day, instrument, length).view(-1, 1), torch.nan)
         return values.view(length, len(day), -1).transpose(0, 1)  # [samples, length, fields]
+
+    def has_row(self, day: Tensor, instrument: Tensor, length: int) -> Tensor:
+        """Which days of the windows that end at (day, instrument) have a row: ``[length, samples]``."""
+        window_days = day - torch.arange(length - 1, -1, -1, device=day.device)[:, None]  # [length, samples]
+        cells = window_days.clamp(min=0) * len(self.instruments) + instrument
+        return (self.last_row.take(cells) == self.next_row.take(cells)) & (window_days >= 0)
+
+    def members(self, day: Tensor) -> Tensor:
+        """Who is a member of the universe on the given days: ``[days, instruments]``."""
+        row = self.last_row[day]  # [days, instruments]
+        return (row == self.next_row[day]) & self.member[row.long()]  # a cell without any row is never its next one
 
     def rows(self, day: Tensor, instrument: Tensor) -> Tensor:
         """The rows of the samples themselves: ``[samples]`` int64."""

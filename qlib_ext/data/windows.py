@@ -16,11 +16,21 @@ class Window:
 
     ``shape`` turns a batch of plain windows ``[samples, length, fields]`` into what the net reads
     (images, bars of another frequency); it runs on the device of the batch. None leaves them as they are.
+    ``standardise`` sets the shaped windows of a day against each other, see `cross_section.standardise`: over all
+    members of the day, whether they have a label or not, since who has one is known only later. A day that a stock
+    has no row of is then missing like a NaN and becomes 0; without it such a day takes the row before it.
+    ``multiple``: of how many days the length must be a multiple. Raises WindowError where it is not.
     """
 
     length: int
     shape: Callable[[Tensor], Tensor] | None = None
+    standardise: bool = False
+    multiple: int = 1
 
     def __post_init__(self) -> None:
         if not isinstance(self.length, int) or self.length < 1:
             raise WindowError(f"A window has at least one day; step_len is {self.length!r}.")
+        if self.length % self.multiple:
+            raise WindowError(
+                f"This window is cut every {self.multiple} days; step_len {self.length} is no multiple of that."
+            )

@@ -12,9 +12,7 @@ from qlib_ext.data.batch import Batch
 from qlib_ext.data.panel import Panel
 from qlib_ext.errors import DataError
 from qlib_ext.layers.adaptive_graph import AdaptiveGraphConvolution, adaptive_adjacency
-from qlib_ext.layers.encoder import RecurrentEncoder
 from qlib_ext.layers.scores import Scores
-from qlib_ext.layers.weak_factors import WeakFactorHead
 from qlib_ext.losses import graph_proximity
 from qlib_ext.models.gru import GRU, GRUOptions
 
@@ -67,30 +65,30 @@ class InstrumentEmbedding(nn.Module):
         return self.vectors(position)  # [samples, embedding]
 
 
-class ASTGNNNet(nn.Module):
-    """Encoder -> ``(I + softmax(ReLU(M M^T))) H W``, once or more -> batch norm -> K weak factors -> their mean."""
+class AdaptiveGraph(nn.Module):
+    """``Z = (I + softmax(ReLU(M M^T))) H W`` over the stocks of each day, once or more, ReLU between.
 
-    def __init__(self, d_feat: int, options: ASTGNNOptions, instruments: pd.Index) -> None:
+    state H [samples, hidden], and the batch they are of -> Z [samples, hidden].
+    """
+
+    def __init__(self, options: ASTGNNOptions, instruments: pd.Index) -> None:
         super().__init__()
         hidden = options.hidden_size
-        self.encoder = RecurrentEncoder(d_feat, hidden, options.num_layers, options.dropout, options.base_model)
         self.embedding: nn.Module
         if options.node_embedding == "state":
             self.embedding = nn.Linear(hidden, options.embedding_size, bias=False)
         else:
             self.embedding = InstrumentEmbedding(instruments, options.embedding_size)
-        self.graph = nn.ModuleList(AdaptiveGraphConvolution(hidden, hidden) for _ in range(options.num_graph_layers))
-        self.head = WeakFactorHead(hidden, options.num_factors)
+        self.layers = nn.ModuleList(AdaptiveGraphConvolution(hidden, hidden) for _ in range(options.num_graph_layers))
 
-    def forward(self, batch: Batch) -> Scores:
-        state = self.encoder(batch.x)  # [samples, hidden]
+    def forward(self, state: Tensor, batch: Batch) -> Tensor:
         by_instrument = isinstance(self.embedding, InstrumentEmbedding)
         m = self.embedding(batch.instrument if by_instrument else state)  # [samples, embedding]
         adjacency = adaptive_adjacency(batch.to_days(m), batch.mask)  # [days, stocks, stocks]
         z = batch.to_days(state)  # [days, stocks, hidden]
-        for number, layer in enumerate(self.graph):
+        for number, layer in enumerate(self.layers):
             z = layer(torch.relu(z) if number else z, adjacency)
-        return self.head(z[batch.mask], state)
+        return z[batch.mask]  # [samples, hidden]
 
 
 class ASTGNN(GRU):
@@ -102,14 +100,15 @@ class ASTGNN(GRU):
     options_class = ASTGNNOptions
     options: ASTGNNOptions
 
-    def build(self, d_feat: int, instruments: pd.Index) -> nn.Module:
-        """An ASTGNNNet; the transductive one has a vector for each of these instruments."""
-        return ASTGNNNet(d_feat, self.options, instruments)
+    def graph(self, instruments: pd.Index) -> nn.Module | None:
+        """An AdaptiveGraph; the transductive one has a vector for each of these instruments."""
+        return AdaptiveGraph(self.options, instruments)
 
     def bind(self, net: nn.Module, panel: Panel) -> None:
         """Match the panel's instruments with those that have a vector."""
-        if isinstance(net.embedding, InstrumentEmbedding):
-            net.embedding.bind(panel.instruments)
+        for module in net.modules():
+            if isinstance(module, InstrumentEmbedding):
+                module.bind(panel.instruments)
 
     def loss(self, scores: Scores, batch: Batch) -> Tensor:
         """The GRU's loss, plus the graph-proximity loss where it has a weight."""

@@ -33,23 +33,28 @@ class NeuralModel(Model):
     """What all nets share: fit, predict, weak factors, saving and loading.
 
     A subclass names its ``options_class`` and says how its net is built: a torch module whose forward takes a
-    Batch and returns Scores. After ``fit``: ``nets_``, one per seed, ``curves_``, their training curves,
-    ``d_feat_`` and ``instruments_``, what the nets were built for.
+    Batch and returns Scores. One whose windows are images [samples, T, rows, columns] says ``images = True``; the
+    others read [samples, L, fields]. After ``fit``: ``nets_``, one per seed, ``curves_``, their training curves,
+    ``feature_shape_`` and ``instruments_``, what the nets were built for.
     """
 
     options_class: ClassVar[type[TrainingOptions]] = TrainingOptions
+    images: ClassVar[bool] = False
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
         self.options = read_options(self.options_class, options)
         self.nets_: list[nn.Module] = []
         self.curves_: list[Curves] = []
-        self.d_feat_ = 0
+        self.feature_shape_: tuple[int, ...] = ()
         self.instruments_ = pd.Index([])
 
     @abstractmethod
-    def build(self, d_feat: int, instruments: pd.Index) -> nn.Module:
-        """A new net for windows of ``d_feat`` features; ``instruments`` are those of the training samples."""
+    def build(self, feature_shape: tuple[int, ...], instruments: pd.Index) -> nn.Module:
+        """A new net; ``instruments`` are those of the training samples.
+
+        feature_shape is what stands at each time of a window: ``(fields,)``, or ``(rows, columns)`` of an image.
+        """
 
     def loss(self, scores: Scores, batch: Batch) -> Tensor:
         """The loss of one step: that of the options, between the normalised score and the label."""
@@ -69,28 +74,35 @@ class NeuralModel(Model):
         """Train on ``train``, stop by ``valid``.
 
         evals_result receives the curves of the first net; the weights go to save_path if it is given.
-        Raises DataError for features that are not finite, for days of one stock or of one label.
+        Raises DataError for features that are not finite, for days of one stock or of one label, and for windows of
+        another kind than the net reads.
         """
         if self.options.GPU >= 0 and not torch.cuda.is_available():
             logger.info(f"GPU {self.options.GPU} was asked for, CUDA is not available: training on the CPU")
         data = CrossSectionDataset.of(dataset)
         train, valid = (data.samples(segment, learn=True, device=self.device) for segment in ("train", "valid"))
         panel = train.panel
-        panel.require_finite()
+        if not data.window.standardise:  # which makes 0 of what is missing
+            panel.require_finite()
         for segment, samples in (("train", train), ("valid", valid)):
             require_cross_sections(samples, segment)
-        self._check_d_feat(panel, self.options.d_feat)
-        d_feat, instruments = len(panel.fields), train.index.unique("instrument").sort_values()
+        if self.options.d_feat not in (None, len(panel.fields)):
+            raise DataError(
+                f"The net is to read {self.options.d_feat} features (d_feat), the handler has {len(panel.fields)}."
+            )
+        feature_shape = self._feature_shape(train, data.window)
+        instruments = train.index.unique("instrument").sort_values()
         seeds = [self.options.seed] if self.options.seeds is None else list(self.options.seeds)
         nets, curves = [], []
         for seed in seeds:
             with torch.random.fork_rng():
                 torch.manual_seed(torch.seed() if seed is None else seed)
-                net = self.build(d_feat, instruments)
+                net = self.build(feature_shape, instruments)
                 name = type(self).__name__ if len(seeds) == 1 else f"{type(self).__name__}.seed{seed}"
                 curves.append(self._trainer(net, panel, data.window).fit(train, valid, seed, name))
                 nets.append(net)
-        self.nets_, self.curves_, self.d_feat_, self.instruments_ = nets, curves, d_feat, instruments
+        self.nets_, self.curves_ = nets, curves
+        self.feature_shape_, self.instruments_ = feature_shape, instruments
         if evals_result is not None:
             evals_result.update(self.curves_[0])
         if save_path is not None:
@@ -113,7 +125,7 @@ class NeuralModel(Model):
 
         def factors(scores: Scores) -> Tensor:
             if scores.weak_factors is None:
-                raise NoWeakFactorsError(f"{type(self).__name__} has no weak factors; GRU and ASTGNN have.")
+                raise NoWeakFactorsError(f"{type(self).__name__} has no weak factors; GRU, ASTGNN and ResNetGRU have.")
             return scores.weak_factors
 
         samples, outputs = self._outputs(dataset, segment, factors)
@@ -128,8 +140,11 @@ class NeuralModel(Model):
             raise NotFittedError(f"{type(self).__name__} has no weights yet: call fit, or load_weights.")
         data = CrossSectionDataset.of(dataset)
         samples = data.samples(segment, learn=False, device=self.device)
-        samples.panel.require_finite()
-        self._check_d_feat(samples.panel, self.d_feat_)
+        if not data.window.standardise:
+            samples.panel.require_finite()
+        feature_shape = self._feature_shape(samples, data.window)
+        if feature_shape != self.feature_shape_:
+            raise DataError(f"The nets read {_named(self.feature_shape_)}, the handler has {_named(feature_shape)}.")
         outputs = []
         for net in self.nets_:
             trainer = self._trainer(net, samples.panel, data.window)
@@ -142,38 +157,55 @@ class NeuralModel(Model):
         self.bind(net, panel)
         return Trainer(net, self.loss, self.options, window, self.device)
 
-    @staticmethod
-    def _check_d_feat(panel: Panel, d_feat: int | None) -> None:
-        if d_feat not in (None, len(panel.fields)):
-            raise DataError(f"The net is to read {d_feat} features (d_feat), the handler has {len(panel.fields)}.")
+    def _feature_shape(self, samples: Samples, window: Window) -> tuple[int, ...]:
+        """What stands at each time of the windows, read from the first day's; raises DataError for the wrong kind."""
+        shape = tuple(samples.batch(np.array([0]), window).x.shape)
+        if len(shape) == (4 if self.images else 3):
+            return shape[2:]
+        name, windows = type(self).__name__, ", ".join(map(str, ("samples", *shape[1:])))
+        if self.images:
+            raise DataError(
+                f"{name} reads images [samples, T, rows, columns], the handler's windows are [{windows}]; "
+                "take handlers.week.Week or handlers.msnew.MsNew, or a model of fields such as GRU."
+            )
+        raise DataError(
+            f"{name} reads fields [samples, L, fields], the handler's windows are [{windows}]; take a model of "
+            "images such as ResNetGRU, or a handler of fields."
+        )
 
     def save_weights(self, path: str | Path) -> None:
         """The nets' state_dicts and what they were built for, to be read with ``torch.load(weights_only=True)``."""
         if not self.nets_:
             raise NotFittedError(f"{type(self).__name__} has no weights to save: call fit first.")
         nets = [net.state_dict() for net in self.nets_]
-        torch.save({"d_feat": self.d_feat_, "instruments": list(self.instruments_), "nets": nets}, path)
+        torch.save({"feature_shape": self.feature_shape_, "instruments": list(self.instruments_), "nets": nets}, path)
 
     def load_weights(self, path: str | Path) -> None:
         """Take the weights that ``save_weights`` wrote for nets of the same options; raises CheckpointError."""
         try:
             saved = torch.load(path, map_location=self.device, weights_only=True)
-            d_feat, instruments, states = saved["d_feat"], pd.Index(saved["instruments"]), saved["nets"]
+            shape, instruments, states = saved["feature_shape"], pd.Index(saved["instruments"]), saved["nets"]
         except Exception as error:  # damaged bytes make the unpickler raise whatever they happen to spell
             raise CheckpointError(f"{path} cannot be read as saved weights, train again: {error}") from error
-        nets = [self.build(d_feat, instruments).to(self.device) for _ in states]
         try:
+            nets = [self.build(shape, instruments).to(self.device) for _ in states]
             for net, state in zip(nets, states, strict=True):
                 net.load_state_dict(state)
-        except (RuntimeError, AttributeError, TypeError) as error:
+        except (RuntimeError, AttributeError, TypeError, ValueError) as error:
             raise CheckpointError(
                 f"{path} holds weights of another net than {type(self).__name__} with these options: {error}"
             ) from error
-        self.nets_, self.d_feat_, self.instruments_ = nets, d_feat, instruments
+        self.nets_, self.feature_shape_, self.instruments_ = nets, shape, instruments
 
     def __getstate__(self) -> dict:
         # pickled on the CPU, so that a model trained on a GPU opens anywhere
         return super().__getstate__() | {"nets_": [copy.deepcopy(net).cpu() for net in self.nets_]}
+
+
+def _named(feature_shape: tuple[int, ...]) -> str:
+    if len(feature_shape) == 1:
+        return f"{feature_shape[0]} features"
+    return "images of {} rows x {} columns".format(*feature_shape)
 
 
 def require_cross_sections(samples: Samples, segment: str) -> None:

@@ -78,8 +78,9 @@ class GATs(NeuralModel):
     options_class = GATsOptions
     options: GATsOptions
 
-    def build(self, d_feat: int, instruments: pd.Index) -> nn.Module:
+    def build(self, feature_shape: tuple[int, ...], instruments: pd.Index) -> nn.Module:
         """A GATsNet; its encoder starts from ``model_path`` where one is given."""
+        (d_feat,) = feature_shape
         net = GATsNet(d_feat, self.options)
         if self.options.model_path and self.options.with_pretrain:
             load_encoder(net.encoder, self.options.model_path)

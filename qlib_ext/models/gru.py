@@ -33,19 +33,22 @@ class GRUOptions(TrainingOptions):
     orthogonality: float = 1.0
 
 
-class GRUNet(nn.Module):
-    """Encoder -> batch norm -> K weak factors -> their mean."""
+class WeakFactorNet(nn.Module):
+    """Encoder -> a graph over the day's stocks, or none -> batch norm -> K weak factors -> their mean.
 
-    def __init__(self, d_feat: int, options: GRUOptions) -> None:
+    encoder: x [samples, ...] -> state [samples, hidden]; graph: (state, batch) -> z [samples, hidden].
+    """
+
+    def __init__(self, encoder: nn.Module, graph: nn.Module | None, hidden_size: int, num_factors: int) -> None:
         super().__init__()
-        self.encoder = RecurrentEncoder(
-            d_feat, options.hidden_size, options.num_layers, options.dropout, options.base_model
-        )
-        self.head = WeakFactorHead(options.hidden_size, options.num_factors)
+        self.encoder = encoder
+        self.graph = graph
+        self.head = WeakFactorHead(hidden_size, num_factors)
 
     def forward(self, batch: Batch) -> Scores:
         state = self.encoder(batch.x)  # [samples, hidden]
-        return self.head(state, state)
+        z = state if self.graph is None else self.graph(state, batch)  # [samples, hidden]
+        return self.head(z, state)
 
 
 class GRU(NeuralModel):
@@ -57,9 +60,19 @@ class GRU(NeuralModel):
     options_class = GRUOptions
     options: GRUOptions
 
-    def build(self, d_feat: int, instruments: pd.Index) -> nn.Module:
-        """A GRUNet."""
-        return GRUNet(d_feat, self.options)
+    def build(self, feature_shape: tuple[int, ...], instruments: pd.Index) -> nn.Module:
+        """A WeakFactorNet of this model's encoder and graph."""
+        encoder, graph = self.encoder(feature_shape), self.graph(instruments)
+        return WeakFactorNet(encoder, graph, self.options.hidden_size, self.options.num_factors)
+
+    def encoder(self, feature_shape: tuple[int, ...]) -> nn.Module:
+        """What turns a stock's window into a state."""
+        (d_feat,), options = feature_shape, self.options
+        return RecurrentEncoder(d_feat, options.hidden_size, options.num_layers, options.dropout, options.base_model)
+
+    def graph(self, instruments: pd.Index) -> nn.Module | None:
+        """What lets the states of a day's stocks hear of each other: here nothing."""
+        return None
 
     def loss(self, scores: Scores, batch: Batch) -> Tensor:
         """The loss of the options plus the orthogonality penalty."""

@@ -16,7 +16,7 @@ def transductive():
 
 
 def test_every_training_instrument_has_a_vector_and_one_is_for_all_others(transductive):
-    embedding = transductive.nets_[0].embedding
+    embedding = transductive.nets_[0].graph.embedding
     known = list(random_rows(seed=5).index.unique("instrument").sort_values())
     assert embedding.vectors.weight.shape == (len(known) + 1, 4)
     embedding.eval()
@@ -30,7 +30,7 @@ def test_every_training_instrument_has_a_vector_and_one_is_for_all_others(transd
 def test_the_vector_of_the_unknown_is_learnt(transductive):
     untrained = ASTGNN(**SMALL, node_embedding="instrument", lr=1e-12)
     untrained.fit(dataset_of(random_rows(seed=5)))
-    first, learnt = (m.nets_[0].embedding.vectors.weight[0] for m in (untrained, transductive))
+    first, learnt = (m.nets_[0].graph.embedding.vectors.weight[0] for m in (untrained, transductive))
     assert (first - learnt).abs().max() > 1e-3
 
 

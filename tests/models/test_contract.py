@@ -12,6 +12,8 @@ from qlib_ext.errors import CheckpointError, DataError, NotFittedError, Training
 from qlib_ext.models.astgnn import ASTGNN
 from qlib_ext.models.gats import GATs
 from qlib_ext.models.gru import GRU
+from qlib_ext.models.resnet_gru import ResNetGRU
+from tests import frames
 from tests.frames import SEGMENTS, dataset_of, handler_of, random_rows
 
 SMALL = {"hidden_size": 8, "num_layers": 1, "n_epochs": 3, "lr": 0.01, "GPU": -1, "seed": 0}
@@ -29,13 +31,19 @@ MODELS = {
     "GATs": (GATs, {}),
     "GATs 2 layers": (GATs, {"num_layers_gat": 2, "num_heads": 2, "base_model": "LSTM", "days_per_batch": 3}),
     "ASTGNN instrument": (ASTGNN, FACTORS | {"node_embedding": "instrument"}),
+    "ResNetGRU": (ResNetGRU, FACTORS | {"channels": [6]}),
+    "ResNetGRU graph": (
+        ResNetGRU,
+        FACTORS | {"channels": [5, 6], "kernel_size": 2, "graph": True, "embedding_size": 3, "days_per_batch": 3},
+    ),
 }
 TEST_START = pd.Timestamp(SEGMENTS["test"][0])
 
 
 @pytest.fixture(params=MODELS)
-def make(request):
+def make(request, monkeypatch):
     kind, options = MODELS[request.param]
+    monkeypatch.setattr(frames, "SHAPE", frames.three_day_images if kind.images else None)
     return lambda **more: kind(**SMALL | options | more)
 
 
@@ -178,7 +186,7 @@ def test_the_order_of_the_stocks_does_not_matter(make, rows):
     names = rows.index.unique("instrument")
     renamed = rows.rename(index=dict(zip(names, names[::-1], strict=True)), level="instrument").sort_index()
     model = fitted(make(), rows)
-    if model.options_class is ASTGNN.options_class and model.options.node_embedding == "instrument":
+    if isinstance(model, ASTGNN) and model.options.node_embedding == "instrument":
         pytest.skip("a vector per instrument ties scores to names on purpose")
     score, mirrored = model.predict(dataset_of(rows)), model.predict(dataset_of(renamed))
     mirrored = mirrored.rename(index=dict(zip(names, names[::-1], strict=True)), level="instrument").sort_index()
@@ -216,7 +224,7 @@ def test_a_universe_of_one_stock_is_refused(make, rows):
 def test_a_wrong_number_of_features_is_refused(make, rows):
     with pytest.raises(DataError, match=r"read 7 features.*has 4"):
         make(d_feat=7).fit(dataset_of(rows))
-    with pytest.raises(DataError, match=r"read 4 features.*has 6"):
+    with pytest.raises(DataError, match=r"read (images of )?4 .* has (images of )?6 "):
         fitted(make(), rows).predict(dataset_of(random_rows(fields=6)))
 
 

@@ -1,0 +1,144 @@
+"""What does a training step on data images cost beside the same days read one by one? Prints two tables.
+
+The first: ResNetGRU on 30 images of 6 fields x 5 days against GRU on the same 150 days x 6 fields, and their twins with
+the graph. The second: where a step of ResNetGRU spends its time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from benchmarks.measure import in_fresh_process, machine, peak_bytes, ratio, reset_peak, table, target, timed, times
+from qlib_ext.data.batch import Batch
+from qlib_ext.models.astgnn import ASTGNN
+from qlib_ext.models.gru import GRU
+from qlib_ext.models.resnet_gru import ResNetGRU
+
+IMAGES, ROWS, COLUMNS = 30, 6, 5
+TARGET = 3.0  # times as fast as the GRU on days
+GIGABYTE = 1e9
+SIDES: dict[str, tuple[type[GRU], dict[str, Any]]] = {
+    "GRU": (GRU, {}),
+    "ResNetGRU": (ResNetGRU, {}),
+    "ASTGNN": (ASTGNN, {}),
+    "ResNetGRU, graph": (ResNetGRU, {"graph": True}),
+}
+PAIRS = {"GRU": "ResNetGRU", "ASTGNN": "ResNetGRU, graph"}  # on days, on images
+
+
+class Side:
+    """One net, its batch and its optimiser."""
+
+    def __init__(self, name: str, stocks: int) -> None:
+        torch.manual_seed(0)
+        kind, options = SIDES[name]
+        self.model = kind(GPU=-1, **options)
+        images = torch.randn(stocks, IMAGES, ROWS, COLUMNS)
+        self.batch = batch_of(images if kind.images else images.transpose(2, 3).flatten(1, 2))
+        self.net: Any = self.model.build(tuple(self.batch.x.shape[2:]), pd.Index([]))
+        self.optimizer = torch.optim.Adam(self.net.parameters())
+
+    def step(self) -> None:
+        """One training step, as the training loop does it."""
+        loss = self.model.loss(self.net(self.batch), self.batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.net.parameters(), self.model.options.clip_norm)
+        self.optimizer.step()
+
+
+def main() -> None:
+    options = parse_arguments()
+    torch.set_num_threads(options.threads)
+    peaks = {name: in_fresh_process(peak_of_step, name, options.stocks, options.threads) for name in SIDES}
+    sides = {name: Side(name, options.stocks) for name in SIDES}
+    seconds: dict[str, list[float]] = {name: [] for name in SIDES}
+    for number in range(-1, options.rounds):
+        for name in np.roll(list(SIDES), number):  # each goes first in its turn
+            elapsed = timed(sides[name].step)
+            if number >= 0:  # the round before the first warms up
+                seconds[name].append(elapsed)
+    lines = []
+    for days, images in PAIRS.items():
+        gain = ratio(seconds[days], seconds[images])
+        goal = target(TARGET if days == "GRU" else None, gain, at_least=True)
+        figures = [f"{median(seconds[name]):.2f}" for name in (days, images)]
+        memory = [f"{peaks[name]:.2f}" for name in (days, images)]
+        lines.append((f"{days}; {images}", *figures, times(gain), *memory, goal))
+    print(machine(options.threads), end="\n\n")
+    header = ("on days; on images", "days, seconds a step", "images, seconds", "days / images")
+    print(table((*header, "days, peak GB", "images, peak GB", "target"), lines), end="\n\n")
+    shares = [profile(sides[name], options.rounds) for name in PAIRS.values()]
+    names = [(name, *(f"{share:.0%}" for share in s.values())) for name, s in zip(PAIRS.values(), shares, strict=True)]
+    print(table(("share of a step's time", *shares[0]), names))
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.image_speed",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="""how it is measured:
+  One day's random images, made before the clock starts; a step is forward, loss, backward, clipping and Adam, options
+  are the defaults. All nets take turns in one process, seconds are medians of the rounds, the ratio is the median of
+  the rounds' ratios. Memory is the highest resident memory (VmHWM) of a net's first step in a fresh process, above
+  what was resident before net and batch were built. Shares are of the shortest step; residual net and RNN are timed
+  forward and backward by themselves.
+
+example:
+  python -m benchmarks.image_speed --stocks 800
+""",
+    )
+    parser.add_argument("--stocks", type=int, default=3_000, help="stocks of the day (3000)")
+    parser.add_argument("--rounds", type=int, default=7, help="timed rounds (7)")
+    parser.add_argument("--threads", type=int, default=1, help="torch threads (1)")
+    return parser.parse_args()
+
+
+def batch_of(x: Tensor) -> Batch:
+    """One day of random labels."""
+    stocks = len(x)
+    day, mask = torch.zeros(stocks, dtype=torch.long), torch.ones(1, stocks, dtype=torch.bool)
+    return Batch(x, torch.randn(stocks, 1), day, torch.arange(stocks), None, mask)
+
+
+def peak_of_step(name: str, stocks: int, threads: int = 1) -> float:
+    """GB that batch, net and their first step take."""
+    torch.set_num_threads(threads)
+    before = reset_peak()
+    Side(name, stocks).step()
+    return (peak_bytes() - before) / GIGABYTE
+
+
+def profile(side: Side, rounds: int) -> dict[str, float]:
+    """Shares of a training step's time."""
+    encoder, images = side.net.encoder, side.batch.x.transpose(0, 1).flatten(0, 1)  # [T * samples, rows, columns]
+    timings = []
+    for _ in range(rounds):
+        clock = [time.perf_counter()]
+        feature = encoder.resnet(images)  # [T * samples, features]
+        feature.sum().backward()
+        clock.append(time.perf_counter())
+        sequence = feature.detach().unflatten(0, (IMAGES, -1)).transpose(0, 1).requires_grad_()
+        clock.append(time.perf_counter())
+        encoder.recurrent(sequence).sum().backward()
+        clock.append(time.perf_counter())
+        side.step()
+        clock.append(time.perf_counter())
+        timings.append(np.diff(clock).tolist())
+    convolution, _, recurrent, whole = np.min(timings, axis=0)
+    rest = whole - convolution - recurrent
+    shares = {"residual net": convolution, "RNN": recurrent, "graph, head, loss, clipping, Adam": rest}
+    return {part: seconds / whole for part, seconds in shares.items()}
+
+
+if __name__ == "__main__":
+    main()
