@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import qlib
@@ -49,3 +51,22 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Market]:
 @pytest.fixture(scope="session")
 def init() -> Callable[[Path], None]:
     return lambda folder: qlib.init(provider_uri=str(folder), region="cn", kernels=1, logging_level=40)
+
+
+@pytest.fixture
+def copy(small, tmp_path):
+    """Another provider like the small one, with other members of csi300 or other bars."""
+
+    def of(name: str, members: dict | None = None, edit: Callable | None = None, files: str = "*/*.day.bin") -> Path:
+        folder = tmp_path / name
+        shutil.copytree(small[0], folder)
+        if members is not None:
+            lines = (f"{s}\t{a:%Y-%m-%d}\t{b:%Y-%m-%d}\n" for s, spans in members.items() for a, b in spans)
+            (folder / "instruments" / "csi300.txt").write_text("".join(lines))
+        for path in (folder / "features").glob(files) if edit else ():
+            bars = np.fromfile(path, dtype="<f4")
+            edit(bars[1:], int(bars[0]))
+            bars.tofile(path)
+        return folder
+
+    return of

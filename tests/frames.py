@@ -53,3 +53,13 @@ def dataset_of(rows: pd.DataFrame, step_len: int = 5, purge: int = 2, **kwargs: 
     """A dataset of these rows in the three segments."""
     segments = kwargs.pop("segments", SEGMENTS)
     return CrossSectionDataset(handler=handler_of(rows), segments=segments, step_len=step_len, purge=purge, **kwargs)
+
+
+def garbage_from(day: int) -> Callable:
+    """An edit that makes every bar from this day of the calendar on meaningless."""
+
+    def edit(bars: np.ndarray, start: int) -> None:
+        later = bars[max(day - start, 0) :]
+        later[:] = np.random.default_rng(0).uniform(1, 1000, len(later))
+
+    return edit

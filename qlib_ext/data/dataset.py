@@ -13,7 +13,7 @@ from qlib.utils import get_callable_kwargs
 
 from qlib_ext.data.batch import Samples
 from qlib_ext.data.panel import Panel
-from qlib_ext.data.purging import check_purge, label_reach, last_known_day
+from qlib_ext.data.purging import check_purge, label_reach, last_known_day, trading_days
 from qlib_ext.data.windows import Window
 from qlib_ext.errors import DataError, SegmentError, WindowError, keywords_of, refuse_unknown
 
@@ -100,7 +100,7 @@ class CrossSectionDataset(DatasetH):
         else:
             index = self.prepare(segment, col_set="label", data_key=DataHandlerLP.DK_I).index
         if not len(index):
-            days = self.days()
+            days = trading_days(self.handler)
             raise SegmentError(
                 f"Segment {segment!r} {bounds} has no sample{' with a label' if learn else ''}; "
                 f"the handler's rows run from {days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}."
@@ -129,12 +129,7 @@ class CrossSectionDataset(DatasetH):
         later = [] if end is None else [start for start in starts if start > end]
         if not later:
             return end
-        return min(end, last_known_day(self.days(), min(later), label_reach(self.handler, self.purge)))
-
-    def days(self) -> pd.DatetimeIndex:
-        """The trading days of the handler's rows, ascending."""
-        rows = self.handler.fetch(col_set="label", data_key=DataHandlerLP.DK_I)
-        return pd.DatetimeIndex(rows.index.unique("datetime")).sort_values()
+        return min(end, last_known_day(trading_days(self.handler), min(later), label_reach(self.handler, self.purge)))
 
     def _bounds(self, segment: str) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
         if segment not in self.segments:

@@ -6,8 +6,15 @@ from typing import Any
 
 import pandas as pd
 from qlib.data.data import ExpressionD
+from qlib.data.dataset.handler import DataHandlerLP
 
 from qlib_ext.errors import SegmentError
+
+
+def trading_days(handler: Any) -> pd.DatetimeIndex:
+    """The trading days of a handler's rows, ascending."""
+    rows = handler.fetch(col_set="label", data_key=DataHandlerLP.DK_I)
+    return pd.DatetimeIndex(rows.index.unique("datetime")).sort_values()
 
 
 def check_purge(purge: int | str) -> None:

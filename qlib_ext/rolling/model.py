@@ -13,7 +13,7 @@ from qlib.log import get_module_logger
 from qlib.model.base import Model
 from tqdm.auto import tqdm
 
-from qlib_ext.data.purging import check_purge, label_reach
+from qlib_ext.data.purging import check_purge, label_reach, trading_days
 from qlib_ext.errors import DataError, NotFittedError, SegmentError, keywords_of, refuse_unknown
 from qlib_ext.models.ensemble import mean_of_standardised
 from qlib_ext.rolling.backends import backend_of
@@ -111,8 +111,7 @@ class RollingModel(Model):
         """The windows of a dataset's test segment."""
         if "test" not in dataset.segments:
             raise SegmentError(f"The dataset has no test segment to roll over; it has {sorted(dataset.segments)}.")
-        rows = dataset.handler.fetch(col_set="label", data_key=DataHandlerLP.DK_I)
-        days = pd.DatetimeIndex(rows.index.unique("datetime")).sort_values()
+        days = trading_days(dataset.handler)
         reach = label_reach(dataset.handler, getattr(dataset, "purge", "auto") if self.purge == "auto" else self.purge)
         return plan(days, dataset.segments["test"], self.train, self.valid, self.step, self.expanding, reach)
 

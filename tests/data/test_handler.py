@@ -1,9 +1,6 @@
 """The handler over a provider: Qlib's rows for members, complete windows for newcomers, nothing of the future."""
 
 import re
-import shutil
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,7 +19,7 @@ from qlib_ext.data.purging import label_reach
 from qlib_ext.data.windows import Window
 from qlib_ext.errors import DataError, ProviderError
 from qlib_ext.market.index import spans
-from tests.frames import SEGMENTS, dataset_of, random_rows
+from tests.frames import SEGMENTS, dataset_of, garbage_from, random_rows
 
 ON_TIME = [
     {"class": "RobustZScoreNorm", "kwargs": {"fields_group": "feature", "clip_outlier": True}},
@@ -75,35 +72,6 @@ def by_qlibs_engine(small, init):
 def theirs(small, init):
     init(small[0])
     return qlib.contrib.data.handler.Alpha158vwap(**WORKFLOW)
-
-
-@pytest.fixture
-def copy(small, tmp_path):
-    """Another provider like the small one, with other members of csi300 or other bars."""
-
-    def of(name: str, members: dict | None = None, edit: Callable | None = None, files: str = "*/*.day.bin") -> Path:
-        folder = tmp_path / name
-        shutil.copytree(small[0], folder)
-        if members is not None:
-            lines = (f"{s}\t{a:%Y-%m-%d}\t{b:%Y-%m-%d}\n" for s, spans in members.items() for a, b in spans)
-            (folder / "instruments" / "csi300.txt").write_text("".join(lines))
-        for path in (folder / "features").glob(files) if edit else ():
-            bars = np.fromfile(path, dtype="<f4")
-            edit(bars[1:], int(bars[0]))
-            bars.tofile(path)
-        return folder
-
-    return of
-
-
-def garbage_from(day: int) -> Callable:
-    """An edit that makes every bar from this day of the calendar on meaningless."""
-
-    def edit(bars: np.ndarray, start: int) -> None:
-        later = bars[max(day - start, 0) :]
-        later[:] = np.random.default_rng(0).uniform(1, 1000, len(later))
-
-    return edit
 
 
 def windows(handler: DataHandlerLP, segment: tuple) -> tuple[pd.MultiIndex, np.ndarray]:

@@ -11,7 +11,8 @@ from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.purging import label_reach
 from qlib_ext.errors import DataError, ProviderError, WindowError
 from qlib_ext.models.gru import GRU
-from tests.handlers.conftest import garbage_from, windows
+from tests.frames import garbage_from
+from tests.handlers.conftest import windows
 from tests.slow import standardised_places
 
 TIMES = {"start_time": "2015-05-04", "end_time": "2015-10-30", "instruments": "csi300"}
@@ -84,7 +85,7 @@ def test_the_shape_of_a_batch(small, init, kind):
 def test_what_comes_after_today_changes_nothing_of_today(small, init, copy, kind):
     today = small[1].calendar.get_loc(pd.Timestamp("2015-08-03"))
     read = []
-    for folder in (small[0], copy("garbage", garbage_from(today + 1))):
+    for folder in (small[0], copy("garbage", edit=garbage_from(today + 1))):
         init(folder)
         read.append(windows(kind(**TIMES), end="2015-08-03"))
     pd.testing.assert_index_equal(read[0][0], read[1][0])
@@ -184,7 +185,7 @@ def test_an_expression_of_a_field_that_the_provider_lacks(small, init):
 
 
 def test_a_turnover_that_is_nan_throughout_is_named(init, copy):
-    init(copy("empty", lambda bars, start: bars.fill(np.nan), "*/volume.day.bin"))
+    init(copy("empty", edit=lambda bars, start: bars.fill(np.nan), files="*/volume.day.bin"))
     with pytest.raises(DataError, match=r"'TURNOVER' = .*What they share is \$volume"):
         Week(**TIMES)
 

@@ -11,7 +11,8 @@ from handlers.msnew import MsNew
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.purging import label_reach
 from qlib_ext.errors import DataError, ProviderError
-from tests.handlers.conftest import garbage_from, windows
+from tests.frames import garbage_from
+from tests.handlers.conftest import windows
 from tests.handlers.half_hours import MINUTES, slow_image, write
 from tests.slow import standardised_places
 
