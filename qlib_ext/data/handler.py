@@ -28,7 +28,8 @@ class WindowHandler(DataHandlerLP):
 
     fields: columns of features, ``(expressions, names)``; label: the same for labels; group: expression of
     a prior group of the stock (for example "$industry"), or None. engine: what computes expressions, "fast", or
-    "qlib", Qlib's own engine, slower; see `HistoryLoader`. The other keywords are Qlib's.
+    "qlib", Qlib's own engine, slower; seasoned_days: days with a close before a new stock is a member; see
+    `HistoryLoader` for both. The other keywords are Qlib's.
     """
 
     window: Window
@@ -40,6 +41,7 @@ class WindowHandler(DataHandlerLP):
         group: str | None = None,
         step_len: int | None = None,
         engine: str = "fast",
+        seasoned_days: int = 0,
         instruments: Any = "csi300",
         start_time: Any = None,
         end_time: Any = None,
@@ -64,6 +66,7 @@ class WindowHandler(DataHandlerLP):
             config,
             history=self.window.length - 1,
             engine=engine,
+            seasoned_days=seasoned_days,
             filter_pipe=filter_pipe,
             freq=freq,
             inst_processors=inst_processors,

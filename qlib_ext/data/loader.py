@@ -14,7 +14,7 @@ from qlib.data.dataset.loader import QlibDataLoader
 from qlib.log import get_module_logger
 
 from qlib_ext.data import engine as fast
-from qlib_ext.data.engine import RAW_FIELD
+from qlib_ext.data.engine import RAW_FIELD, Bars
 from qlib_ext.data.expressions import NotNative
 from qlib_ext.data.spans import Spans, clip, earlier, in_spans
 from qlib_ext.errors import DataError
@@ -33,20 +33,29 @@ class HistoryLoader(QlibDataLoader):
     stock joined (and before start_time) are kept in ``history_``: they complete windows, and are samples of
     nothing. One query reads both.
 
+    seasoned_days: a stock is a member only after so many days with a close, those that were listed when the provider
+    begins excepted: in its first weeks an A-share runs from limit to limit, where nobody can buy it.
+
     engine: "fast" computes the expressions with `qlib_ext.data.engine`, and leaves to Qlib's engine, saying so in
     the log, what it does not know: an operator, another freq than day, inst_processors, a provider that is not
     local. "qlib" leaves everything to it.
 
     Raises ProviderError for a missing, empty or damaged provider and for an unknown field, DataError for an
-    empty universe and for a feature that is NaN in every row, ValueError for an unknown engine.
+    empty universe and for a feature that is NaN in every row, ValueError for an unknown engine or a negative number of
+    days.
     """
 
-    def __init__(self, config: dict, history: int = 0, engine: str = "fast", **kwargs: Any) -> None:
+    def __init__(
+        self, config: dict, history: int = 0, engine: str = "fast", seasoned_days: int = 0, **kwargs: Any
+    ) -> None:
         super().__init__(config, **kwargs)
+        if seasoned_days < 0:
+            raise ValueError(f"seasoned_days is a number of trading days, not {seasoned_days}.")
         if engine not in ENGINES:
             raise ValueError(f"There is no engine {engine!r}; choose one of {', '.join(map(repr, ENGINES))}.")
         self.history = history
         self.engine = engine
+        self.seasoned_days = seasoned_days
         self.history_: pd.DataFrame | None = None
 
     def __getstate__(self) -> dict:
@@ -58,6 +67,8 @@ class HistoryLoader(QlibDataLoader):
         calendar = pd.DatetimeIndex(D.calendar(freq="day"))
         spans = self.member_spans(instruments, start_time, end_time)
         self._check_fields(spans)
+        if self.seasoned_days:
+            spans = seasoned(spans, calendar, self.seasoned_days)
         extended = {
             name: [(earlier(calendar, start, self.history), end) for start, end in times]
             for name, times in spans.items()
@@ -153,6 +164,24 @@ class HistoryLoader(QlibDataLoader):
             f"{expressions[empty[0]]}. What they share is {cause}: fill it in the provider "
             f"{C.dpm.get_data_uri('day')}, or take a handler that does without it."
         )
+
+
+def seasoned(spans: Spans, calendar: pd.DatetimeIndex, days: int) -> Spans:
+    """The parts of the spans after a stock's first ``days`` closes; raises DataError where none is left."""
+    left = {}
+    for name, times in spans.items():
+        bars = Bars.read(name, ["close"])
+        closes = bars.starts["$close"] + np.flatnonzero(~np.isnan(bars.values["$close"]))  # places in the calendar
+        if len(closes) and closes[0] == 0:
+            left[name] = times
+        elif len(closes) > days:
+            left[name] = clip(times, calendar[closes[days] :])
+    left = {name: times for name, times in left.items() if times}
+    if not left:
+        raise DataError(
+            f"None of the {len(spans)} stocks has more than {days} closes; lower seasoned_days, or complete $close."
+        )
+    return left
 
 
 def require_universe(market: str) -> None:

@@ -177,3 +177,25 @@ def test_an_unknown_field_is_answered_with_the_nearest(market):
     config = FIELDS | {"label": (["Ref($clsoe, -1)/$close - 1"], ["LABEL0"])}
     with pytest.raises(ProviderError, match=r"6 instruments has the field \$clsoe.*did you mean \$close\?"):
         HistoryLoader(config).load("csi300")
+
+
+@pytest.mark.parametrize("days", [1, 5, 20])
+def test_a_new_stock_is_a_member_after_its_first_days(market, days):
+    loader = HistoryLoader(CLOSE, history=3, seasoned_days=days)
+    members = loader.load("all")
+    plain = HistoryLoader(CLOSE).load("all")
+    since = plain["feature", "CLOSE"].notna().groupby("instrument").cumsum()
+    old = plain.index.get_level_values("instrument").isin([f"SH60000{i}" for i in range(1, 5)])  # of the first day
+    pd.testing.assert_frame_equal(members, plain[old | (since > days)])
+    joined = members.xs("SH600006", level="instrument").index[0]
+    assert joined == CALENDAR[14 + days]
+    before = loader.history_.xs("SH600006", level="instrument").index
+    assert list(before) == list(CALENDAR[max(14, 14 + days - 3) : 14 + days])
+
+
+def test_nobody_is_seasoned(market):
+    names = ["SH600005", "SH600006"]
+    with pytest.raises(DataError, match="None of the 2 stocks has more than 30 closes; lower seasoned_days"):
+        HistoryLoader(CLOSE, seasoned_days=30).load(names)
+    with pytest.raises(ValueError, match="seasoned_days is a number of trading days, not -1"):
+        HistoryLoader(CLOSE, seasoned_days=-1)
