@@ -10,9 +10,9 @@ from qlib_ext.market.listing import Listing
 _REVERSAL, _REVERSAL_DECAY = 0.0014, 0.7
 _VOLATILITY, _VOLATILITY_DECAY = 0.0006, 0.94
 _LEAD, _LEAD_DECAY = 0.0013, 0.5
-_VWAP = 0.5  # how far of the day's return the average price has come
+VWAP = 0.5  # how far of the day's return the average price has come
 # how much of each part is still expected one day on
-_KEPT = {"reversal": _REVERSAL_DECAY, "volatility": 1.0, "lead_lag": _LEAD_DECAY}
+KEPT = {"reversal": _REVERSAL_DECAY, "volatility": 1.0, "lead_lag": _LEAD_DECAY}
 
 _MARKET, _DRIFT, _INDUSTRY = 0.011, 0.0003, 0.003  # daily standard deviations and mean of the factors
 _ARCH, _GARCH = 0.08, 0.90
@@ -108,7 +108,7 @@ def _fill(
     close = within(np.round(before * (1 + wanted)))
     change = close / before - 1
     opening = within(np.round(before * (1 + 0.35 * change + 0.3 * sigma * noise[1])))
-    vwap = within(before * (1 + _VWAP * change + 0.2 * sigma * noise[2]))
+    vwap = within(before * (1 + VWAP * change + 0.2 * sigma * noise[2]))
     lowest, highest = (
         np.minimum(np.minimum(opening, close), vwap),
         np.maximum(np.maximum(opening, close), vwap),
@@ -162,7 +162,7 @@ def _learn(
     }
     book.expected = np.sum(list(parts.values()), axis=0)
     # the label takes 1 - VWAP of the next day's return and VWAP of the day's after
-    return {name: np.where(on, part * (1 - _VWAP + _VWAP * _KEPT[name]), np.nan) for name, part in parts.items()}
+    return {name: np.where(on, part * (1 - VWAP + VWAP * KEPT[name]), np.nan) for name, part in parts.items()}
 
 
 def _spill(surprise: Array, weight: Array, group: NDArray[np.int64]) -> Array:

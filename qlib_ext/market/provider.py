@@ -4,13 +4,13 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from qlib_ext.errors import ProviderError
+from qlib_ext.market.folder import whole_folder
 
 ABOUT = "market.json"
 _PARTS = {"calendars", "instruments", "features", "features_cache", "dataset_cache", ABOUT}
@@ -48,27 +48,18 @@ def write_provider(
     """
     target = Path(folder).expanduser().resolve()
     _check_calendar(calendar, freq)
-    try:
-        _check_target(target, overwrite)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as room:
-            new = Path(room) / "new"
-            for part in ("calendars", "instruments", "features"):
-                (new / part).mkdir(parents=True)
-            _write_features(new, calendar, features, freq)
-            for name, spans in instruments.items():
-                _write_lines(
-                    new / "instruments" / f"{name.lower()}.txt",
-                    (f"{symbol}\t{_stamp(first)}\t{_stamp(last)}" for symbol, first, last in spans),
-                )
-            _write_calendars(new, calendar, freq, future_days)
-            if about is not None:
-                (new / ABOUT).write_text(json.dumps(dict(about), indent=2) + "\n")
-            if target.exists():
-                target.rename(Path(room) / "old")
-            new.rename(target)
-    except OSError as err:
-        raise ProviderError(f"cannot write the provider {target}: {err}; choose another folder or make room") from err
+    with whole_folder(target, _PARTS, "provider", overwrite) as new:
+        for part in ("calendars", "instruments", "features"):
+            (new / part).mkdir()
+        _write_features(new, calendar, features, freq)
+        for name, spans in instruments.items():
+            _write_lines(
+                new / "instruments" / f"{name.lower()}.txt",
+                (f"{symbol}\t{_stamp(first)}\t{_stamp(last)}" for symbol, first, last in spans),
+            )
+        _write_calendars(new, calendar, freq, future_days)
+        if about is not None:
+            (new / ABOUT).write_text(json.dumps(dict(about), indent=2) + "\n")
     return target
 
 
@@ -112,24 +103,6 @@ def read_about(folder: str | Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError) as err:
         raise ProviderError(f"{path} cannot be read: {err}; delete the folder and write it again") from err
-
-
-def _check_target(target: Path, overwrite: bool) -> None:
-    if not target.exists():
-        return
-    if not target.is_dir():
-        raise ProviderError(f"{target} is a file; name a folder for the provider")
-    names = {path.name for path in target.iterdir()}
-    if names and not overwrite:
-        raise ProviderError(
-            f"{target} is not empty; name another folder, or pass overwrite (--overwrite) to replace it"
-        )
-    if strange := sorted(names - _PARTS):
-        # a mistyped folder must not cost the user its content
-        raise ProviderError(
-            f"{target} holds {len(strange)} entries that are no part of a provider, first {strange[0]!r}; "
-            "it is not overwritten: name another folder or empty it yourself"
-        )
 
 
 def _check_calendar(calendar: pd.DatetimeIndex, freq: str) -> None:
