@@ -41,6 +41,10 @@ class TrainingError(QlibExtError):
     """Training cannot go on, for example because the loss is no longer a number."""
 
 
+class WorkerError(QlibExtError):
+    """A process or a machine that was given work is gone, or cannot be had."""
+
+
 class OutputError(QlibExtError):
     """A file of results cannot be written."""
 

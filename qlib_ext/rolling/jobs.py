@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from inspect import signature
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,8 @@ from qlib_ext.rolling.windows import RollingWindow
 @dataclass(frozen=True)
 class Job:
     """A window, a seed (None: the model's own), the inner model's configuration, and how Qlib was initialised."""
+
+    noun: ClassVar[str] = "window"
 
     window: RollingWindow
     seed: int | None

@@ -13,10 +13,10 @@ from qlib.log import get_module_logger
 from qlib.model.base import Model
 from tqdm.auto import tqdm
 
+from qlib_ext.backends import backend_of
 from qlib_ext.data.purging import check_purge, label_reach, trading_days
 from qlib_ext.errors import DataError, NotFittedError, SegmentError, keywords_of, refuse_unknown
 from qlib_ext.models.ensemble import mean_of_standardised
-from qlib_ext.rolling.backends import backend_of
 from qlib_ext.rolling.jobs import Job, Outcome, train_window
 from qlib_ext.rolling.keys import Keys
 from qlib_ext.rolling.rows import RawData

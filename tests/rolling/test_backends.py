@@ -7,7 +7,7 @@ import tempfile
 import joblib
 import pytest
 
-from qlib_ext.errors import OutputError, TrainingError
+from qlib_ext.errors import OutputError, TrainingError, WorkerError
 from tests.frames import random_rows
 from tests.rolling.cases import dataset_of, rolling
 from tests.rolling.conftest import here
@@ -69,7 +69,7 @@ def workers() -> set[int]:
 
 def test_a_loky_worker_that_dies_is_explained_and_finished_windows_are_kept(bench, expected, temporary):
     dying = {**EIGHT, "n_jobs": 2}
-    with pytest.raises(TrainingError, match=r"process that trained a window died.*Lower n_jobs and run again"):
+    with pytest.raises(WorkerError, match=r"process at work on a window died.*Lower n_jobs and run again"):
         bench.run(rolling(bench.ridge(die_from=SEVENTH), **dying), data())
     assert not workers()
     assert not list(temporary.iterdir())
@@ -111,7 +111,7 @@ def test_ray_gives_the_same_bytes_though_a_worker_dies(bench, expected, cluster)
 @pytest.mark.slow
 def test_a_window_whose_workers_die_again_and_again_is_explained_on_ray(bench, cluster):
     model = rolling(bench.ridge(die_from=SEVENTH, log=None), **EIGHT, backend="ray")
-    with pytest.raises(TrainingError, match=r"died.*finished windows are kept"):
+    with pytest.raises(WorkerError, match=r"died.*finished windows are kept"):
         bench.run(model, data())
     assert [child.info.status for child in bench.children()] == ["FINISHED"] * 6
 
@@ -124,5 +124,5 @@ def test_an_inner_model_that_fails_on_ray_names_its_window(bench, cluster):
 
 def test_ray_that_is_not_installed_is_asked_for(bench, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
-    with pytest.raises(TrainingError, match=r'pip install "qlib_ext\[ray\]"'):
+    with pytest.raises(WorkerError, match=r'pip install "qlib_ext\[ray\]"'):
         bench.run(rolling(bench.ridge(), backend="ray"), data())

@@ -14,7 +14,7 @@ from joblib.externals.loky.backend import resource_tracker
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     """A new folder below the system's temporary one, removed in the end, even where this process is killed."""
-    folder = tempfile.mkdtemp(prefix="qlib_ext_rolling_")
+    folder = tempfile.mkdtemp(prefix="qlib_ext_")
     resource_tracker.register(folder, "folder")  # a process of its own, which outlives this one
     try:
         yield Path(folder)

@@ -1,85 +1,10 @@
-"""The command `qlib-ext`: one subcommand, one function."""
+"""`qlib-ext compare` and `qlib-ext report`: what finished runs have come to."""
 
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
 
-from qlib_ext.errors import QlibExtError
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a subcommand and return its exit code: 0 done, 2 for an error, told in one line."""
-    parser = argparse.ArgumentParser(prog="qlib-ext", description="Tools beside Qlib's own `qrun`.")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_market(commands)
-    _add_compare(commands)
-    _add_report(commands)
-    args = parser.parse_args(argv)
-    try:
-        return args.run(args)
-    except QlibExtError as err:
-        print(f"error: {err}", file=sys.stderr)
-        return 2
-
-
-def _add(
-    commands: argparse._SubParsersAction,
-    name: str,
-    run: Callable[[argparse.Namespace], int],
-    summary: str,
-    description: str,
-    epilog: str,
-) -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        name,
-        help=summary,
-        description=description,
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run=run)
-    return parser
-
-
-_MARKET = """\
-Write a simulated A-share market as a Qlib provider folder: day bars with splits, dividends,
-suspensions, price limits, listings and a delisting, industries, float market values, and an
-index (instruments csi300, bars SH000300) with dated members and weights.
-
-Its returns hold three planted effects that a model can learn: short-term reversal, a
-volatility effect, and an industry lead-lag that only a model across stocks can see. The same
-parameters give the same bytes; a folder that already holds them is left as it is.
-"""
-
-_MARKET_NEXT = """\
-example:
-  qlib-ext market --out ~/.qlib/simulated --stocks 100 --days 750 --seed 0
-
-what comes next:
-  QLIB_DATA=~/.qlib/simulated qrun workflows/csi300_astgnn.yaml
-"""
-
-
-def _add_market(commands: argparse._SubParsersAction) -> None:
-    parser = _add(commands, "market", _market, "write a simulated market to learn and test on", _MARKET, _MARKET_NEXT)
-    parser.add_argument("--out", required=True, metavar="DIR", help="the provider folder to write")
-    parser.add_argument("--stocks", type=int, default=100, help="how many stocks (default: 100)")
-    parser.add_argument("--days", type=int, default=750, help="how many trading days (default: 750, three years)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, another market (default: 0)")
-    parser.add_argument("--start", default="2014-09-01", metavar="DATE", help="the first day (default: 2014-09-01)")
-    parser.add_argument("--overwrite", action="store_true", help="replace the provider that DIR holds")
-
-
-def _market(args: argparse.Namespace) -> int:
-    from qlib_ext.market.simulate import write_market
-
-    written = write_market(args.out, args.stocks, args.days, args.seed, args.start, args.overwrite)
-    what = f"{args.stocks} stocks, {args.days} days, seed {args.seed}, from {args.start}"
-    print(f"{args.out}: {'wrote a market of' if written else 'already holds the market of'} {what}")
-    print(f"next: QLIB_DATA={args.out} qrun workflows/csi300_astgnn.yaml")
-    return 0
-
+from qlib_ext.cli.parser import add_command, count
 
 _COMPARE = """\
 Print the Model Zoo's table for the last finished run of each experiment, one row an experiment:
@@ -101,8 +26,9 @@ examples:
 """
 
 
-def _add_compare(commands: argparse._SubParsersAction) -> None:
-    parser = _add(
+def add_compare(commands: argparse._SubParsersAction) -> None:
+    """`qlib-ext compare`."""
+    parser = add_command(
         commands, "compare", _compare, "print the results of experiments side by side", _COMPARE, _COMPARE_EXAMPLE
     )
     _add_runs(parser)
@@ -123,13 +49,7 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of the runs (default: $QLIB_RUNS, else mlruns)",
     )
-    parser.add_argument("--last", type=_count, default=1, metavar="N", help="runs of each experiment (default: 1)")
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"is a number of runs, at least 1, not {text!r}")
-    return int(text)
+    parser.add_argument("--last", type=count, default=1, metavar="N", help="runs of each experiment (default: 1)")
 
 
 def _compare(args: argparse.Namespace) -> int:
@@ -176,8 +96,9 @@ examples:
 """
 
 
-def _add_report(commands: argparse._SubParsersAction) -> None:
-    parser = _add(commands, "report", _report, "write a page of pictures and tables", _REPORT, _REPORT_EXAMPLE)
+def add_report(commands: argparse._SubParsersAction) -> None:
+    """`qlib-ext report`."""
+    parser = add_command(commands, "report", _report, "write a page of pictures and tables", _REPORT, _REPORT_EXAMPLE)
     _add_runs(parser)
     parser.add_argument("--out", default="report.html", metavar="FILE", help="the page (default: report.html)")
     parser.add_argument("--lang", choices=["en", "zh"], default="en", help="English or Chinese (default: en)")

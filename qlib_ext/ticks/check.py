@@ -1,0 +1,79 @@
+"""The checks of one day's rows that look at more than one row: order in time, duplicates, trades against minute bars.
+
+What is wrong with a row by itself stands in ``rules``. Every message names the count and the first instrument and time.
+"""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from qlib_ext.errors import DataError
+from qlib_ext.ticks.sessions import minute_of
+from qlib_ext.ticks.stocks import by_stock
+
+# rows that agree in these are compared in every column
+_ALIKE = {"trades": ("time", "buy_order", "sell_order"), "orders": ("time", "order_id", "kind")}
+
+
+def check_rows(frame: pl.DataFrame, faults: Mapping[str, pl.Expr], source: str) -> None:
+    """Raise DataError for a missing value, or for the first of ``rules.FAULTS`` that any row of a frame has."""
+    tests = {**{f"{name} is missing": pl.col(name).is_null() for name in frame.columns}, **faults}
+    for fault, test in tests.items():
+        refuse(frame.filter(test), source, fault, "correct the file, or leave these rows out")
+
+
+def check_batch(rows: pl.DataFrame, kind: str, source: str) -> None:
+    """Raise DataError where times go back within an instrument, and where rows are there twice.
+
+    kind: "trades" or "orders", whose twins are equal in every column, or "minute", where one minute has two bars.
+    """
+    stocks = by_stock(rows)
+    same = pl.col("stock") == pl.col("stock").shift()
+    if kind == "minute":
+        stocks = stocks.with_columns(minute=minute_of(pl.col("time")))
+        twice = stocks.filter(pl.struct("stock", "minute").is_duplicated())
+        refuse(twice, source, "two bars of one minute", "keep one of them")
+        return
+    back = stocks.filter(same & (pl.col("time") < pl.col("time").shift()))
+    refuse(back, source, "time goes back", "sort each instrument by the exchange's sequence number")
+    # hashes are a cheap first look: twins have equal ones
+    if stocks.select(pl.struct("stock", *_ALIKE[kind]).hash().n_unique()).item() < len(stocks):
+        alike = stocks.filter(pl.struct("stock", *_ALIKE[kind]).is_duplicated())
+        twins = alike.filter(pl.struct(rows.columns).is_duplicated())
+        refuse(twins, source, "a row is there more than once", "remove the twins")
+
+
+def check_reconciled(
+    trades: pl.LazyFrame | pl.DataFrame, minute: pl.LazyFrame | pl.DataFrame, tolerance: float = 1e-6
+) -> None:
+    """Raise DataError where the volume or amount of a stock-day's trades is not that of its minute bars.
+
+    Both are sums from 09:30:00 on; a stock without bars has 0 in them, one without trades is not looked at.
+    tolerance: the relative difference allowed.
+    """
+    both = _sums(trades).join(_sums(minute), on="instrument", how="left", suffix="_minute").fill_null(0)
+    both = both.sort("instrument")
+    for name in ("volume", "amount"):
+        ours, theirs = pl.col(name), pl.col(f"{name}_minute")
+        if len(off := both.filter((ours - theirs).abs() > tolerance * ours)):
+            stock = off.row(0, named=True)
+            raise DataError(
+                f"The {name} of trades and minute bars differ for {len(off)} of {len(both)} instruments, first "
+                f"{stock['instrument']}: {stock[name]:.0f} in trades, {stock[name + '_minute']:.0f} in minute bars. "
+                "Both must hold 09:30-15:00 without the opening auction; leave --minute out to build bars from trades."
+            )
+
+
+def _sums(frame: pl.LazyFrame | pl.DataFrame) -> pl.DataFrame:
+    """The volume and amount of each instrument's two sessions."""
+    session = frame.lazy().filter(minute_of(pl.col("time")).is_not_null())
+    sums = session.group_by("instrument").agg(pl.col("volume", "amount").sum().cast(pl.Float64))
+    return sums.collect(engine="streaming")
+
+
+def refuse(wrong: pl.DataFrame, source: str, fault: str, remedy: str) -> None:
+    """Raise DataError naming source, fault, count and the first of the wrong rows, if there are any, and a remedy."""
+    if len(wrong):
+        row = wrong.row(0, named=True)
+        values = ", ".join(f"{name} {value}" for name, value in row.items() if name not in ("stock", "minute"))
+        raise DataError(f"{source}: {fault} in {len(wrong)} rows, first {values}: {remedy}.")

@@ -1,0 +1,54 @@
+"""`qlib-ext ticks read`: an exchange's files -> the schema's partitions."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from qlib_ext.errors import DataError, OutputError
+from qlib_ext.ticks import shanghai, shenzhen
+from qlib_ext.ticks.exchange import Reading
+from qlib_ext.ticks.writer import write_whole
+
+READERS: dict[tuple[str, str], Callable[[str | Path, str], Reading]] = {
+    ("shanghai", "trades"): shanghai.read_trades,
+    ("shanghai", "orders"): shanghai.read_orders,
+    ("shenzhen", "trades"): shenzhen.read_trades,
+}
+ROW_GROUP = 250_000  # rows; a batch of stocks reads little of the stocks beside them
+
+
+def convert(
+    exchange: str, day: str, files: Mapping[str, Sequence[str | Path]], out: str | Path
+) -> Iterator[tuple[str, Path, Reading]]:
+    """Read an exchange's files of one day and write each to ``out/<source>/date=<day>/<exchange>-<file>.parquet``.
+
+    exchange    "shanghai" or "shenzhen"
+    files       source ("trades", "orders") -> files
+    Yields source, file written and what was read, file by file; a file of the same name is replaced.
+
+    Raises DataError for files that cannot be read as what they are, OutputError where the disk refuses.
+    """
+    for source, paths in files.items():
+        if (exchange, source) not in READERS:
+            there = ", ".join(f"{of} of {place}" for place, of in READERS)
+            raise DataError(f"There is no reader for {source} of {exchange}; there are readers for {there}.")
+        for path in paths:
+            reading = READERS[exchange, source](path, day)
+            if reading.frame.is_empty():
+                raise DataError(f"{path} holds no {source} that can be used; left out: {told(reading)}.")
+            target = Path(out).expanduser() / source / f"date={day}" / f"{exchange}-{Path(path).stem}.parquet"
+            content = io.BytesIO()
+            reading.frame.write_parquet(content, row_group_size=ROW_GROUP)
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise OutputError(f"cannot write to {target.parent}: {error}; choose another --out.") from error
+            write_whole(target, content.getvalue())
+            yield source, target, reading
+
+
+def told(reading: Reading) -> str:
+    """What a reader left out, in words."""
+    return ", ".join(f"{reason} {of.rows:,} rows" for reason, of in reading.dropped.items()) or "nothing"

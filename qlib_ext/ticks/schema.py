@@ -1,0 +1,60 @@
+"""The three frames of a day: trades, orders, minute bars. Column names and types, and the check that a frame has them.
+
+Rows of one instrument stand in the order in which they happened. Files are read fastest when they are sorted by
+instrument, since a batch of instruments then skips the row groups of the others.
+"""
+
+import polars as pl
+
+from qlib_ext.errors import DataError
+
+TRADES: dict[str, pl.DataType] = {
+    "instrument": pl.String(),  # Qlib's symbol, SH600519
+    "time": pl.Time(),
+    "price": pl.Float64(),  # yuan
+    "volume": pl.Int64(),  # shares
+    "amount": pl.Float64(),  # yuan
+    "buy_order": pl.Int64(),
+    "sell_order": pl.Int64(),
+    "side": pl.String(),  # B: the buyer was active, S: the seller, N: an auction, or not known
+}
+ORDERS: dict[str, pl.DataType] = {
+    "instrument": pl.String(),
+    "time": pl.Time(),
+    "price": pl.Float64(),  # yuan
+    "volume": pl.Int64(),  # shares
+    "side": pl.String(),  # B or S
+    "order_id": pl.Int64(),
+    "kind": pl.String(),  # add or cancel
+}
+MINUTES: dict[str, pl.DataType] = {
+    "instrument": pl.String(),
+    "time": pl.Time(),  # the minute's start
+    "open": pl.Float64(),  # yuan, as the next three
+    "high": pl.Float64(),
+    "low": pl.Float64(),
+    "close": pl.Float64(),
+    "volume": pl.Int64(),  # shares
+    "amount": pl.Float64(),  # yuan
+    "count": pl.Int64(),  # trades
+}
+SCHEMAS: dict[str, dict[str, pl.DataType]] = {"trades": TRADES, "orders": ORDERS, "minute": MINUTES}
+
+
+def check_schema(frame: pl.LazyFrame | pl.DataFrame, schema: dict[str, pl.DataType], source: str) -> None:
+    """Make sure that a frame has the columns of a schema with their types; further columns are allowed.
+
+    Raises DataError naming the source, and every missing column or the first column of another type.
+    """
+    found = frame.lazy().collect_schema()
+    if missing := [name for name in schema if name not in found]:
+        raise DataError(
+            f"{source} lacks {len(missing)} of {len(schema)} columns: {', '.join(missing)}; it has {', '.join(found)}."
+        )
+    wrong = [name for name, dtype in schema.items() if found[name] != dtype]
+    if wrong:
+        name = wrong[0]
+        raise DataError(
+            f"{source} has {len(wrong)} columns of another type; {name!r} is {found[name]} and must be {schema[name]}: "
+            f"cast it, or read the exchange's files with qlib_ext.ticks.shanghai and qlib_ext.ticks.shenzhen."
+        )

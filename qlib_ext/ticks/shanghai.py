@@ -1,0 +1,77 @@
+"""Shanghai's trades and orders, CSV or Parquet, in any of the layouts of the samples, into the schema.
+
+The active side is given, N in an auction. The stream of orders holds what of an order was left for the book: a part
+that traded at once is not in it, an order that traded whole has no row.
+"""
+
+from pathlib import Path
+
+from qlib_ext.ticks.exchange import Reading, code, finish, load, number, own_rows, time_of_day, yuan
+
+_BOTH = {"day": ("MDDate",), "market": ("Market",)}
+_TRADES = {
+    "security": ("SecurityID",),
+    "time": ("TradTime", "TradeTime", "MDTime"),
+    "price": ("TradPrice", "TradePrice"),
+    "volume": ("TradVolume", "TradeQty"),
+    "amount": ("TradeMoney",),
+    "buy_order": ("TradeBuyNo", "BidApplSeqNum"),
+    "sell_order": ("TradeSellNo", "OfferApplSeqNum"),
+    "side": ("TradeBSFlag",),
+    "sequence": ("BizIndex", "ApplSeqNum"),
+}
+_ORDERS = {
+    "security": ("SecurityID",),
+    "time": ("OrderTime", "MDTime"),
+    "price": ("OrderPrice",),
+    "volume": ("Balance", "OrderQty"),
+    "side": ("OrderBSFlag",),
+    "order_id": ("OrderNO",),
+    "kind": ("OrderType",),
+    "sequence": ("BizIndex", "ApplSeqNum"),
+}
+_SIDES = {"B": "B", "1": "B", "S": "S", "2": "S"}
+_NO_SIDE = {"N": "N", "0": "N"}
+_KINDS = {"A": "add", "2": "add", "D": "cancel", "10": "cancel"}
+
+
+def read_trades(path: str | Path, date: str) -> Reading:
+    """The trades of one day ("2023-02-01").
+
+    Left out and counted: rows of the other exchange in a file that has a column of markets, what is no A share,
+    price 0, the opening auction, times outside the session, and rows repeated as they are.
+    Raises DataError, naming the file, for missing columns, another date, a stock of the other exchange, values that
+    cannot be read or are not positive, times that go back in the exchange's sequence.
+    """
+    text, dropped = own_rows(load(path, _TRADES, _BOTH), "SH", date, str(path))
+    rows = text.select(
+        "instrument",
+        time=time_of_day("time"),
+        price=yuan("price"),
+        volume=number("volume"),
+        amount=yuan("amount"),
+        buy_order=number("buy_order"),
+        sell_order=number("sell_order"),
+        side=code("side", _SIDES | _NO_SIDE),
+        sequence=number("sequence"),
+    )
+    return finish(rows, "trades", {}, dropped, str(path))
+
+
+def read_orders(path: str | Path, date: str) -> Reading:
+    """The orders of one day: additions (A, or 2) and cancels (D, or 10).
+
+    Left out, counted and raised: as in ``read_trades``.
+    """
+    text, dropped = own_rows(load(path, _ORDERS, _BOTH), "SH", date, str(path))
+    rows = text.select(
+        "instrument",
+        time=time_of_day("time"),
+        price=yuan("price"),
+        volume=number("volume"),
+        side=code("side", _SIDES),
+        order_id=number("order_id"),
+        kind=code("kind", _KINDS),
+        sequence=number("sequence"),
+    )
+    return finish(rows, "orders", {}, dropped, str(path))

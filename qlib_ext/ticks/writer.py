@@ -1,0 +1,85 @@
+"""Fields of a Qlib provider day by day: values of some days go into .bin files that may hold others already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from qlib_ext.errors import OutputError
+from qlib_ext.market.check import check_features, check_provider
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; raises OutputError, what was there before stays."""
+    part = path.with_name(f".{path.name}.part")  # the same name again, so that what a killed run leaves is replaced
+    try:
+        try:
+            part.write_bytes(content)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}: {error.strerror or error}; make room and run once more: finished days are kept."
+        ) from error
+
+
+def calendar_of(provider: Path) -> dict[str, int]:
+    """Position of each day ("2023-02-01") in the provider's calendar."""
+    check_provider(provider)
+    lines = (provider / "calendars" / "day.txt").read_text(encoding="utf-8").split()
+    return {day: place for place, day in enumerate(lines)}
+
+
+def known_to(provider: Path) -> set[str]:
+    """The instruments that have a folder of features, in capital letters."""
+    return {place.name.upper() for place in (provider / "features").iterdir() if place.is_dir()}
+
+
+def holding(provider: Path, field: str) -> set[str]:
+    """The instruments that have a file of this field."""
+    return {file.parent.name.upper() for file in (provider / "features").glob(f"*/{field}.day.bin")}
+
+
+def write_field(provider: Path, field: str, positions: Sequence[int], values: Mapping[str, np.ndarray]) -> int:
+    """Write one field of all instruments, and return how many files have changed.
+
+    positions    increasing places of the days in the calendar
+    values       instrument -> values [days]; they replace what the file holds for these days, NaN included, and
+                 leave its other days as they are
+
+    A file is float32: the position of its first value, then its values, NaN on days that are not known.
+    Raises ProviderError for a file that is damaged, OutputError for one that cannot be written.
+    """
+    files = {symbol: provider / "features" / symbol.lower() / f"{field}.day.bin" for symbol in values}
+    if old := [symbol for symbol, file in files.items() if file.exists()]:
+        check_features(provider, [field], old)
+    changed = 0
+    for symbol, series in values.items():
+        before = files[symbol].read_bytes() if files[symbol].exists() else b""
+        after = merged(np.frombuffer(before, dtype="<f4"), np.asarray(positions), series)
+        if after != before:
+            write_whole(files[symbol], after)
+            changed += 1
+    return changed
+
+
+def merged(before: np.ndarray, positions: np.ndarray, series: np.ndarray) -> bytes:
+    """A .bin file's content after new values [days] at these positions have come to it."""
+    known = positions[~np.isnan(series)]
+    ends = [*known[[0, -1]]] if len(known) else []
+    if len(before):
+        ends += [int(before[0]), int(before[0]) + len(before) - 2]
+    if not ends:
+        return b""
+    first, last = min(ends), max(ends)
+    content = np.full(last - first + 2, np.nan, dtype="<f4")
+    content[0] = first
+    if len(before):
+        start = int(before[0]) - first + 1
+        content[start : start + len(before) - 1] = before[1:]
+    inside = (positions >= first) & (positions <= last)
+    content[positions[inside] - first + 1] = series[inside]
+    return content.tobytes()

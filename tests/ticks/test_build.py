@@ -1,0 +1,359 @@
+"""`qlib-ext ticks build`: the right values in the right place, and nothing computed twice or lost."""
+
+import errno
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import qlib
+from filelock import FileLock
+from qlib.data import D
+
+import qlib_ext.ticks.build
+from qlib_ext.errors import DataError, OutputError, ProviderError, WorkerError
+from qlib_ext.ticks.bars import minute_bars
+from qlib_ext.ticks.build import build
+from qlib_ext.ticks.factors import GROUPS, day_factors
+from tests.ticks.days import CALENDAR, DAYS, STOCKS, orders_of, provider_in, put, trades_of
+
+NAMES = [name for group in GROUPS.values() for name in group]
+EPSILON = np.finfo(np.float32).eps
+FIRST = 2  # the first of DAYS in the calendar
+
+
+def bin_of(provider: Path, name: str, symbol: str = STOCKS[0]) -> Path:
+    return provider / "features" / symbol.lower() / f"hf_{name}.day.bin"
+
+
+def values(provider: Path, name: str, symbol: str = STOCKS[0]) -> np.ndarray:
+    """A field over the whole calendar, float32."""
+    content = np.frombuffer(bin_of(provider, name, symbol).read_bytes(), dtype="<f4")
+    whole = np.full(len(CALENDAR), np.nan, dtype=np.float32)
+    start = int(content[0])
+    whole[start : start + len(content) - 1] = content[1:]
+    return whole
+
+
+def content(provider: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(provider)): file.read_bytes() for file in provider.rglob("hf_*")}
+
+
+def results(provider: Path) -> list[Path]:
+    return list(provider.with_name(f"{provider.name}.ticks").glob("*.parquet"))
+
+
+def left_over(folder: Path) -> list[Path]:
+    return list(folder.rglob(".*.part"))
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_fields_hold_the_factors_of_their_day(ticks, provider):
+    done = build(provider, ticks)
+    assert (done.computed, done.kept, done.fields, done.changed) == (3, 0, 27, 27 * len(STOCKS))
+    for seed, day in enumerate(DAYS):
+        expected = day_factors(trades=trades_of(seed), orders=orders_of(seed))
+        place = CALENDAR.get_loc(day)
+        for name in NAMES:
+            written = [values(provider, name, symbol)[place] for symbol in expected["instrument"]]
+            # sums over several threads differ in the last bits of float64, and so by one bit of float32
+            np.testing.assert_allclose(written, expected[name].to_numpy().astype(np.float32), rtol=EPSILON)
+    some = values(provider, "volume_perc2")
+    assert np.isfinite(some).nonzero()[0].tolist() == [CALENDAR.get_loc(day) for day in DAYS]
+    assert bin_of(provider, "volume_perc2").stat().st_size == 4 * (1 + 4)  # from the first day to the last
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_qlib_reads_the_fields(ticks, provider):
+    build(provider, ticks)
+    qlib.init(provider_uri=str(provider), region="cn", logging_level=40)
+    frame = D.features([*STOCKS], ["$hf_volume_perc2", "Mean($hf_volume_perc2, 2)"], DAYS[0], DAYS[1])
+    for symbol in STOCKS:
+        two = values(provider, "volume_perc2", symbol)[FIRST : FIRST + 2]
+        np.testing.assert_array_equal(frame.loc[symbol].to_numpy(), [[two[0]] * 2, [two[1], two.mean()]])
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_day_reads_nothing_of_another_day(ticks, provider, tmp_path):
+    build(provider, ticks)
+    for source, draw in (("trades", trades_of), ("orders", orders_of)):
+        put(ticks[source], DAYS[2], draw(99))
+    other = provider_in(tmp_path / "other")
+    build(other, ticks)
+    until = CALENDAR.get_loc(DAYS[2])
+    for name in NAMES:
+        np.testing.assert_array_equal(values(other, name)[:until], values(provider, name)[:until])
+    assert values(other, "volume_perc2")[until] != values(provider, "volume_perc2")[until]
+
+
+@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.parametrize(
+    ("sources", "groups", "written"),
+    [
+        ({"trades"}, None, ["minute", "trades"]),
+        ({"trades"}, ["minute"], ["minute"]),
+        ({"orders"}, None, ["orders"]),
+        ({"minute"}, None, ["minute"]),
+        ({"trades", "orders", "minute"}, ["orders", "minute"], ["minute", "orders"]),
+    ],
+)
+def test_any_subset_of_inputs_and_groups(ticks, provider, tmp_path, sources, groups, written):
+    for seed, day in enumerate(DAYS):
+        put(tmp_path / "minute", day, minute_bars(trades_of(seed)))
+    ticks["minute"] = tmp_path / "minute"
+    build(provider, {source: ticks[source] for source in sources}, groups)
+    there = {file.name for file in provider.rglob("hf_*")}
+    assert there == {f"hf_{name}.day.bin" for group in written for name in GROUPS[group]}
+    whole = provider_in(tmp_path / "whole")
+    build(whole, {"trades": ticks["trades"], "orders": ticks["orders"]})
+    for file, own in content(provider).items():
+        np.testing.assert_allclose(
+            np.frombuffer(own, dtype="<f4"), np.frombuffer((whole / file).read_bytes(), dtype="<f4"), rtol=1e-6
+        )
+
+
+def test_groups_that_the_inputs_do_not_give(ticks, provider):
+    with pytest.raises(DataError, match="nothing to build from"):
+        build(provider, {})
+    with pytest.raises(DataError, match=r"group minute needs --minute or --trades"):
+        build(provider, {"orders": ticks["orders"]}, ["minute"])
+    with pytest.raises(DataError, match=r"'ticks' is no group of factors; there are minute, trades, orders"):
+        build(provider, ticks, ["ticks"])
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_finished_day_is_not_computed_again(ticks, provider, monkeypatch):
+    first = build(provider, ticks, end=DAYS[1])
+    assert (first.computed, first.kept) == (2, 0)
+    before = {file: file.stat().st_mtime_ns for file in provider.rglob("hf_*")}
+    again = build(provider, ticks, end=DAYS[1])
+    assert (again.computed, again.kept, again.changed) == (0, 2, 0)
+    assert before == {file: file.stat().st_mtime_ns for file in provider.rglob("hf_*")}
+    assert build(provider, ticks).computed == 1  # the new day
+    put(ticks["orders"], DAYS[0], orders_of(50))
+    assert build(provider, ticks).computed == 1  # the day whose file has changed
+    assert build(provider, ticks, big=2.0).computed == 3
+    monkeypatch.setattr("qlib_ext.ticks.results.code", lambda: ["another version"])
+    assert build(provider, ticks, big=2.0).computed == 3
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_new_days_leave_the_others_as_they_are(ticks, provider):
+    build(provider, ticks, start=DAYS[1])
+    later = content(provider)
+    build(provider, ticks, end=DAYS[0])  # an earlier day: the files grow to the front
+    whole = content(provider)
+    for file, own in later.items():
+        assert whole[file].endswith(own[4:])
+    assert np.frombuffer(bin_of(provider, "volume_perc2").read_bytes(), dtype="<f4")[0] == FIRST
+    put(ticks["trades"], DAYS[1], trades_of(1).filter(pl.col("instrument") != STOCKS[0]))
+    put(ticks["orders"], DAYS[1], orders_of(1).filter(pl.col("instrument") != STOCKS[0]))
+    build(provider, ticks, start=DAYS[1], end=DAYS[1])
+    was = np.frombuffer(whole[str(bin_of(provider, "volume_perc2").relative_to(provider))], dtype="<f4")[1:]
+    now = values(provider, "volume_perc2")
+    np.testing.assert_array_equal(now[FIRST : FIRST + 4], [was[0], np.nan, np.nan, was[3]])
+
+
+@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda trades: trades.reverse(), "time goes back"),
+        (lambda trades: pl.concat([trades, trades.tail(1)]), "a row is there more than once"),
+    ],
+)
+def test_rows_that_do_not_go_together_name_the_day(ticks, provider, change, said):
+    put(ticks["trades"], DAYS[1], change(trades_of(1)))
+    with pytest.raises(DataError, match=rf"trades/date={DAYS[1]}.*{said}.*Finished days are kept"):
+        build(provider, ticks)
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_trades_and_minute_bars_must_agree(ticks, provider, tmp_path):
+    ticks["minute"] = tmp_path / "minute"
+    for seed, day in enumerate(DAYS):
+        put(ticks["minute"], day, minute_bars(trades_of(seed + (day == DAYS[1]))))
+    with pytest.raises(DataError, match=rf"minute/date={DAYS[1]}.*volume of trades and minute bars differ"):
+        build(provider, ticks)
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_an_error_in_a_day_loses_no_other_day(ticks, provider):
+    put(ticks["trades"], DAYS[1], trades_of(1).with_columns(price=pl.lit(0.0)))
+    with pytest.raises(DataError, match=r"price is not above 0.*finished days are kept"):
+        build(provider, ticks)
+    assert not content(provider)
+    put(ticks["trades"], DAYS[1], trades_of(1))
+    done = build(provider, ticks)
+    assert (done.computed, done.kept) == (2, 1)
+
+
+def test_loky_gives_the_same_bytes(ticks, provider, tmp_path, request):
+    build(provider, ticks, n_jobs=2)
+    assert qlib_ext.ticks.build.backend_of.__module__ == "qlib_ext.backends"
+    request.getfixturevalue("in_this_process")
+    other = provider_in(tmp_path / "other")
+    build(other, ticks)
+    assert content(provider) == content(other)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", [0, 1, 2])
+def test_a_killed_run_goes_on_where_it_was(ticks, provider, tmp_path, moment):
+    for number in range(3, 8):  # more days, so that there are moments to be killed at
+        put(ticks["trades"], str(CALENDAR[number + 3].date()), trades_of(number))
+        put(ticks["orders"], str(CALENDAR[number + 3].date()), orders_of(number))
+    folders = [word for source, folder in ticks.items() for word in (f"--{source}", str(folder))]
+    command = [sys.executable, "-m", "qlib_ext.cli", "ticks", "build", *folders, "--out", str(provider)]
+    running = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while len(results(provider)) < moment:
+        assert time.monotonic() < until, "nothing is built"
+        time.sleep(0.02)
+    running.kill()
+    running.wait()
+    kept = len(results(provider))
+    assert build(provider, ticks).kept == kept
+    assert not left_over(tmp_path)
+    whole = provider_in(tmp_path / "whole")
+    build(whole, ticks)
+    assert content(provider) == content(whole)
+
+
+@pytest.mark.slow
+def test_ray_gives_the_same_bytes(ticks, provider, tmp_path, request, monkeypatch):
+    ray = pytest.importorskip("ray", reason="Ray is not installed (pip install qlib_ext[ray])")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR", object_store_memory=10**8)
+    try:
+        build(provider, ticks, n_jobs=2, backend="ray")
+    finally:
+        ray.shutdown()
+    request.getfixturevalue("in_this_process")
+    other = provider_in(tmp_path / "other")
+    build(other, ticks)
+    assert content(provider) == content(other)
+
+
+def test_a_worker_that_dies_is_explained(ticks, provider, monkeypatch):
+    def dies(work, data, jobs, n_jobs, gpus):
+        from qlib_ext.backends import died
+
+        yield work(data, jobs[0])
+        raise WorkerError(died(jobs))
+
+    monkeypatch.setattr("qlib_ext.ticks.build.backend_of", lambda name: dies)
+    with pytest.raises(WorkerError, match=r"at work on a day died.*finished days are kept"):
+        build(provider, ticks)
+    monkeypatch.undo()
+    assert build(provider, ticks, n_jobs=2).kept == 1
+
+
+def fill_the_disk(monkeypatch, where: str, after: int = 0) -> None:
+    """Files below a folder of this name hold half of what is written into them once ``after`` were written."""
+    write, written = Path.write_bytes, []
+
+    def full(path, content):
+        if where not in path.parts:
+            return write(path, content)
+        written.append(path)
+        if len(written) <= after:
+            return write(path, content)
+        write(path, content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_full_disk_leaves_no_half_a_day(ticks, provider, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("qlib_ext.ticks.build.backend_of", qlib_ext.ticks.build.backend_of)
+        fill_the_disk(patch, "provider.ticks", after=1)
+        with pytest.raises(OutputError, match=rf"{DAYS[1]}.*No space left.*make room.*finished days are kept"):
+            build(provider, ticks)
+    assert not content(provider)
+    assert not left_over(tmp_path)
+    assert len(results(provider)) == 1
+    assert build(provider, ticks).kept == 1
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_full_disk_leaves_no_half_a_field(ticks, provider, tmp_path):
+    build(provider, ticks, end=DAYS[0])
+    before = content(provider)
+    with pytest.MonkeyPatch.context() as patch:
+        fill_the_disk(patch, "features", after=5)
+        with pytest.raises(OutputError, match=r"hf_.*day\.bin: No space left"):
+            build(provider, ticks)
+    assert sum(own != before[file] for file, own in content(provider).items()) == 5
+    assert not left_over(provider)
+    done = build(provider, ticks)
+    assert (done.computed, done.changed) == (0, 27 * len(STOCKS) - 5)
+    whole = provider_in(tmp_path / "whole")
+    build(whole, ticks)
+    assert content(provider) == content(whole)
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_what_a_killed_run_leaves_is_replaced(ticks, provider, tmp_path):
+    build(provider, ticks)
+    whole = content(provider)
+    (result,) = (file for file in results(provider) if file.name.startswith(DAYS[1]))
+    part = result.with_name(f".{result.name}.part")
+    part.write_bytes(result.read_bytes()[:100])
+    result.write_bytes(result.read_bytes()[:100])  # no run of ours leaves this, but a machine without power may
+    field = bin_of(provider, "volume_perc2")
+    field.with_name(f".{field.name}.part").write_bytes(b"half")
+    field.unlink()
+    done = build(provider, ticks)
+    assert (done.computed, done.changed) == (1, 1)
+    assert content(provider) == whole
+    assert not left_over(tmp_path)
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_an_unknown_instrument_is_an_error_unless_it_may_be_skipped(ticks, provider):
+    fund = trades_of(7).filter(pl.col("instrument") == STOCKS[0]).with_columns(instrument=pl.lit("SH510300"))
+    put(ticks["trades"], DAYS[1], trades_of(1), fund)
+    with pytest.raises(ProviderError, match=rf"1 of 4 instruments of {DAYS[1]} .*first SH510300.*--skip-unknown"):
+        build(provider, ticks)
+    with pytest.raises(ProviderError, match="SH510300"):  # told at once, by the result that was kept
+        build(provider, ticks)
+    done = build(provider, ticks, skip_unknown=True)
+    assert (done.computed, done.kept, done.left_out) == (1, 2, ["SH510300"])
+    assert not (provider / "features" / "sh510300").exists()
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_damaged_field_is_not_written_over(ticks, provider):
+    build(provider, ticks, end=DAYS[0])
+    file = bin_of(provider, "volume_perc2")
+    file.write_bytes(b"damaged")
+    with pytest.raises(ProviderError, match=rf"{file} is damaged"):
+        build(provider, ticks)
+    assert file.read_bytes() == b"damaged"
+
+
+def test_days_that_the_calendar_lacks(ticks, provider):
+    put(ticks["trades"], "2023-03-01", trades_of(5))
+    put(ticks["orders"], "2023-03-01", orders_of(5))
+    with pytest.raises(ProviderError, match=r"1 of 4 days are not in the calendar .*first 2023-03-01.*--end"):
+        build(provider, ticks)
+
+
+def test_a_provider_that_is_none(ticks, tmp_path):
+    with pytest.raises(ProviderError, match="does not exist"):
+        build(tmp_path / "nowhere", ticks)
+
+
+def test_two_runs_do_not_share_a_provider(ticks, provider, tmp_path):
+    (tmp_path / "provider.ticks").mkdir()
+    with (
+        FileLock(tmp_path / "provider.ticks" / "lock"),
+        pytest.raises(OutputError, match=r"Another run is building into this provider .*lock"),
+    ):
+        build(provider, ticks)
