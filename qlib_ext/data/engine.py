@@ -41,12 +41,12 @@ def load(
     """
     if any(C[name] != local for name, local in LOCAL.items()):
         raise NotNative("the provider is not Qlib's local one")
-    program, native, foreign = compose(expressions)
+    programs, native, foreign = compose(expressions)
     fields = sorted({field for expression in expressions for field in RAW_FIELD.findall(expression)})
     bars = {name: Bars.read(name, fields) for name in sorted(extended)}
     rows = Rows.of(bars, members, extended)
     values = np.empty((len(expressions), rows.count), dtype=np.float32)
-    left = compute(values, program, native, bars, rows)
+    left = compute(values, programs, native, bars, rows)
     computed = [name for name in bars if name not in left]
     for columns, names in ((foreign, computed), (list(range(len(expressions))), left)):
         if columns and names:
@@ -55,13 +55,21 @@ def load(
     return rows.frames(values)
 
 
-def compose(expressions: Sequence[str]) -> tuple[Program, list[int], list[int]]:
-    """A program of the expressions that have one, their places, and the places of the others."""
+@dataclass(frozen=True)
+class Programs:
+    """The same columns computed together, each subexpression once, or apart, a program each."""
+
+    together: Program
+    apart: list[Program]
+
+
+def compose(expressions: Sequence[str]) -> tuple[Programs, list[int], list[int]]:
+    """Programs of the expressions that have one, their places, and the places of the others."""
     trees = [ExpressionD.get_expression_instance(expression) for expression in expressions]
-    native, foreign, reasons = [], [], []
+    apart, native, foreign, reasons = [], [], [], []
     for at, tree in enumerate(trees):
         try:
-            Program([tree])
+            apart.append(Program([tree]))
             native.append(at)
         except NotNative as reason:
             foreign.append(at)
@@ -70,7 +78,7 @@ def compose(expressions: Sequence[str]) -> tuple[Program, list[int], list[int]]:
         raise NotNative(str(reasons[0]))
     if foreign:
         logger.warning(f"Qlib's engine computes {len(foreign)} of {len(expressions)} columns: {reasons[0]}.")
-    return Program([trees[at] for at in native]), native, foreign
+    return Programs(Program([trees[at] for at in native]), apart), native, foreign
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,10 @@ class Bars:
     def aligned(self) -> bool:
         """Whether all fields have the same days."""
         return len(set(self.starts.values())) == 1 and len({len(value) for value in self.values.values()}) == 1
+
+    def of(self, fields: set[str]) -> Bars:
+        """The bars of some of the fields."""
+        return Bars({name: self.starts[name] for name in fields}, {name: self.values[name] for name in fields})
 
 
 @dataclass(frozen=True)
@@ -151,15 +163,15 @@ class Rows:
         return pd.DataFrame(values.T, index=index.remove_unused_levels(), copy=False)
 
 
-def compute(values: np.ndarray, program: Program, native: list[int], bars: dict[str, Bars], rows: Rows) -> list[str]:
-    """Write what the program gives into the native columns of ``values``; the stocks that it declines."""
+def compute(values: np.ndarray, programs: Programs, native: list[int], bars: dict[str, Bars], rows: Rows) -> list[str]:
+    """Write what the programs give into the native columns of ``values``; the stocks that they decline."""
     declined = []
     for column, (name, stock) in enumerate(bars.items()):
         days = np.flatnonzero(rows.place[:, column] >= 0)
         if not len(days):
             continue
         try:
-            results = run(program, stock, rows.first + days)
+            results = results_of(programs, stock, rows.first + days)
         except NotNative as reason:
             declined.append((name, reason))
             continue
@@ -173,10 +185,27 @@ def compute(values: np.ndarray, program: Program, native: list[int], bars: dict[
     return [name for name, _ in declined]
 
 
-def run(program: Program, bars: Bars, days: np.ndarray) -> list[np.ndarray]:
-    """One stock's results on some days of the calendar: ``[days]`` each."""
+def results_of(programs: Programs, bars: Bars, days: np.ndarray) -> list[np.ndarray]:
+    """One stock's results on some days of the calendar, ``[days]`` each."""
+    if bars.aligned:
+        return run(programs.together, bars, days)
+    return [run_apart(program, bars.of(program.fields), days) for program in programs.apart]
+
+
+def run_apart(program: Program, bars: Bars, days: np.ndarray) -> np.ndarray:
+    """A column of fields with days of their own, NaN on the others, where Qlib has no row of it: ``[days]``."""
     if not bars.aligned:
         raise NotNative("its fields have bars of different days")
+    ((first, values),) = {(start, len(bars.values[field])) for field, start in bars.starts.items()}
+    inside = (days >= first) & (days < first + values)
+    result = np.full(len(days), np.nan)
+    if inside.any():
+        (result[inside],) = run(program, bars, days[inside])
+    return result
+
+
+def run(program: Program, bars: Bars, days: np.ndarray) -> list[np.ndarray]:
+    """The results on some days of the calendar, of fields that have bars of all of them: ``[days]`` each."""
     own = days - next(iter(bars.starts.values()))
     begin = max(own[0] - program.rows_before, 0)
     read = slice(begin, own[-1] + 1 + program.rows_after)

@@ -63,11 +63,12 @@ class NotNative(Exception):
 class Program:
     """Expressions as steps in order, to be run on one stock after another.
 
-    ``rows_before`` and ``rows_after`` are how far a result reaches. Raises NotNative for an operator or an
-    argument that has no step here.
+    ``fields`` are those that it reads; ``rows_before`` and ``rows_after`` are how far a result reaches. Raises
+    NotNative for an operator or an argument that has no step here.
     """
 
     def __init__(self, expressions: Sequence[Expression]) -> None:
+        self.fields: set[str] = set()
         self.numbers: dict[str, float] = {}
         self.steps: dict[str, tuple[Callable, list[str]]] = {}
         self.asked: dict[str, list] = {}  # the windows, and the shares, that are asked of a statistic
@@ -91,7 +92,9 @@ class Program:
     def _place(self, node: Any) -> str:
         """Put the steps of an expression into their order, once; the name of its values."""
         name = str(node)
-        if type(node) is not Feature and name not in self.steps:
+        if type(node) is Feature:
+            self.fields.add(name)
+        elif name not in self.steps:
             self.steps[name] = self._step(node)
         return name
 

@@ -57,8 +57,12 @@ class NeuralModel(Model):
         """
 
     def loss(self, scores: Scores, batch: Batch) -> Tensor:
-        """The loss of one step: that of the options, between the normalised score and the label."""
-        return LOSSES[self.options.loss](*batch.by_day(scores.normalised))
+        """The loss of one step: that of the options, between score and label; MSE takes the normalised score.
+
+        A correlation leaves the scale and the sign of that normalisation without a gradient, so it takes the score.
+        """
+        score = scores.normalised if self.options.loss == "mse" else scores.score
+        return LOSSES[self.options.loss](*batch.by_day(score))
 
     def bind(self, net: nn.Module, panel: Panel) -> None:
         """Tell the net of the panel that it will read; most need not know."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from qlib_ext.data.batch import Batch
 from qlib_ext.layers.encoder import RecurrentEncoder
 from qlib_ext.layers.scores import Scores
-from qlib_ext.layers.weak_factors import WeakFactorHead
+from qlib_ext.layers.weak_factors import ACTIVATIONS, WeakFactorHead
 from qlib_ext.losses import orthogonality
 from qlib_ext.models.base import NeuralModel
 from qlib_ext.models.options import TrainingOptions
@@ -23,6 +23,7 @@ class GRUOptions(TrainingOptions):
     hidden_size, num_layers, dropout, base_model (GRU or LSTM): the encoder, as in Qlib's Model Zoo
     num_factors          K, the number of weak factors whose mean is the score
     orthogonality        lambda, the weight of the penalty on the weak factors' correlation; 0 turns it off
+    activation           of the weak factors: none or sigmoid
     """
 
     hidden_size: int = 64
@@ -31,19 +32,26 @@ class GRUOptions(TrainingOptions):
     base_model: str = "GRU"
     num_factors: int = 32
     orthogonality: float = 1.0
+    activation: str = "none"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"activation is one of {', '.join(ACTIVATIONS)}, not {self.activation!r}.")
 
 
 class WeakFactorNet(nn.Module):
     """Encoder -> a graph over the day's stocks, or none -> batch norm -> K weak factors -> their mean.
 
-    encoder: x [samples, ...] -> state [samples, hidden]; graph: (state, batch) -> z [samples, hidden].
+    encoder: x [samples, ...] -> state [samples, hidden]; graph: (state, batch) -> z [samples, hidden]; head: (z, state)
+    -> Scores.
     """
 
-    def __init__(self, encoder: nn.Module, graph: nn.Module | None, hidden_size: int, num_factors: int) -> None:
+    def __init__(self, encoder: nn.Module, graph: nn.Module | None, head: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
         self.graph = graph
-        self.head = WeakFactorHead(hidden_size, num_factors)
+        self.head = head
 
     def forward(self, batch: Batch) -> Scores:
         state = self.encoder(batch.x)  # [samples, hidden]
@@ -54,7 +62,11 @@ class WeakFactorNet(nn.Module):
 class GRU(NeuralModel):
     """``L = mean (BN(c) - y)^2 + lambda ||Z^T Z||_F / (N K^2)``, c the mean of K weak factors Z.
 
-    Source: Orient Securities, factor selection series 96 (2023-08-24) and 110 (2024-02-19).
+    With ``num_factors: 1, orthogonality: 0, activation: sigmoid, loss: ic`` it is ``c = sigmoid(w BN(h) + b)``, trained
+    on ``-corr(c, y)``, which the batch norm of c does not change.
+
+    Source: Orient Securities, factor selection series 96 (2023-08-24) and 110 (2024-02-19); with one sigmoid, Huatai
+    Securities, artificial intelligence series 72 (2023-12-08), exhibits 43 and 44.
     """
 
     options_class = GRUOptions
@@ -62,8 +74,10 @@ class GRU(NeuralModel):
 
     def build(self, feature_shape: tuple[int, ...], instruments: pd.Index) -> nn.Module:
         """A WeakFactorNet of this model's encoder and graph."""
+        options = self.options
         encoder, graph = self.encoder(feature_shape), self.graph(instruments)
-        return WeakFactorNet(encoder, graph, self.options.hidden_size, self.options.num_factors)
+        head = WeakFactorHead(options.hidden_size, options.num_factors, options.activation)
+        return WeakFactorNet(encoder, graph, head)
 
     def encoder(self, feature_shape: tuple[int, ...]) -> nn.Module:
         """What turns a stock's window into a state."""

@@ -198,6 +198,28 @@ def test_stocks_whose_fields_have_other_days_are_left_to_qlib(provider, stocks, 
     assert log[0].startswith("Qlib's engine computes 2 of 6 stocks, the first SH600002")
 
 
+def test_columns_of_fields_with_other_days_are_computed_apart(provider, stocks, alone, log):
+    provider()
+    place = C.dpm.get_data_uri("day") / "features"
+    volume = stocks["SH600002"]["volume"].to_numpy()
+    first = CALENDAR.get_loc(stocks["SH600002"].index[0])
+    assert np.isfinite(volume[[15, -10]]).all(), "the first and the last day are known"
+    np.hstack([first + 15, volume[15:-9]]).astype("<f4").tofile(place / "sh600002" / "volume.day.bin")
+    (place / "sh600006" / "vwap.day.bin").unlink()
+    columns = [
+        "Mean($volume, 5)",
+        "Ref($volume, 3)",
+        "Ref($vwap, -11)/Ref($vwap, -1) - 1",
+        "$close/$open",
+        "Std($volume, 9)",
+    ]
+    config = {"feature": (columns, [f"F{number}" for number in range(len(columns))])}
+    for universe in ("csi300", "all"):
+        alone(HistoryLoader(config, history=3), universe, CALENDAR[2], CALENDAR[-3])
+        assert_engines_agree(config, universe)
+    assert not log
+
+
 def test_an_infinite_bar_is_left_to_qlib(provider, stocks, log):
     infinite = stocks["SH600002"].copy()
     infinite.iloc[75, infinite.columns.get_loc("close")] = np.inf

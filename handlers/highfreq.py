@@ -1,0 +1,93 @@
+"""The high-frequency factors of minute bars, trades and orders, day by day, neutral to industry and size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any, ClassVar
+
+from qlib.config import C
+
+from handlers.bars import LABEL, LEARN_PROCESSORS
+from qlib_ext.data.handler import WindowHandler
+from qlib_ext.data.loader import HistoryLoader
+from qlib_ext.data.spans import Spans
+from qlib_ext.data.windows import Window
+from qlib_ext.errors import ProviderError, refuse_unknown
+from qlib_ext.market.check import check_features
+from qlib_ext.ticks.factors import GROUPS
+
+DAYS = 20  # of a factor's mean
+NEUTRALISE = "qlib_ext.data.neutralise"
+PROCESSORS = "qlib_ext.data.processors"
+INFER_PROCESSORS = (
+    {"class": "MADClip", "module_path": NEUTRALISE},
+    {"class": "Neutralise", "module_path": NEUTRALISE},
+    {"class": "CSZScoreNorm", "module_path": PROCESSORS, "kwargs": {"fields_group": "feature"}},
+    {"class": "Fillna", "module_path": PROCESSORS, "kwargs": {"fields_group": "feature"}},
+)
+
+
+class HighFreq27(WindowHandler):
+    """40 days of the means over 20 days of 27 high-frequency factors: windows ``[samples, 40, 27]``.
+
+    The provider has each factor as a field, ``$hf_<name>``, which `qlib-ext ticks build` writes; a column is its name
+    in capital letters. groups: those of `qlib_ext.ticks.factors.GROUPS`; ``[minute]`` is the data set ms, ``[trades,
+    orders]`` the data set l2 of the other reports. without: factors that the provider cannot have, such as those of
+    minute bars without a count of trades. A mean passes over the days that have no factor.
+
+    Each factor is then set against those of the day's stocks: `MADClip`, `Neutralise` on industry dummies and log size,
+    z-score, and 0 where it is missing: no factor in 20 days, no size. The columns INDUSTRY and SIZE come with the rows
+    as the group ``neutral``, which no net reads. industry: the expression of a number for each industry. size: that of
+    the market value, whose log is taken; where the float is not known a stand-in, such as ``Mean($amount, 60)``.
+
+    The label is ``vwap[t+11] / vwap[t+1] - 1``, z-scored over the day. Raises TypeError for an unknown group or factor,
+    ValueError where no factor is left, ProviderError for a provider without the factors, the industry or the size,
+    DataError where one of them is NaN in every row.
+    Source: Huatai Securities, artificial intelligence series 72 (2023-12-08), exhibits 7, 43 and 44.
+    """
+
+    window: ClassVar[Window] = Window(length=40)  # type: ignore[misc]
+
+    def __init__(
+        self,
+        groups: Sequence[str] = tuple(GROUPS),
+        without: Sequence[str] = (),
+        industry: str = "$industry",
+        size: str = "$float_mv",
+        label: Any = LABEL,
+        infer_processors: Any = INFER_PROCESSORS,
+        learn_processors: Any = LEARN_PROCESSORS,
+        **kwargs: Any,
+    ) -> None:
+        refuse_unknown(groups, GROUPS, f"groups of {type(self).__name__}")
+        refuse_unknown(without, chain(*GROUPS.values()), f"without of {type(self).__name__}")
+        names = [name for group in GROUPS if group in groups for name in GROUPS[group] if name not in without]
+        if not names:
+            raise ValueError(f"no factor is left; groups names some of {', '.join(GROUPS)}, without some of theirs.")
+        self.neutral = ([industry, f"Log({size})"], ["INDUSTRY", "SIZE"])
+        super().__init__(
+            fields=([f"Mean($hf_{name}, {DAYS})" for name in names], [name.upper() for name in names]),
+            label=label,
+            infer_processors=infer_processors,
+            learn_processors=learn_processors,
+            **kwargs,
+        )
+
+    def _loader(self, config: dict, **kwargs: Any) -> HistoryLoader:
+        return FactorLoader(config | {"neutral": self.neutral}, **kwargs)
+
+
+class FactorLoader(HistoryLoader):
+    """A loader of rows that says where the factors come from."""
+
+    def _check_fields(self, spans: Spans) -> None:
+        names = [name.lower() for name in self.fields["feature"][1]]
+        try:
+            check_features(C.dpm.get_data_uri("day"), [f"hf_{name}" for name in names], sorted(spans))
+        except ProviderError as error:
+            raise ProviderError(
+                f"{error} The fields $hf_... are the high-frequency factors: `qlib-ext ticks build` writes them into a "
+                "provider, from minute bars, trades and orders."
+            ) from error
+        super()._check_fields(spans)

@@ -1,0 +1,129 @@
+"""Day bars joined into week and month bars, and windows of several frequencies packed into one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+
+import torch
+from torch import Tensor
+
+from qlib_ext.errors import WindowError
+
+LENGTHS = {"day": 40, "week": 20, "month": 12}
+WEEK, WEEKS_A_MONTH = 5, 4  # a week in trading days, a month in weeks
+MONTH = WEEK * WEEKS_A_MONTH
+DAYS = {"day": 1, "week": WEEK, "month": MONTH}
+MOST_DAYS = {"day": 1, "week": 5, "month": 23}  # trading days that a week and a month of the calendar have at most
+PLACES = {"week": 7, "month": 31}  # days of the calendar that they have at most
+FIELDS = 6  # open, high, low, close, vwap, volume
+
+
+@dataclass(frozen=True)
+class Frequencies:
+    """The past days, weeks and months of a stock, one series after the other: what ``lengths`` says, by frequency.
+
+    x [samples, days, 6], fields open, high, low, close, vwap, volume -> [samples, sum of lengths, 6]. Weeks and
+    months are blocks of 5 and of 20 trading days, the last of which ends with the window. A bar is the first open,
+    the highest high, the lowest low, the last close, ``sum vwap volume / sum volume`` and the sum of the volumes.
+    Every series is then divided by its own last value, field by field; by the last bar known where the last one is
+    missing. A day without all six above 0 did not trade and has no part in a bar; a bar without a day is NaN.
+
+    calendar: weeks and months of the calendar instead; the last of each is the current one as far as it has come.
+    x then has two more columns, where each day stands: ``7 week + day of the week`` and ``31 month + day of the
+    month``, counted from 0 (`calendar_loader`). A week of the calendar without a trading day is no week.
+
+    Raises WindowError for a length that is no positive number, and for other names than day, week and month.
+    Source: Huatai Securities, artificial intelligence series 72 (2023-12-08), exhibit 51.
+    """
+
+    lengths: Mapping[str, int]
+    calendar: bool = False
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.lengths if name not in DAYS]
+        if unknown or not self.lengths:
+            raise WindowError(f"lengths names day, week or month, as {LENGTHS}; not {unknown or dict(self.lengths)}.")
+        for name, length in self.lengths.items():
+            if not isinstance(length, int) or length < 1:
+                raise WindowError(f"lengths asks for at least one {name}, a whole number; not {length!r}.")
+
+    @property
+    def days(self) -> int:
+        """The trading days that all series need."""
+        days = MOST_DAYS if self.calendar else DAYS
+        return max(days[name] * length for name, length in self.lengths.items())
+
+    def __call__(self, x: Tensor) -> Tensor:
+        columns = x[:, -self.days :].permute(2, 1, 0)  # [fields, days, samples]
+        bars = daily_bars(columns[:FIELDS])  # [6, days, samples]
+        series: dict[str, Callable[[int], Tensor]] = {"day": lambda length: bars[:, -length:]}
+        if self.calendar:
+            series["week"] = lambda length: joined(by_calendar(bars, columns[FIELDS], length, PLACES["week"]))
+            series["month"] = lambda length: joined(by_calendar(bars, columns[FIELDS + 1], length, PLACES["month"]))
+        else:
+            weeks = joined(by_block(bars, bars.shape[1] // WEEK, WEEK))
+            series["week"] = lambda length: weeks[:, -length:]
+            series["month"] = lambda length: joined(by_block(weeks, length, WEEKS_A_MONTH))
+        packed = [relative(series[name](length)) for name, length in self.lengths.items()]
+        return torch.cat(packed, dim=1).permute(2, 1, 0)  # [samples, sum of lengths, 6]
+
+
+def daily_bars(columns: Tensor) -> Tensor:
+    """The days as bars that `joined` joins: amount in place of vwap; prices NaN, sums 0 where a stock did not trade.
+
+    columns [6, days, samples] -> bars [6, days, samples]: open, high, low, close, amount, volume.
+    """
+    bars = columns.clone(memory_format=torch.contiguous_format)  # [6, days, samples]
+    idle = ~(bars.amin(0) > 0)  # [days, samples]; the smallest is NaN where any is
+    bars[:4].masked_fill_(idle, torch.nan)
+    bars[4] *= bars[5]
+    bars[4:].masked_fill_(idle, 0.0)
+    return bars
+
+
+def by_block(bars: Tensor, length: int, size: int) -> Tensor:
+    """The last ``length`` blocks of ``size`` bars: ``[6, bars, samples] -> [6, length, size, samples]``."""
+    return bars[:, bars.shape[1] - length * size :].unflatten(1, (length, size))
+
+
+def by_calendar(bars: Tensor, stands: Tensor, length: int, places: int) -> Tensor:
+    """The days laid out where they stand in the last ``length`` weeks or months; empty places did not trade.
+
+    bars [6, days, samples], stands [days, samples], the last of them known -> [6, length, places, samples].
+    """
+    first = stands[-1].div(places, rounding_mode="floor") - (length - 1)  # [samples] week or month of the first bar
+    place = (stands - places * first).nan_to_num(-1).clamp_(min=-1).long() + 1  # [days, samples]; 0: before the first
+    laid = torch.full((FIELDS, length * places + 1, bars.shape[2]), torch.nan, device=bars.device, dtype=bars.dtype)
+    laid[4:] = 0.0
+    laid.scatter_(1, place.expand(FIELDS, -1, -1), bars)
+    return laid[:, 1:].unflatten(1, (length, places))
+
+
+def joined(blocks: Tensor) -> Tensor:
+    """Each block of bars as one bar: ``[6, blocks, size, samples] -> [6, blocks, samples]``."""
+    return reduce(join, blocks.unbind(2))
+
+
+def join(earlier: Tensor, later: Tensor) -> Tensor:
+    """Two bars as one, the earlier and the later: ``[6, ...]`` each."""
+    bar = torch.empty_like(earlier)
+    torch.where(earlier[0].isnan(), later[0], earlier[0], out=bar[0])
+    torch.fmax(earlier[1], later[1], out=bar[1])
+    torch.fmin(earlier[2], later[2], out=bar[2])
+    torch.where(later[3].isnan(), earlier[3], later[3], out=bar[3])
+    torch.add(earlier[4:], later[4:], out=bar[4:])
+    return bar
+
+
+def relative(bars: Tensor) -> Tensor:
+    """``b[k] / b[last]``, last the last bar that traded, with vwap in place of the amount; NaN where nothing did.
+
+    bars [6, length, samples] -> [6, length, samples].
+    """
+    volume = bars[5].masked_fill(bars[5] == 0, torch.nan)  # [length, samples]
+    values = torch.cat([bars[:4], (bars[4] / volume)[None], volume[None]])  # [6, length, samples]
+    places = torch.arange(1, bars.shape[1] + 1, device=bars.device)[:, None]  # [length, 1]
+    last = (places * ~volume.isnan()).argmax(0)  # [samples]; the first bar where none traded: NaN
+    return values / values.gather(1, last.expand(FIELDS, 1, -1))
