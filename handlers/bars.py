@@ -1,24 +1,22 @@
-"""Day bars as they are, with the return of ten days from the next day's average price on as label."""
+"""Day bars, as they are or with week and month bars, and the return of ten days from the next day's average price."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from qlib_ext.data.calendar_loader import CalendarLoader
+from qlib_ext.data.frequencies import LENGTHS, Frequencies
 from qlib_ext.data.handler import WindowHandler
 from qlib_ext.data.images import relative_prices
+from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.data.windows import Window
 from qlib_ext.errors import refuse_unknown
 
 LABEL = (["Ref($vwap, -11)/Ref($vwap, -1) - 1"], ["LABEL0"])
-FIELDS = {
-    "open": "$open",
-    "high": "$high",
-    "low": "$low",
-    "close": "$close",
-    "vwap": "$vwap",
-    "turnover": "$volume / Mean($volume, 60)",
-}
+PRICES = {name: f"${name}" for name in ("open", "high", "low", "close", "vwap")}
+FIELDS = PRICES | {"turnover": "$volume / Mean($volume, 60)"}
+TRADED_VOLUME = "$volume * ($volume / $volume)"  # NaN where nothing is traded
 LEARN_PROCESSORS = (
     {"class": "DropnaLabel"},
     {"class": "CSZScoreNorm", "module_path": "qlib_ext.data.processors", "kwargs": {"fields_group": "label"}},
@@ -56,3 +54,41 @@ class DayBars(WindowHandler):
             learn_processors=learn_processors,
             **kwargs,
         )
+
+
+class MultiFrequencyBars(WindowHandler):
+    """40 days, 20 weeks and 12 months of open, high, low, close, vwap and volume: windows ``[samples, 72, 6]``.
+
+    The three series stand one after the other, made of daily columns by blocks of 5 and of 20 trading days that end at
+    t, each divided by its own last value: `Frequencies` says how. Then every (field, place) is standardised over the
+    day's members, see `cross_section.standardise`. Missing, and therefore 0: bars without a trading day, because of a
+    suspension, before the listing, or before the provider begins; a stock listed last week has one week and one month.
+
+    lengths: how many of each frequency, and which; ``lengths: {day: 40}`` reads days alone. calendar: weeks and months
+    of the calendar, the last of them as far as they have come. Windows reach as far back as the lengths ask, 240
+    trading days (276 with calendar): step_len is no other, and WindowError is raised where the provider has fewer. The
+    label is ``vwap[t+11] / vwap[t+1] - 1``. Raises DataError where all volumes are zero.
+    Source: Huatai Securities, artificial intelligence series 72 (2023-12-08), exhibits 50 and 51.
+    """
+
+    def __init__(
+        self,
+        lengths: Mapping[str, int] = LENGTHS,
+        calendar: bool = False,
+        label: Any = LABEL,
+        learn_processors: Any = LEARN_PROCESSORS,
+        **kwargs: Any,
+    ) -> None:
+        shape = Frequencies(dict(lengths), calendar)
+        self.window = Window(length=shape.days, shape=shape, standardise=True, multiple=shape.days)
+        columns = PRICES | {"volume": TRADED_VOLUME}
+        super().__init__(
+            fields=(list(columns.values()), [name.upper() for name in columns]),
+            label=label,
+            learn_processors=learn_processors,
+            **kwargs,
+        )
+
+    def _loader(self, config: dict, **kwargs: Any) -> HistoryLoader:
+        calendar = self.window.shape.calendar  # type: ignore[union-attr]
+        return (CalendarLoader if calendar else HistoryLoader)(config, **kwargs)

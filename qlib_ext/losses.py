@@ -5,6 +5,8 @@ Cross-sectional ones take ``[days, stocks]`` with a mask of the stocks that each
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
@@ -81,6 +83,26 @@ def orthogonality(weak_factors: Tensor) -> Tensor:
     z = z / z.square().mean(0).clamp_min(EPSILON).sqrt()  # [samples, K]
     correlation = z.T @ z / len(z)  # [K, K]
     return torch.linalg.matrix_norm(correlation) / z.shape[1] ** 2
+
+
+def multi_task_loss(predictions: Tensor, label: Tensor, mask: Tensor, defined: Tensor, penalty: float) -> Tensor:
+    """``- sum_k corr(y_k, y) + penalty sum_{i<j} corr(y_i, y_j)``, the mean over days.
+
+    predictions [K, days, stocks], label and mask [days, stocks]; defined [K, days]: a correlation with a prediction
+    that is not defined on a day is 0 on that day, and has no gradient.
+
+    Source: Huatai Securities, artificial intelligence series 72 (2023-12-08), the loss between exhibits 50 and 51.
+    """
+    of_task = [
+        torch.where(known, information_coefficient(y, label, mask), 0.0)  # [days]
+        for y, known in zip(predictions, defined, strict=True)
+    ]
+    among_tasks = [
+        torch.where(defined[i] & defined[j], information_coefficient(predictions[i], predictions[j], mask), 0.0)
+        for i, j in combinations(range(len(predictions)), 2)
+    ]
+    pairs = penalty * torch.stack(among_tasks).sum(0) if among_tasks else 0.0
+    return (pairs - torch.stack(of_task).sum(0)).mean()
 
 
 def graph_proximity(state: Tensor, group: Tensor, mask: Tensor) -> Tensor:

@@ -96,6 +96,29 @@ def test_orthogonality_is_the_norm_of_numpys_correlation_matrix():
     np.testing.assert_allclose(losses.orthogonality(z), np.linalg.norm(np.corrcoef(z.T)) / 6**2, rtol=1e-5)
 
 
+@pytest.mark.parametrize("tasks", [1, 2, 3])
+def test_multi_task_loss_reference(sections, tasks):
+    _, label, mask = sections
+    y = np.random.default_rng(3).standard_normal((tasks, 3, 9))
+    defined = np.array([[True, True, True], [True, False, True], [False, False, True]])[:tasks]
+    total = []
+    for day, m in enumerate(mask.numpy()):
+        of_task = [stats.pearsonr(y[k, day, m], label[day, m])[0] for k in range(tasks) if defined[k, day]]
+        pairs = [(i, j) for i in range(tasks) for j in range(i) if defined[i, day] and defined[j, day]]
+        total.append(-sum(of_task) + 0.3 * sum(stats.pearsonr(y[i, day, m], y[j, day, m])[0] for i, j in pairs))
+    ours = losses.multi_task_loss(torch.from_numpy(y), label, mask, torch.from_numpy(defined), 0.3)
+    assert ours.item() == pytest.approx(np.mean(total), abs=1e-6)
+
+
+def test_an_undefined_correlation_has_no_gradient(sections):
+    _, label, mask = sections
+    y = torch.randn(2, 3, 9, requires_grad=True)
+    defined = torch.tensor([[True, True, False], [True, False, False]])
+    losses.multi_task_loss(y, label, mask, defined, 0.5).backward()
+    assert torch.equal(y.grad.abs().amax(2) > 0, defined)
+    assert (y.grad[:, ~mask] == 0).all()
+
+
 def test_graph_proximity_reference():
     random = np.random.default_rng(1)
     state = random.standard_normal((2, 7, 3))

@@ -12,16 +12,19 @@ from qlib_ext.errors import CheckpointError, DataError, NotFittedError, Training
 from qlib_ext.models.astgnn import ASTGNN
 from qlib_ext.models.gats import GATs
 from qlib_ext.models.gru import GRU
+from qlib_ext.models.multitask_gru import MultiTaskGRU
 from qlib_ext.models.resnet_gru import ResNetGRU
 from tests import frames
 from tests.frames import SEGMENTS, dataset_of, handler_of, random_rows
 
 SMALL = {"hidden_size": 8, "num_layers": 1, "n_epochs": 3, "lr": 0.01, "GPU": -1, "seed": 0}
 FACTORS = {"num_factors": 4, "orthogonality": 0.1}
+TASKS = {"lengths": {"a": 5, "b": 5, "c": 5, "d": 5}, "min_stocks": 2}  # four times the window
 MODELS = {
     "GRU": (GRU, FACTORS),
     "LSTM": (GRU, FACTORS | {"base_model": "LSTM"}),
     "GRU ic": (GRU, FACTORS | {"loss": "ic", "metric": "ic", "days_per_batch": 3}),
+    "GRU sigmoid": (GRU, FACTORS | {"activation": "sigmoid", "loss": "ic", "metric": "ic", "days_per_batch": 3}),
     "GRU rank_ic": (GRU, FACTORS | {"loss": "rank_ic", "metric": "rank_ic"}),
     "ASTGNN": (ASTGNN, FACTORS | {"embedding_size": 3}),
     "ASTGNN 2 layers": (
@@ -36,6 +39,8 @@ MODELS = {
         ResNetGRU,
         FACTORS | {"channels": [5, 6], "kernel_size": 2, "graph": True, "embedding_size": 3, "days_per_batch": 3},
     ),
+    "MultiTaskGRU": (MultiTaskGRU, TASKS),
+    "MultiTaskGRU apart": (MultiTaskGRU, TASKS | {"share_gru": False, "metric": "ic", "days_per_batch": 3}),
 }
 TEST_START = pd.Timestamp(SEGMENTS["test"][0])
 
@@ -43,7 +48,8 @@ TEST_START = pd.Timestamp(SEGMENTS["test"][0])
 @pytest.fixture(params=MODELS)
 def make(request, monkeypatch):
     kind, options = MODELS[request.param]
-    monkeypatch.setattr(frames, "SHAPE", frames.three_day_images if kind.images else None)
+    shape = frames.three_day_images if kind.images else None
+    monkeypatch.setattr(frames, "SHAPE", (lambda x: x.repeat(1, 4, 1)) if kind is MultiTaskGRU else shape)
     return lambda **more: kind(**SMALL | options | more)
 
 

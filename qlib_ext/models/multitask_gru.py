@@ -1,0 +1,148 @@
+"""MultiTaskGRU: one GRU reads series of several frequencies, each predicts by itself, the score is their mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from qlib.log import get_module_logger
+from torch import Tensor, nn
+
+from qlib_ext.data.batch import Batch
+from qlib_ext.data.frequencies import LENGTHS
+from qlib_ext.errors import DataError
+from qlib_ext.layers.encoder import RecurrentEncoder
+from qlib_ext.layers.multitask import MultiTaskHead
+from qlib_ext.layers.scores import Scores
+from qlib_ext.losses import multi_task_loss
+from qlib_ext.models.base import NeuralModel
+from qlib_ext.models.options import TrainingOptions
+
+SAME = 1e-5  # states, which lie between -1 and 1, that differ by no more are the same but for rounding
+
+logger = get_module_logger("qlib_ext.models")
+
+
+@dataclass(kw_only=True)
+class MultiTaskGRUOptions(TrainingOptions):
+    """Options of the net beside those of training.
+
+    lengths              bars of each series, by name, in the order of the handler's windows; any number of series
+    hidden_size, num_layers, dropout, base_model (GRU or LSTM): the encoder, as in Qlib's Model Zoo
+    share_gru            false: every series has an encoder of its own
+    correlation_penalty  lambda, the weight of the correlations among the predictions; 0 turns it off
+    min_stocks           days of fewer stocks have no correlation: they add nothing to the loss and are counted
+    """
+
+    lengths: Mapping[str, int] = field(default_factory=lambda: dict(LENGTHS))
+    hidden_size: int = 30
+    num_layers: int = 1
+    dropout: float = 0.0
+    base_model: str = "GRU"
+    share_gru: bool = True
+    correlation_penalty: float = 0.01
+    min_stocks: int = 20
+    loss: str = "ic"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.loss != "ic":
+            raise ValueError(f"The loss of MultiTaskGRU is made of correlations, ic; not {self.loss!r}.")
+        if not self.lengths or any(not isinstance(n, int) or n < 1 for n in self.lengths.values()):
+            raise ValueError(f"lengths names the bars of each series, as {LENGTHS}; not {dict(self.lengths)}.")
+        if self.min_stocks < 2:
+            raise ValueError(f"min_stocks is at least 2, a correlation needs as many; not {self.min_stocks}.")
+
+
+class MultiTaskNet(nn.Module):
+    """``h_k = E(x_k)``, or ``E_k(x_k)`` where there is an encoder for each series; then a `MultiTaskHead`.
+
+    batch.x [samples, sum of lengths, fields] holds the series one after the other. They go through the encoder one by
+    one: on a CPU that takes a fraction of the time of one packed call (benchmarks/multitask_speed.py). Raises
+    DataError for windows of another length.
+    """
+
+    def __init__(self, encoders: Sequence[nn.Module], lengths: Mapping[str, int], hidden_size: int) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleList(encoders)  # one that all series share, or one for each
+        self.lengths = dict(lengths)
+        self.head = MultiTaskHead(hidden_size, len(lengths))
+
+    def forward(self, batch: Batch) -> Scores:
+        lengths = list(self.lengths.values())
+        if batch.x.shape[1] != sum(lengths):
+            raise DataError(
+                f"The net reads {self.lengths}, {sum(lengths)} bars one after the other; the handler's windows have "
+                f"{batch.x.shape[1]}. Take handlers.bars.MultiFrequencyBars and give both of them the same lengths."
+            )
+        encoders = list(self.encoders) if len(self.encoders) > 1 else [self.encoders[0]] * len(lengths)
+        series = batch.x.split(lengths, dim=1)  # [samples, length, fields] each
+        return self.head([encoder(part) for encoder, part in zip(encoders, series, strict=True)])
+
+
+class MultiTaskGRU(NeuralModel):
+    """``L = - sum_k corr(y_k, y) + lambda sum_{i<j} corr(y_i, y_j)``, over each day's stocks, the mean over days.
+
+    y_1, ..., y_K are the model's weak factors, a prediction from each series; the score is their mean. Where a series
+    is the same for all stocks of a day its correlations are undefined: they add 0 to the loss and are counted, as are
+    those of days with fewer than min_stocks stocks; ``undefined_`` has their share of the training days by series, and
+    fit warns of them. Raises DataError where all of them are undefined.
+
+    Source: Huatai Securities, artificial intelligence series 72 (2023-12-08), exhibits 50 and 51, and the text
+    between them.
+    """
+
+    options_class = MultiTaskGRUOptions
+    options: MultiTaskGRUOptions
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._defined, self._days = torch.zeros(len(self.options.lengths)), 0
+
+    def build(self, feature_shape: tuple[int, ...], instruments: pd.Index) -> nn.Module:
+        """A MultiTaskNet with one encoder, or with one for each series."""
+        (d_feat,), options = feature_shape, self.options
+        encoders = [
+            RecurrentEncoder(d_feat, options.hidden_size, options.num_layers, options.dropout, options.base_model)
+            for _ in range(1 if options.share_gru else len(options.lengths))
+        ]
+        return MultiTaskNet(encoders, options.lengths, options.hidden_size)
+
+    def loss(self, scores: Scores, batch: Batch) -> Tensor:
+        """The loss of the class, whatever the score; counts the correlations that are undefined."""
+        defined = self.defined(scores, batch)  # [K, days]
+        if torch.is_grad_enabled():  # a training step
+            self._defined = self._defined.to(defined.device) + defined.sum(1)
+            self._days += defined.shape[1]
+        elif not self._defined.any():
+            raise DataError(
+                f"No series of {list(self.options.lengths)} differs among the stocks of a training day, or no day has "
+                f"{self.options.min_stocks} stocks (min_stocks): there is nothing to learn. Widen the universe, or "
+                "let the training begin where the provider has bars."
+            )
+        assert scores.weak_factors is not None
+        y = batch.to_days(scores.weak_factors).permute(2, 0, 1)  # [K, days, stocks]
+        return multi_task_loss(y, batch.to_days(batch.y), batch.mask, defined, self.options.correlation_penalty)
+
+    def defined(self, scores: Scores, batch: Batch) -> Tensor:
+        """Which series tell the stocks of which days apart: ``[K, days]``."""
+        state = batch.to_days(scores.state.detach())  # [days, stocks, K hidden]
+        apart = (state - state[:, :1]).abs().masked_fill_(~batch.mask[:, :, None], 0.0).amax(1)  # [days, K hidden]
+        enough = batch.mask.sum(1) >= self.options.min_stocks  # [days]
+        return (apart.unflatten(1, (len(self.options.lengths), -1)).amax(2) > SAME).T & enough
+
+    def fit(self, dataset: Any, evals_result: dict | None = None, save_path: str | Path | None = None) -> None:
+        """As every net; then says how many correlations of the training days were undefined."""
+        self._defined, self._days = torch.zeros(len(self.options.lengths)), 0
+        super().fit(dataset, evals_result, save_path)
+        self.undefined_ = dict(zip(self.options.lengths, (1 - self._defined / self._days).tolist(), strict=True))
+        for name, share in self.undefined_.items():
+            if share > 0:
+                logger.warning(
+                    f"{name}: on {share:.1%} of the training days it is the same for all stocks, or there are fewer "
+                    f"than {self.options.min_stocks} of them; these correlations add 0 to the loss"
+                )
