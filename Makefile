@@ -1,4 +1,5 @@
 # make quickstart   from an empty machine to a backtest on the simulated market
+# make reports      the workflows of the reports, DATA=DIR the provider; MODELS="market_model0 ...": those and what they read
 # make test         install, lint, type check, test
 # make test-real    the same tests with the real data of ../shared/market
 # make test-slow    the tests that take minutes: runs killed twenty times
@@ -10,7 +11,7 @@ MARKET := .data/market
 REAL := .data/real
 STOCKS := 300
 
-.PHONY: install quickstart test test-real test-slow lint
+.PHONY: install quickstart reports test test-real test-slow lint
 
 install: $(VENV)/.installed
 
@@ -25,6 +26,10 @@ quickstart: install
 	$(BIN)/qlib-ext market --out $(MARKET) --stocks $(STOCKS) --days 750 --seed 0 --overwrite
 	QLIB_DATA=$(MARKET) $(BIN)/qrun workflows/csi300_astgnn.yaml
 	@$(BIN)/qlib-ext compare csi300_astgnn
+
+reports: install
+	@test -n "$(DATA)" || { echo "name the provider's folder: make reports DATA=DIR"; exit 2; }
+	$(BIN)/python -m qlib_ext.reports $(DATA) $(MODELS)
 
 lint: install
 	$(BIN)/ruff format --check .

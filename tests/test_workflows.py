@@ -1,4 +1,4 @@
-"""Each workflow as a user starts it: `qrun` in a folder of its own, on a simulated market."""
+"""Each workflow csi300_* as a user starts it: `qrun` in a folder of its own, on a simulated market."""
 
 import copy
 import os
@@ -20,7 +20,7 @@ from qlib_ext.analysis.zoo import published
 from qlib_ext.market.simulate import simulate, write_market
 
 WORKFLOWS = Path(__file__).parents[1] / "workflows"
-NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.yaml"))
+NAMES = sorted(path.stem for path in WORKFLOWS.glob("csi300_*.yaml"))
 ROLLING = [name for name in NAMES if name.endswith("_rolling")]
 PLAIN = [name for name in NAMES if name not in ROLLING]
 NETS = [name for name in PLAIN if "lightgbm" not in name]

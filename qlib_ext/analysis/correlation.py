@@ -29,6 +29,20 @@ def rank_correlation(a: Mapping[str, Matrix], b: Mapping[str, Matrix]) -> pd.Dat
     return result
 
 
+def score_correlation(scores: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """`rank_correlation` of scores among each other, each pair over the days and stocks that both have.
+
+    scores: frames [days, stocks], each of days and stocks of its own. Returns [scores, scores], 1 on the diagonal; NaN
+    for two that share no day.
+
+    Source: Orient Securities, factor selection series 96 (2023-08-24), table 2, and series 110 (2024-02-19), figure 7.
+    """
+    days = sorted({day for score in scores.values() for day in score.index})
+    stocks = sorted({stock for score in scores.values() for stock in score.columns})
+    matrices = {name: score.reindex(index=days, columns=stocks).to_numpy() for name, score in scores.items()}
+    return rank_correlation(matrices, matrices)
+
+
 def _mean_correlation(values: Matrix, ranks: Matrix, others: Matrix) -> float:
     """The mean, given the ranks of `values` among themselves, which are sorted anew only where `others` has holes."""
     holes = np.isnan(others) & np.isfinite(values)

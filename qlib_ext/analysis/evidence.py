@@ -51,7 +51,7 @@ def gather(client: MlflowClient, name: str, run: MlflowRun, frames: Mapping[str,
     problems: list[str] = []
     if frames is None:
         frames, problems = _frames(run)
-    windows = _windows(run)
+    windows = windows_of(run)
     parts = {"": run} if windows is None else _children(client, windows)
     task, _ = load(run, "task")
     config = "" if task is None else yaml.safe_dump(_plain(task), allow_unicode=True, sort_keys=False, width=110)
@@ -73,7 +73,8 @@ def _artifacts(run: MlflowRun) -> Path:
     return Path(local_file_uri_to_path(run.info.artifact_uri))
 
 
-def _windows(run: MlflowRun) -> pd.DataFrame | None:
+def windows_of(run: MlflowRun) -> pd.DataFrame | None:
+    """The table of a rolling model's windows; None for a run of another model."""
     path = _artifacts(run) / WINDOWS
     return pd.read_csv(path, dtype={"run": str, "seed": "Int64"}) if path.is_file() else None
 

@@ -19,9 +19,11 @@ from qlib.workflow.recorder import Recorder
 
 from qlib_ext.analysis import figures, render
 from qlib_ext.analysis.compare import METRICS, Table, table_of
+from qlib_ext.analysis.correlation import score_correlation
 from qlib_ext.analysis.drawing import PALETTE, Colours
 from qlib_ext.analysis.evidence import Evidence, gather
-from qlib_ext.analysis.runs import Run, find_runs, read_run
+from qlib_ext.analysis.matrix import to_matrix
+from qlib_ext.analysis.runs import Run, find_runs, load, read_run
 from qlib_ext.analysis.tables import Grid, Shaded, shaded, stacked, windows_table
 from qlib_ext.analysis.words import LANGUAGES, Words
 from qlib_ext.errors import DataError
@@ -59,7 +61,20 @@ def report(store: str, experiments: Sequence[str], last: int = 1, lang: str = "e
     runs = {name: [read_run(run) for run in of] for name, of in found.items()}
     client = MlflowClient(tracking_uri=store)
     evidence = [gather(client, name, of[0]) for name, of in found.items()]
-    return _page(evidence, {name: of[0] for name, of in runs.items()}, table_of(runs, last), lang)
+    between = _between(evidence) if len(evidence) > 1 else None
+    return _page(evidence, {name: of[0] for name, of in runs.items()}, table_of(runs, last), lang, between)
+
+
+def _between(evidence: Sequence[Evidence]) -> pd.DataFrame | None:
+    """The correlations of the scores among each other; None where fewer than two runs have one."""
+    scores = {}
+    for each in evidence:
+        score, problem = load(each.run, "pred.pkl")
+        if problem:
+            each.problems.append(problem)
+        else:
+            scores[each.name] = to_matrix(score.iloc[:, 0], f"score of {each.name}")
+    return score_correlation(scores) if len(scores) > 1 else None
 
 
 def attach_report(recorder: Recorder, folder: str, frames: Mapping[str, Any], lang: str = "en") -> None:
@@ -86,18 +101,24 @@ def _finish_logging(recorder: Recorder) -> None:
         written.wait(timeout=60)  # a thread that has died never answers
 
 
-def _page(evidence: Sequence[Evidence], runs: Mapping[str, Run], table: Table, lang: str) -> str:
+def _page(
+    evidence: Sequence[Evidence],
+    runs: Mapping[str, Run],
+    table: Table,
+    lang: str,
+    between: pd.DataFrame | None = None,
+) -> str:
     w = LANGUAGES[lang]
     colours = dict(zip((each.name for each in evidence), PALETTE, strict=False))
     parts = [_strategy(evidence, colours, w), _rank_ic(evidence, colours, w), _groups(evidence, colours, w)]
-    parts += [_correlation(evidence, w), _training(evidence, colours, w), _windows(evidence, w)]
+    parts += [_correlation(evidence, between, w), _training(evidence, colours, w), _windows(evidence, w)]
     page = render.TEMPLATES.get_template("report.html").render(
         w=w,
         title=w["title"].format(names=", ".join(colours)),
         plotly=Markup(get_plotlyjs()),
         colours=colours,
         facts=_facts(evidence, runs, w),
-        missing=_missing(evidence, w),
+        missing=_missing(evidence, between, w),
         no_days=NO_DAYS,
         parts=[part for part in parts if part],
         configs=[(each.name, each.config) for each in evidence if each.config],
@@ -144,13 +165,14 @@ def _model(params: Mapping[str, str]) -> str:
     return params.get("model.class", "-") + (f" ({inner})" if inner else "")
 
 
-def _missing(evidence: Sequence[Evidence], w: Words) -> list[str]:
+def _missing(evidence: Sequence[Evidence], between: pd.DataFrame | None, w: Words) -> list[str]:
     """One sentence for each thing that is not in the page, which says what to add to have it."""
+    alone = evidence if between is None else []
     reasons = {
         "no_factor": [each.name for each in evidence if not each.frames],
         "no_strategy": [each.name for each in evidence if each.frames and "strategy_returns" not in each.frames],
         "no_styles": [each.name for each in evidence if each.frames and "style_correlation" not in each.frames],
-        "no_scores": [each.name for each in evidence if each.frames and "score_correlation" not in each.frames],
+        "no_scores": [each.name for each in alone if each.frames and "score_correlation" not in each.frames],
         "no_curves": [each.name for each in evidence if each.curves.empty],
         "no_config": [each.name for each in evidence if not each.config],
     }
@@ -195,14 +217,17 @@ def _groups(evidence: Sequence[Evidence], colours: Colours, w: Words) -> Part:
     )
 
 
-def _correlation(evidence: Sequence[Evidence], w: Words) -> Part:
+def _correlation(evidence: Sequence[Evidence], between: pd.DataFrame | None, w: Words) -> Part:
     scores, styles = _frames(evidence, "score_correlation"), _frames(evidence, "style_correlation")
     columns = {name: table.iloc[:, 0] for name, table in styles.items()}  # the first is the run's own score
     others = {name: column for table in styles.values() for name, column in table.iloc[:, 1:].items()}
     columns |= {name: column for name, column in others.items() if name not in columns}
     tables = [shaded(f"{w['scores']}{name}", table) for name, table in scores.items()]
     tables += [shaded(w["styles"], pd.DataFrame(columns))] if columns else []
-    return Part("correlation", shaded=tables)
+    if between is None:
+        return Part("correlation", shaded=tables)
+    picture = _html("correlation", figures.correlation_map(between))
+    return Part("correlation", [picture], shaded=[shaded(w["between"], between), *tables])
 
 
 def _training(evidence: Sequence[Evidence], colours: Colours, w: Words) -> Part:

@@ -79,6 +79,7 @@ _EN = {
     "heat_map": "Mean Rank IC by month",
     "months": "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec",
     "scores": "Scores, on the days of ",
+    "between": "Scores among each other; each pair on the days and stocks that both have",
     "styles": "Price-volume factors with the scores",
     "epoch": "epoch",
     "train": "train",
@@ -123,7 +124,10 @@ _EN = {
     "no_factor": f"{{names}}: no factor analysis; add FactorRecord (module_path {_RECORD}) to the workflow's records.",
     "no_strategy": "{names}: no strategy; let PortAnaRecord run before FactorRecord.",
     "no_styles": "{names}: no correlation with price-volume factors; FactorRecord was given styles: false.",
-    "no_scores": "{names}: no correlation with other scores; give FactorRecord compare_with: [EXPERIMENT, ...].",
+    "no_scores": (
+        "{names}: no correlation with other scores; give FactorRecord compare_with: [EXPERIMENT, ...], or name several "
+        "experiments to qlib-ext report."
+    ),
     "no_curves": "{names}: no training curves; the model logs no metric by epoch to the recorder.",
     "no_config": "{names}: no configuration; the run was not started by qrun or task_train.",
 }
@@ -185,6 +189,7 @@ _ZH = {
     "heat_map": "月均 Rank IC",
     "months": "1月 2月 3月 4月 5月 6月 7月 8月 9月 10月 11月 12月",
     "scores": "得分之间，测试期同 ",
+    "between": "各实验得分之间；每一对取双方共有的交易日与股票",
     "styles": "价量因子与得分",
     "epoch": "轮次",
     "train": "训练",

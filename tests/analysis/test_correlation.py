@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from qlib_ext.analysis.correlation import rank_correlation
+from qlib_ext.analysis.correlation import rank_correlation, score_correlation
 from tests.analysis.matrices import random_frame
 
 
@@ -51,3 +51,26 @@ def test_days_without_common_stocks_do_not_count():
     b.iloc[:5] = np.nan
     table = rank_correlation({"a": a.to_numpy()}, {"b": b.to_numpy()})
     assert table.loc["a", "b"] == pytest.approx(1)
+
+
+def test_each_pair_of_scores_is_compared_where_both_are():
+    """Scores of other days and other stocks each; the reference walks over what a pair shares."""
+    base = random_frame(60, 12, seed=3, holes=0.0)
+    scores = {
+        "long": base + random_frame(60, 12, seed=4),
+        "late": (base + random_frame(60, 12, seed=5)).iloc[25:, :9],
+        "other": (random_frame(60, 12, seed=6) - base).iloc[:40, 4:],
+    }
+    table = score_correlation(scores)
+    for name, a in scores.items():
+        for other, b in scores.items():
+            days, stocks = a.index.intersection(b.index), a.columns.intersection(b.columns)
+            assert table.loc[name, other] == pytest.approx(slow(a.loc[days, stocks], b.loc[days, stocks]), abs=1e-12)
+    assert table.loc["late", "other"] < 0
+
+
+def test_scores_that_share_no_day_have_no_correlation():
+    frame = random_frame(20, 8, holes=0.0)
+    table = score_correlation({"early": frame.iloc[:10], "late": frame.iloc[10:]})
+    assert np.isnan(table.loc["early", "late"])
+    assert table.loc["late", "late"] == pytest.approx(1)

@@ -5,6 +5,7 @@ import os
 import re
 import string
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -13,6 +14,7 @@ from qlib_ext.analysis.report import report
 from qlib_ext.analysis.words import LANGUAGES
 from qlib_ext.cli import main
 from tests.analysis.findings import DAYS, findings, log_curve, save_findings
+from tests.analysis.recorders import save
 from tests.analysis.test_render import Page
 
 LONG = "基于自适应时空图网络的沪深三百指数增强策略_每半年滚动训练_随机种子零至四_与门控循环单元对照"
@@ -112,6 +114,37 @@ def test_a_score_is_correlated_by_its_own_run_where_it_has_one(whole, command):
     assert f"{of_tree['tree']:.3f}" in cells
     assert f"{of_net['tree']:.3f}" not in cells
     assert f"{of_net['old']:.3f}" in cells
+
+
+def test_scores_of_several_experiments_are_correlated_with_each_other(whole, command):
+    random = np.random.default_rng(0)
+    index = pd.MultiIndex.from_product([DAYS, [f"SH60000{i}" for i in range(8)]], names=["datetime", "instrument"])
+    scores = {name: pd.DataFrame({"score": random.normal(size=len(index))}, index) for name in ("net", "tree")}
+    scores["tree"] = (scores["tree"] - scores["net"]).iloc[80:-16]
+    for name, score in scores.items():
+        save(whole(name, score_correlation=None) / "pred.pkl", score)
+    text = command("net", "tree")[1]
+    both = scores["net"].join(scores["tree"], lsuffix="_net", rsuffix="_tree", how="inner")
+    daily = [day.corr(method="spearman").iloc[0, 1] for _, day in both.groupby(level="datetime")]
+    cells = texts(Page(text), "td")
+    assert cells.count(f"{np.mean(daily):.3f}") == 2, "above and below the diagonal"
+    assert 'id="figure-correlation"' in text
+    assert "give FactorRecord compare_with" not in outside_scripts(text), "there is nothing to add"
+    alone = command("net")[1]
+    assert 'id="figure-correlation"' not in alone
+    assert "give FactorRecord compare_with" in outside_scripts(alone)
+
+
+def test_a_score_that_cannot_be_read_is_told_and_the_others_are_correlated(whole, command):
+    for name in ("net", "tree", "lost"):
+        artifacts = whole(name)
+        if name != "lost":
+            index = pd.MultiIndex.from_product([DAYS, ["SH600000", "SH600001"]], names=["datetime", "instrument"])
+            save(artifacts / "pred.pkl", pd.DataFrame({"score": np.arange(len(index)) % 3.0}, index))
+    text = command("net", "tree", "lost")[1]
+    assert 'id="figure-correlation"' in text
+    told = [line for line in texts(Page(text), "li") if line.startswith("lost: the recorded pred.pkl cannot be read")]
+    assert len(told) == 1
 
 
 def test_pictures_are_of_the_last_run(whole, command):

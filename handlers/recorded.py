@@ -1,0 +1,239 @@
+"""What earlier runs saved in the recorder, as the features of a second stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from qlib.workflow import R
+
+from handlers.bars import LABEL, LEARN_PROCESSORS
+from qlib_ext.analysis.evidence import windows_of
+from qlib_ext.analysis.runs import find_runs, load
+from qlib_ext.data.handler import WindowHandler
+from qlib_ext.data.loader import HistoryLoader, first_day
+from qlib_ext.data.spans import Spans
+from qlib_ext.data.windows import Window
+from qlib_ext.errors import DataError, refuse_unknown
+
+SEGMENTS = ("test", "valid")
+
+
+class RecordedFactors(WindowHandler):
+    """The weak factors, or the scores, of the last finished run of each experiment, by (datetime, instrument).
+
+    A row is there where every experiment has it and the stock is a member of ``instruments``; the features are the
+    columns ``EXPERIMENT.net0_factor0`` and so on (``EXPERIMENT.seed7.net0_factor0`` where RollingModel trained several
+    seeds) or, of scores, ``EXPERIMENT``. The label is ``vwap[t+11] / vwap[t+1] - 1`` unless another one is given.
+
+    kind       weak_factors: what the windows of a RollingModel keep. score: the predictions of test days.
+    segments   of weak factors, whose days are read: those of "test", and also of "valid", on which the net was not
+               trained, but which chose its last epoch: let a second stage train on them and not be tested there
+
+    No row is in-sample. Weak factors are read by the marks that RollingModel left, and refused where a day is not after
+    the last training day of its window. Where several windows have a day, a test window goes before a validation
+    window, which looks further ahead, and an earlier window before a later one. The nets of two windows differ: factor
+    k of one is not factor k of the next, and a second stage whose training days lie in both reads two columns in one.
+    Scores are refused where the run was trained or validated on a day of them.
+
+    Raises DataError for an experiment without a finished run, a run without weak factors, a run whose training days are
+    not known, rows in-sample, missing or infinite values, and experiments without a row in common.
+    Source: Orient Securities, factor selection series 96 (2023-08-24), introduction: weak factors of several data sets
+    are weighted by trees over short windows.
+    """
+
+    window: ClassVar[Window] = Window(length=1)  # type: ignore[misc]
+
+    def __init__(
+        self,
+        experiments: Sequence[str],
+        kind: str = "weak_factors",
+        segments: Sequence[str] = ("test",),
+        label: Any = LABEL,
+        learn_processors: Any = LEARN_PROCESSORS,
+        instruments: Any = "all",
+        **kwargs: Any,
+    ) -> None:
+        if isinstance(experiments, str) or not len(experiments):
+            raise TypeError(f"experiments is a list of experiment names, at least one, not {experiments!r}.")
+        refuse_unknown([kind], KINDS, "kind")
+        refuse_unknown(segments, SEGMENTS, "segments")
+        if not len(segments):
+            raise ValueError(f"segments names at least one of {', '.join(SEGMENTS)}.")
+        self.experiments, self.kind = list(dict.fromkeys(experiments)), kind
+        self.segments = [segment for segment in SEGMENTS if segment in segments]
+        super().__init__(
+            fields=([], []), label=label, learn_processors=learn_processors, instruments=instruments, **kwargs
+        )
+
+    def _loader(self, config: dict, **kwargs: Any) -> HistoryLoader:
+        return RecordedLoader(config, self.experiments, self.kind, self.segments, **kwargs)
+
+
+class RecordedLoader(HistoryLoader):
+    """The rows that all experiments have: the label by expression, the features from the recorder of Qlib."""
+
+    def __init__(
+        self, config: dict, experiments: Sequence[str], kind: str, segments: Sequence[str], **kwargs: Any
+    ) -> None:
+        super().__init__(config, **kwargs)
+        self.experiments, self.kind, self.segments = experiments, kind, segments
+
+    def _read(self, spans: Spans, extended: Spans, end_time: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+        store = R.get_uri()
+        frames = {
+            name: KINDS[self.kind](store, find_runs(store, name)[0], name, self.segments) for name in self.experiments
+        }
+        index = common(frames)
+        members, others = (beside(frames, index, labels) for labels in super()._read(spans, extended, end_time))
+        if members.empty:
+            raise DataError(
+                f"{', '.join(self.experiments)} recorded rows of {span_of(index)}, and none is of the {len(spans)} "
+                f"instruments of this handler, members from {first_day(spans):%Y-%m-%d} on. Take the days and "
+                "instruments that the experiments were tested on."
+            )
+        return members, others
+
+
+def weak_factors_of(store: str, run: Run, experiment: str, segments: Sequence[str]) -> pd.DataFrame:
+    """The weak factors of a run's windows, each (datetime, instrument) once."""
+    windows = windows_of(run)
+    if windows is None:
+        raise DataError(
+            f"The last run of {experiment!r} has no windows, so nothing says on which days its weak factors are "
+            "out-of-sample. Train the model within RollingModel, which keeps them with their marks, or take kind: "
+            "score."
+        )
+    client = MlflowClient(tracking_uri=store)
+    by_seed: dict[str, list[pd.DataFrame]] = {}
+    for window in windows.to_dict("records"):
+        frame, problem = load(client.get_run(window["run"]), "weak_factors.pkl")
+        if problem:
+            raise DataError(
+                f"A window of {experiment!r}, tested from {window['test from']} on, has no weak factors: {problem}. "
+                "GRU, ASTGNN and ResNetGRU have them; of other models take kind: score, or run it again."
+            )
+        require_out_of_sample(frame, pd.Timestamp(window["train to"]), experiment)
+        seed = "" if pd.isna(window["seed"]) else f"seed{window['seed']}."
+        by_seed.setdefault(seed, []).append(frame)
+    parts = [first_of(frames, segments).add_prefix(f"{experiment}.{seed}") for seed, frames in by_seed.items()]
+    return parts[0] if len(parts) == 1 else pd.concat(parts, axis=1, join="inner")
+
+
+def require_out_of_sample(frame: pd.DataFrame, trained_to: pd.Timestamp, experiment: str) -> None:
+    """Raise DataError where rows are marked as neither validation nor test, or are not after the training days."""
+    marked = frame["segment"].isin(SEGMENTS).to_numpy() if "segment" in frame else np.zeros(len(frame), dtype=bool)
+    inside = ~marked | (frame.index.get_level_values("datetime") <= trained_to)
+    if inside.any():
+        day, stock = frame.index[int(inside.argmax())]
+        raise DataError(
+            f"{inside.sum()} of {len(frame)} weak factors of {experiment!r} are in-sample, first on {day:%Y-%m-%d} at "
+            f"{stock}: training ended on {trained_to:%Y-%m-%d}, and a row is to be marked valid or test. Train it "
+            "again with RollingModel."
+        )
+
+
+def first_of(frames: Sequence[pd.DataFrame], segments: Sequence[str]) -> pd.DataFrame:
+    """Each day from the first segment, and there from the first of the windows in order, that has it."""
+    taken, parts = pd.DatetimeIndex([]), []
+    for segment in segments:
+        for frame in frames:
+            days = frame.index.get_level_values("datetime")
+            part = frame.loc[(frame["segment"] == segment).to_numpy() & ~days.isin(taken), frame.columns != "segment"]
+            parts.append(part)
+            taken = taken.union(part.index.unique("datetime"))
+    found = pd.concat(parts)
+    return found if found.index.is_monotonic_increasing else found.sort_index()
+
+
+def score_of(store: str, run: Run, experiment: str, segments: Sequence[str]) -> pd.DataFrame:
+    """The predictions of a run's test days."""
+    score, problem = load(run, "pred.pkl")
+    if problem:
+        raise DataError(f"The last run of {experiment!r} has no score: {problem}. Add SignalRecord to its records.")
+    if windows_of(run) is None:
+        task, _ = load(run, "task")
+        require_tested(score.index, task or {}, experiment)
+    return score.iloc[:, [0]].set_axis([experiment], axis=1).sort_index()
+
+
+def require_tested(index: pd.MultiIndex, task: Mapping[str, Any], experiment: str) -> None:
+    """Raise DataError where a prediction lies on a day that the task trained or validated on, or does not say so."""
+    try:
+        trained = {name: task["dataset"]["kwargs"]["segments"][name] for name in ("train", "valid")}
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"The last run of {experiment!r} does not say on which days it was trained: its task lacks {error}. "
+            "Run it with qrun, with segments train, valid and test, or within RollingModel."
+        ) from error
+    days = index.get_level_values("datetime")
+    for name, (start, end) in trained.items():
+        inside = np.ones(len(days), dtype=bool)
+        inside &= True if start is None else days >= pd.Timestamp(start)
+        inside &= True if end is None else days <= pd.Timestamp(end)
+        if inside.any():
+            day, stock = index[int(inside.argmax())]
+            raise DataError(
+                f"{inside.sum()} of {len(days)} predictions of {experiment!r} are of days of its segment {name!r}, "
+                f"first {day:%Y-%m-%d} at {stock}. Only test days may be read: let its prediction be of them alone."
+            )
+
+
+KINDS: dict[str, Callable[[str, Run, str, Sequence[str]], pd.DataFrame]] = {
+    "weak_factors": weak_factors_of,
+    "score": score_of,
+}
+
+
+def common(frames: Mapping[str, pd.DataFrame]) -> pd.MultiIndex:
+    """The rows that all experiments have; raises DataError where there are none, or a value is not finite."""
+    for name, frame in frames.items():
+        require_finite(frame, name)
+    (first, found), *others = ((name, frame.index) for name, frame in frames.items())
+    for name, index in others:
+        for level in ("datetime", "instrument"):
+            if found.unique(level).intersection(index.unique(level)).empty:
+                raise DataError(
+                    f"{first!r} ({span_of(found)}) and {name!r} ({span_of(index)}) have no {level} in common. Let "
+                    "both be tested on the same days and instruments."
+                )
+        found = found.intersection(index)
+        if found.empty:
+            raise DataError(f"{first!r} and {name!r} have no stock in common on any day; let both have the same tests.")
+    return found
+
+
+def span_of(index: pd.MultiIndex) -> str:
+    days = index.unique("datetime")
+    return f"{days.min():%Y-%m-%d} to {days.max():%Y-%m-%d}"
+
+
+def require_finite(frame: pd.DataFrame, experiment: str) -> None:
+    """Raise DataError for a value that is NaN or infinite."""
+    wrong = ~np.isfinite(frame.to_numpy())
+    rows = wrong.any(axis=1)
+    if rows.any():
+        place = int(rows.argmax())
+        day, stock = frame.index[place]
+        raise DataError(
+            f"{rows.sum()} of {len(frame)} recorded rows of {experiment!r} are missing or infinite, first "
+            f"{frame.columns[int(wrong[place].argmax())]!r} on {day:%Y-%m-%d} at {stock}; see what the run read."
+        )
+
+
+def beside(frames: Mapping[str, pd.DataFrame], index: pd.MultiIndex, labels: pd.DataFrame) -> pd.DataFrame:
+    """The labels of the rows of ``index``, with the recorded columns as features before them."""
+    labels = labels[index.get_indexer(labels.index) >= 0]
+    columns = [("feature", column) for frame in frames.values() for column in frame]
+    values = np.empty((len(labels), len(columns)), dtype=np.float32)
+    low = 0
+    for frame in frames.values():
+        high = low + frame.shape[1]
+        values[:, low:high] = frame.to_numpy()[frame.index.get_indexer(labels.index)]
+        low = high
+    features = pd.DataFrame(values, index=labels.index, columns=pd.MultiIndex.from_tuples(columns))
+    return pd.concat([features, labels], axis=1)

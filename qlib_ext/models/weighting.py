@@ -1,0 +1,110 @@
+"""Linear weightings of features that are scores themselves: the baselines of a non-linear weighting."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from qlib.data.dataset.handler import DataHandlerLP
+from qlib.model.base import Model
+
+from qlib_ext.analysis.matrix import to_matrix
+from qlib_ext.analysis.metrics import ic_summary, rank_information_coefficient
+from qlib_ext.errors import DataError, NotFittedError
+
+
+class Weighting(Model):
+    """``sum_k w_k z_k / sum_k |w_k|``, z_k being feature k z-scored over the stocks of the day.
+
+    A feature that is the same for all stocks of a day, or missing, counts 0 there, the mean. After ``fit``:
+    ``weights_``, by feature.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights_: pd.Series | None = None
+
+    @abstractmethod
+    def weigh(self, dataset: Any) -> pd.Series:
+        """The weights by feature, from the training segment."""
+
+    def fit(self, dataset: Any) -> None:
+        """Find the weights; raises DataError where all are 0 or one is not finite."""
+        weights = self.weigh(dataset)
+        if not np.isfinite(weights).all() or not weights.abs().sum():
+            raise DataError(f"The weights {weights.to_dict()} are to be numbers, and not all 0.")
+        self.weights_ = weights
+
+    def predict(self, dataset: Any, segment: str = "test") -> pd.Series:
+        """The weighted mean of every sample; raises DataError where a feature that has a weight is not there."""
+        if self.weights_ is None:
+            raise NotFittedError(f"{type(self).__name__} has no weights yet: call fit.")
+        features = dataset.prepare(segment, col_set="feature", data_key=DataHandlerLP.DK_I)
+        require_columns(self.weights_.index, features)
+        return (standardised(features[self.weights_.index]) @ self.weights_ / self.weights_.abs().sum()).rename("score")
+
+
+class EqualWeight(Weighting):
+    """``mean_k z_k``: every feature counts the same."""
+
+    def weigh(self, dataset: Any) -> pd.Series:
+        """1 for each feature."""
+        return pd.Series(1.0, dataset.prepare("train", col_set="feature", data_key=DataHandlerLP.DK_L).columns)
+
+
+class ICIRWeight(Weighting):
+    """``w_k = mean_t IC_k,t / std_t IC_k,t``, IC_k,t the Rank IC of feature k on training day t, sign included."""
+
+    def weigh(self, dataset: Any) -> pd.Series:
+        """The ICIR of each feature; raises DataError where it is undefined."""
+        train = dataset.prepare("train", col_set=["feature", "label"], data_key=DataHandlerLP.DK_L)
+        label = to_matrix(train["label"].iloc[:, 0], "label")
+        icir = {name: icir_of(to_matrix(column, name), label) for name, column in train["feature"].items()}
+        undefined = [name for name, value in icir.items() if not np.isfinite(value)]
+        if undefined:
+            raise DataError(
+                f"The ICIR of {len(undefined)} of {len(icir)} features is undefined over {len(label)} training days, "
+                f"the first is {undefined[0]!r}: it is the same for all stocks, or its Rank IC every day. Leave it out "
+                "or train on more days."
+            )
+        return pd.Series(icir)
+
+
+class Fusion(Weighting):
+    """Given weights: ``Fusion(weights={"high_frequency": 1, "low_frequency": 3})``, by feature.
+
+    The features of `handlers.recorded.RecordedFactors` with ``kind: score`` are named after their experiments.
+    Source: Huatai Securities, artificial intelligence series 72 (2023-12-08), exhibits 57 to 61: high frequency to low
+    frequency as 1 to 3.
+    """
+
+    def __init__(self, weights: Mapping[str, float]) -> None:
+        super().__init__()
+        self.weights = dict(weights)
+
+    def weigh(self, dataset: Any) -> pd.Series:
+        """The weights that were given."""
+        return pd.Series(self.weights, dtype=float)
+
+
+def standardised(features: pd.DataFrame) -> pd.DataFrame:
+    """``(x - mean) / std`` over the stocks of each day; 0 where x is missing or the same for all of them."""
+    by_day = features.groupby(level="datetime")
+    varies = by_day.transform("min") < by_day.transform("max")  # rounding leaves a constant a std above 0
+    return ((features - by_day.transform("mean")) / by_day.transform("std")).where(varies, 0.0).fillna(0.0)
+
+
+def icir_of(feature: pd.DataFrame, label: pd.DataFrame) -> float:
+    """Mean over standard deviation of the daily Rank IC of two frames [days, stocks]."""
+    ic = rank_information_coefficient(feature.to_numpy(), label.reindex_like(feature).to_numpy())
+    return float(ic_summary(pd.Series(ic, feature.index)).loc["all", "icir"])
+
+
+def require_columns(names: pd.Index, features: pd.DataFrame) -> None:
+    """Raise DataError for a name that is none of the features."""
+    unknown = names.difference(features.columns)
+    if len(unknown):
+        raise DataError(f"There is no feature {unknown[0]!r} to weight; the dataset has {', '.join(features.columns)}.")

@@ -1,0 +1,65 @@
+"""Runs made by hand, as RollingModel and task_train leave them in the recorder that Qlib is initialised with."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import qlib
+from mlflow import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from tests.analysis.recorders import save
+
+STOCKS = ["SH600001", "SH600002", "SH600003", "SZ000001"]
+
+
+def rows(first: str, last: str, stocks: list[str] = STOCKS, columns: int = 2, seed: int = 0) -> pd.DataFrame:
+    """Random weak factors of all stocks on all weekdays, by (datetime, instrument)."""
+    days = pd.bdate_range(first, last)
+    index = pd.MultiIndex.from_product([days, stocks], names=["datetime", "instrument"])
+    values = np.random.default_rng(seed).standard_normal((len(index), columns)).astype("f4")
+    return pd.DataFrame(values, index, [f"net0_factor{k}" for k in range(columns)])
+
+
+class RecordedRuns:
+    """A folder of runs."""
+
+    def __init__(self, folder: Path, provider: Path) -> None:
+        uri = f"sqlite:///{folder}/mlflow.db"
+        manager = {"class": "SQLiteExpManager", "module_path": "qlib_ext.recorder"}
+        manager["kwargs"] = {"uri": uri, "default_exp_name": "default"}
+        qlib.init(provider_uri=str(provider), region="cn", kernels=1, logging_level=40, exp_manager=manager)
+        self.folder, self.client, self.clock = folder, MlflowClient(tracking_uri=uri), itertools.count(1)
+
+    def run(self, experiment: str, status: str = "FINISHED", parent: str | None = None, **files: Any) -> str:
+        """A run with these files, ``pred`` being pred.pkl; -> its id."""
+        found = self.client.get_experiment_by_name(experiment)
+        number = found.experiment_id if found else self.client.create_experiment(experiment, str(self.folder / "files"))
+        tags = {} if parent is None else {MLFLOW_PARENT_RUN_ID: parent}
+        run = self.client.create_run(number, start_time=next(self.clock), tags=tags)
+        artifacts = Path(run.info.artifact_uri.removeprefix("file://"))
+        artifacts.mkdir(parents=True)
+        for name, thing in files.items():
+            save(artifacts / ("task" if name == "task" else f"{name}.pkl"), thing)
+        self.client.set_terminated(run.info.run_id, status)
+        return str(run.info.run_id)
+
+    def rolling(self, experiment: str, *windows: tuple[str, pd.DataFrame | None], seeds: tuple = (None,)) -> str:
+        """A run of RollingModel: of each window the last training day and the weak factors with their marks."""
+        parent = self.run(experiment, pred=rows("2015-09-01", "2015-09-30", columns=1).set_axis(["score"], axis=1))
+        lines = []
+        for number, (trained_to, frame) in enumerate(windows):
+            child = self.run(experiment, parent=parent, **({} if frame is None else {"weak_factors": frame}))
+            lines.append({"train to": trained_to, "test from": "2015-09-01", "run": child})
+            lines[-1]["seed"] = seeds[number % len(seeds)]
+        folder = Path(self.client.get_run(parent).info.artifact_uri.removeprefix("file://"))
+        pd.DataFrame(lines).to_csv(folder / "rolling_windows.csv", index=False)
+        return parent
+
+    def one_window(self, experiment: str, first: str = "2015-09-01", last: str = "2015-09-30", **kwargs: Any) -> None:
+        """A run of RollingModel with one window, tested from one day to another."""
+        self.rolling(experiment, ("2015-06-30", rows(first, last, **kwargs).assign(segment="test")))

@@ -1,0 +1,229 @@
+"""The workflows market_*: what they say, and each of them in a small market of all data that they read.
+
+They differ from csi300_*, which are tested as a user starts them, in model and data set; so these run in this process,
+with one epoch and without backtest. One combination runs as `make reports` runs it.
+"""
+
+import copy
+import os
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import qlib
+from qlib.model.trainer import task_train
+
+from qlib_ext import reports
+from qlib_ext.market.simulate import simulate, write_market
+from qlib_ext.reports import in_order, read_workflows
+from qlib_ext.ticks.factors import GROUPS
+from tests.handlers import half_hours
+
+WORKFLOWS = read_workflows(Path(__file__).parents[1] / "workflows", {})
+STAGE_1 = {name: workflow for name, workflow in WORKFLOWS.items() if not workflow.inputs}
+STAGE_2 = {name: workflow for name, workflow in WORKFLOWS.items() if workflow.inputs}
+MODELS = {name: workflow for name, workflow in STAGE_2.items() if name.startswith("market_model")}
+SETS = ["market_day", "market_week", "market_msnew"]
+DAY, WEEK, MSNEW, MS, L2 = (
+    "market_day_gru",
+    "market_week_resnet_gru",
+    "market_msnew_resnet_gru",
+    "market_ms_gru",
+    "market_l2_gru",
+)
+FIRST_TEST, SECOND_TEST = "2015-06-16", "2015-07-22"  # of the days that have intraday bars
+MARKET = {"stocks": 20, "days": 310, "seed": 3, "start": "2014-06-02"}
+FIRST = {"train": "25D", "valid": "15D", "step": "40D"}
+SECOND = {"train": "26D", "valid": 0.5, "step": "5D"}
+
+
+def quick(name: str) -> dict:
+    """The task with one epoch and windows that three months suffice for, and the score as its only record."""
+    task = copy.deepcopy(WORKFLOWS[name].config["task"])
+    second = name in MODELS
+    dataset, options = task["dataset"]["kwargs"], task["model"]["kwargs"]
+    first_day = FIRST_TEST if WORKFLOWS[name].inputs else half_hours.FIRST
+    dataset["handler"]["kwargs"] |= {"start_time": first_day, "end_time": half_hours.LAST}
+    dataset["segments"] = {"test": [SECOND_TEST if second else FIRST_TEST, half_hours.LAST]}
+    if task["model"]["class"] == "RollingModel":
+        options |= SECOND if second else FIRST
+        inner = options["model"].setdefault("kwargs", {})
+        inner |= {key: 1 for key in ("n_epochs", "num_boost_round") if key in inner}
+        inner |= {"min_stocks": 2} if options["model"]["class"] == "MultiTaskGRU" else {}
+        for seeded in (options, inner):
+            seeded |= {"seeds": seeded["seeds"][:1]} if seeded.get("seeds") else {}
+    task["record"] = task["record"][:1]
+    return task
+
+
+@pytest.fixture(scope="module")
+def market():
+    """A small market with the twelve months before its half-hours that MultiFrequencyBars reads."""
+    return simulate(**MARKET)
+
+
+@pytest.fixture(scope="module")
+def provider(market, tmp_path_factory):
+    """It on disk, with bars of half an hour and the fields of all high-frequency factors."""
+    days, folder = (tmp_path_factory.mktemp("market") / name for name in ("days", "provider"))
+    write_market(days, **MARKET)
+    half_hours.write(folder, (days, market), 30)
+    random = np.random.default_rng(0)
+    for close in (folder / "features").glob("*/close.day.bin"):
+        bars = np.fromfile(close, dtype="<f4")
+        for name in (name for group in GROUPS.values() for name in group):
+            bars[1:] = random.standard_normal(len(bars) - 1)
+            bars.tofile(close.with_name(f"hf_{name}.day.bin"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def predictions(provider, tmp_path_factory):
+    """What each workflow predicted, all run in the order of `make reports`."""
+    manager = {"class": "SQLiteExpManager", "module_path": "qlib_ext.recorder"}
+    manager["kwargs"] = {"uri": f"sqlite:///{tmp_path_factory.mktemp('runs')}/mlflow.db", "default_exp_name": "default"}
+    qlib.init(provider_uri=str(provider), region="cn", kernels=1, logging_level=40, exp_manager=manager)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "qlib_ext.rolling.model.backend_of", lambda name: lambda train, data, jobs, *_: map_jobs(train, data, jobs)
+        )
+        return {w.name: task_train(quick(w.name), w.name).load_object("pred.pkl")["score"] for w in in_order(WORKFLOWS)}
+
+
+def map_jobs(train, data, jobs):
+    """A backend without worker processes, which take seconds to start."""
+    return (train(data, job) for job in jobs)
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_workflow_scores_all_stocks_of_its_test_days(predictions, name, market):
+    score = predictions[name]
+    first = SECOND_TEST if name in MODELS else FIRST_TEST
+    listed = pd.DataFrame(market.listed, market.calendar, market.symbols).loc[first : half_hours.LAST].stack()
+    expected = listed[listed].index
+    assert list(score.index.sort_values()) == list(expected.sort_values())
+    assert np.isfinite(score).all()
+
+
+def test_the_stages_are_these():
+    assert {"market_fusion", *(f"market_model{number}" for number in range(5))} <= set(STAGE_2)
+    assert {*(f"{name}_astgnn" for name in SETS), DAY, WEEK, MSNEW, MS, L2} <= set(STAGE_1)
+
+
+def test_the_combinations_are_the_reports():
+    assert {name: set(WORKFLOWS[name].inputs) for name in (*MODELS, "market_fusion")} == {
+        "market_model0": {DAY, WEEK},
+        "market_model0_equal": {DAY, WEEK},
+        "market_model0_icir": {DAY, WEEK},
+        "market_model0_astgnn": {"market_day_astgnn", "market_week_astgnn"},
+        "market_model1": {DAY, MS, L2},
+        "market_model2": {DAY, MSNEW, L2},
+        "market_model3": {WEEK, DAY, MS, L2},
+        "market_model4": {WEEK, DAY, MSNEW, L2},
+        "market_fusion": {"market_highfreq_gru", "market_multitask_gru"},
+    }
+    assert WORKFLOWS["market_fusion"].config["task"]["model"]["kwargs"]["weights"] == {
+        "market_highfreq_gru": 1,
+        "market_multitask_gru": 3,
+    }
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_weighting_is_found_on_240_days_that_no_net_saw(name):
+    task = WORKFLOWS[name].config["task"]
+    options = task["model"]["kwargs"]
+    assert (options["train"], options["valid"], options["step"]) == ("240D", 0.2, "20D")
+    handler = task["dataset"]["kwargs"]["handler"]["kwargs"]
+    assert "segments" not in handler, "test days alone, not those that stopped the nets"
+    first = {
+        WORKFLOWS[needed].config["task"]["dataset"]["kwargs"]["segments"]["test"][0]
+        for needed in handler["experiments"]
+    }
+    assert first == {handler["start_time"]} == {date(2017, 1, 1)}
+    assert task["dataset"]["kwargs"]["segments"]["test"] == [date(2018, 1, 1), date(2021, 12, 31)]
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_workflow_says_what_the_house_says(name):
+    config = WORKFLOWS[name].config
+    assert WORKFLOWS[name].path.stem == name == config["qlib_init"]["exp_manager"]["kwargs"]["default_exp_name"]
+    assert config["market"] == "all" == WORKFLOWS[name].handler["kwargs"]["instruments"]
+    records = {record["class"]: record.get("kwargs", {}) for record in config["task"]["record"]}
+    assert list(records) == ["SignalRecord", "SigAnaRecord", "PortAnaRecord", "FactorRecord"]
+    assert records["PortAnaRecord"]["config"]["backtest"]["benchmark"] == "SH000905"
+
+
+@pytest.mark.parametrize("name", [DAY, WEEK, MSNEW, MS, L2, *(f"{name}_astgnn" for name in SETS)])
+def test_a_data_set_trains_on_every_fifth_day_of_six_years(name):
+    task = WORKFLOWS[name].config["task"]
+    options = task["model"]["kwargs"]
+    assert {key: options[key] for key in ("train", "valid", "step")} == {"train": "6Y", "valid": "1Y", "step": "5Y"}
+    assert task["dataset"]["kwargs"]["sample_every"] == 5
+    net = options["model"]["kwargs"]
+    assert (net["hidden_size"], net["num_factors"], net["metric"], net["n_epochs"]) == (64, 32, "rank_ic", 20)
+    assert task["record"][-1]["kwargs"]["groups"] == 20
+
+
+@pytest.mark.parametrize(("plain", "graph"), [(DAY, SETS[0]), (WEEK, SETS[1]), (MSNEW, SETS[2])])
+def test_twins_differ_in_the_graph_alone(plain, graph):
+    one, other = (copy.deepcopy(WORKFLOWS[name].config["task"]) for name in (plain, f"{graph}_astgnn"))
+    nets = [task["model"]["kwargs"].pop("model") for task in (one, other)]
+    assert one == other
+    assert nets[1]["kwargs"].pop("embedding_size") == 16
+    assert nets[0]["kwargs"] == {key: value for key, value in nets[1]["kwargs"].items() if key != "graph"}
+    assert [net["class"] for net in nets] == (["GRU", "ASTGNN"] if plain == DAY else ["ResNetGRU", "ResNetGRU"])
+    assert plain == DAY or nets[1]["kwargs"]["graph"] is True
+
+
+def test_the_environment_changes_lengths_dates_and_seed():
+    names = {
+        "START": "2011-01-01",
+        "TEST": "2016-01-01",
+        "END": "2018-12-31",
+        "TRAIN": "4Y",
+        "VALID": "6M",
+        "STEP": "1Y",
+    }
+    named = read_workflows(WORKFLOWS[DAY].path.parent, names | {"SEED": "7", "BENCHMARK": "SH000300", "EPOCHS": "3"})
+    task = named[WEEK].config["task"]
+    assert [task["model"]["kwargs"][key] for key in ("train", "valid", "step")] == ["4Y", "6M", "1Y"]
+    assert task["dataset"]["kwargs"]["segments"]["test"] == [date(2016, 1, 1), date(2018, 12, 31)]
+    assert task["model"]["kwargs"]["model"]["kwargs"]["seed"] == 7
+    assert named["market_model0"].handler["kwargs"]["start_time"] == date(2016, 1, 1)
+    assert named[DAY].config["benchmark"] == "SH000300"
+
+
+@pytest.mark.parametrize(
+    "done", [[DAY], pytest.param([DAY, WEEK, "market_model0_equal"], marks=pytest.mark.slow, id="both stages")]
+)
+def test_make_reports_runs_a_combination_once(tmp_path, monkeypatch, capsys, done):
+    """As a user starts it, with qrun; the second time the recorder holds everything."""
+    market = tmp_path / "market"
+    write_market(market, stocks=25, days=400, seed=0)
+    for name in [name for name in os.environ if name.startswith("QLIB_")]:
+        monkeypatch.delenv(name)
+    lengths = {"TRAIN": "100D", "VALID": "40D", "STEP": "6M", "MODEL_TRAIN": "60D", "EPOCHS": "1"}
+    dates = {"START": "2014-12-01", "TEST": "2015-09-01", "MODEL_TEST": "2016-01-04", "END": "2016-02-29"}
+    for name, value in (lengths | dates | {"BENCHMARK": "SH000300", "OMP_NUM_THREADS": "1"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(WORKFLOWS[DAY].path.parents[1])
+    arguments = [str(market), done[-1], "market_model2", "--runs", str(tmp_path / "runs")]
+    assert reports.main(arguments) == 0, capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.count("runs since") == len(done)
+    for name in done:
+        assert f"{name}: runs since" in said
+        assert f"{name}: Rank IC" in said
+    assert "market_msnew_resnet_gru: left out, the provider" in said
+    assert "market_l2_gru: left out, " in said
+    assert "market_model2: left out, it reads market_msnew_resnet_gru, market_l2_gru" in said
+    assert f"wrote {tmp_path}/runs/report.html" in said
+    page = (tmp_path / "runs/report.html").read_text()
+    assert f"<title>Factor report: {', '.join(done)}" in page
+    assert ('id="figure-correlation"' in page) == (len(done) > 1)
+    assert reports.main(arguments) == 0
+    again = capsys.readouterr().out
+    assert "runs since" not in again
+    assert again.count("the recorder holds it") == len(done)
