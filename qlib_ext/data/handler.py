@@ -88,9 +88,13 @@ class WindowHandler(DataHandlerLP):
 
     def process_data(self, with_fit: bool = False) -> None:
         """Process the members as Qlib does, then their history with the fitted processors."""
+        processors = [*self.shared_processors, *self.infer_processors]
+        if not processors:
+            self._history = self.data_loader.history_["feature"]
+            super().process_data(with_fit=with_fit)
+            return
         cohorts = self._cohorts()  # before the members are processed: some processors write in place
         super().process_data(with_fit=with_fit)
-        processors = [*self.shared_processors, *self.infer_processors]
         processed = []
         for frame, rows in cohorts:
             for processor in processors:
