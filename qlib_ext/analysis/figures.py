@@ -173,13 +173,6 @@ def month_heat_map(monthly: Frames, w: Words) -> go.Figure:
     return tabular(figure, height * rows)
 
 
-def correlation_map(table: pd.DataFrame) -> go.Figure:
-    """The correlations of scores among each other as a square of colours, -1 to 1."""
-    names = [short(str(name)) for name in table]
-    heat = _heat(table.to_numpy(float), names, names, 1.0).update(texttemplate="%{z:.2f}")
-    return tabular(go.Figure(heat), 110 + 40 * len(names))
-
-
 def training_curves(curves: Frames, colours: Colours, w: Words) -> go.Figure:
     """A panel for each measure that the model logs, training dashed; a thin line for each window of a rolling model."""
     measures = list(dict.fromkeys(measure for table in curves.values() for measure in table["measure"]))

@@ -224,10 +224,9 @@ def _correlation(evidence: Sequence[Evidence], between: pd.DataFrame | None, w: 
     columns |= {name: column for name, column in others.items() if name not in columns}
     tables = [shaded(f"{w['scores']}{name}", table) for name, table in scores.items()]
     tables += [shaded(w["styles"], pd.DataFrame(columns))] if columns else []
-    if between is None:
-        return Part("correlation", shaded=tables)
-    picture = _html("correlation", figures.correlation_map(between))
-    return Part("correlation", [picture], shaded=[shaded(w["between"], between), *tables])
+    if between is not None:
+        tables.insert(0, shaded(w["between"], between))
+    return Part("correlation", shaded=tables)
 
 
 def _training(evidence: Sequence[Evidence], colours: Colours, w: Words) -> Part:

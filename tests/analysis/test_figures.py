@@ -128,16 +128,6 @@ def curves(*rows):
     return pd.DataFrame(rows, columns=["part", "measure", "segment", "epoch", "value"])
 
 
-def test_scores_among_each_other_are_a_square_from_minus_one_to_one():
-    table = pd.DataFrame([[1.0, -0.25], [-0.25, 1.0]], NAMES[:2], NAMES[:2])
-    figure = figures.correlation_map(table)
-    (square,) = figure.data
-    np.testing.assert_array_equal(square.z, table)
-    assert list(square.x) == list(square.y) == NAMES[:2]
-    assert (square.zmin, square.zmax) == (-1, 1)
-    assert figure.layout.yaxis.autorange == "reversed", "the diagonal falls"
-
-
 def test_curves_stand_by_measure_and_training_is_dashed():
     net = curves(("", "loss", "train", 0, 3.0), ("", "loss", "train", 1, 2.0), ("", "loss", "valid", 0, 4.0))
     tree = curves(*[(part, "l2", "valid", 0, 1.0) for part in ("2016", "2017")])

@@ -128,10 +128,10 @@ def test_scores_of_several_experiments_are_correlated_with_each_other(whole, com
     daily = [day.corr(method="spearman").iloc[0, 1] for _, day in both.groupby(level="datetime")]
     cells = texts(Page(text), "td")
     assert cells.count(f"{np.mean(daily):.3f}") == 2, "above and below the diagonal"
-    assert 'id="figure-correlation"' in text
+    assert LANGUAGES["en"]["between"] in text
     assert "give FactorRecord compare_with" not in outside_scripts(text), "there is nothing to add"
     alone = command("net")[1]
-    assert 'id="figure-correlation"' not in alone
+    assert LANGUAGES["en"]["between"] not in alone
     assert "give FactorRecord compare_with" in outside_scripts(alone)
 
 
@@ -142,7 +142,7 @@ def test_a_score_that_cannot_be_read_is_told_and_the_others_are_correlated(whole
             index = pd.MultiIndex.from_product([DAYS, ["SH600000", "SH600001"]], names=["datetime", "instrument"])
             save(artifacts / "pred.pkl", pd.DataFrame({"score": np.arange(len(index)) % 3.0}, index))
     text = command("net", "tree", "lost")[1]
-    assert 'id="figure-correlation"' in text
+    assert LANGUAGES["en"]["between"] in text
     told = [line for line in texts(Page(text), "li") if line.startswith("lost: the recorded pred.pkl cannot be read")]
     assert len(told) == 1
 
