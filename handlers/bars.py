@@ -16,7 +16,7 @@ from qlib_ext.errors import refuse_unknown
 LABEL = (["Ref($vwap, -11)/Ref($vwap, -1) - 1"], ["LABEL0"])
 PRICES = {name: f"${name}" for name in ("open", "high", "low", "close", "vwap")}
 FIELDS = PRICES | {"turnover": "$volume / Mean($volume, 60)"}
-TRADED_VOLUME = "$volume * ($volume / $volume)"  # NaN where nothing is traded
+BARS = PRICES | {"volume": "$volume * ($volume / $volume)"}  # NaN where nothing is traded
 LEARN_PROCESSORS = (
     {"class": "DropnaLabel"},
     {"class": "CSZScoreNorm", "module_path": "qlib_ext.data.processors", "kwargs": {"fields_group": "label"}},
@@ -81,9 +81,8 @@ class MultiFrequencyBars(WindowHandler):
     ) -> None:
         shape = Frequencies(dict(lengths), calendar)
         self.window = Window(length=shape.days, shape=shape, standardise=True, multiple=shape.days)
-        columns = PRICES | {"volume": TRADED_VOLUME}
         super().__init__(
-            fields=(list(columns.values()), [name.upper() for name in columns]),
+            fields=(list(BARS.values()), [name.upper() for name in BARS]),
             label=label,
             learn_processors=learn_processors,
             **kwargs,

@@ -136,7 +136,7 @@ def lacking(workflow: Workflow, provider: Path) -> str:
     if handler["class"] == "MsNew" and not any((provider / f"calendars/{n}min.txt").is_file() for n in MINUTES):
         return f"the provider {provider} has no bars of {', '.join(map(str, MINUTES))} minutes"
     fields = {field for text in flatten_dict(handler["kwargs"]).values() for field in RAW_FIELD.findall(str(text))}
-    if handler["class"] == "HighFreq27":
+    if handler["class"] in ("HighFreq27", "FusedBars"):
         groups = handler["kwargs"].get("groups", list(GROUPS))
         without = handler["kwargs"].get("without", ())
         fields |= {f"hf_{name}" for group in groups for name in GROUPS[group] if name not in without}

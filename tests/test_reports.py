@@ -86,6 +86,7 @@ def test_a_run_that_is_older_than_what_it_read_is_not_held(recorders):  # noqa: 
         ({"fields": {"turnover": "$free_turnover"}}, "free_turnover"),
         ({"handler": "MsNew", "fields": {"float_mv": "$float_mv"}}, "has no bars of 30, 15, 5, 1 minutes"),
         ({"handler": "HighFreq27", "groups": ["orders"]}, "hf_"),
+        ({"handler": "FusedBars"}, "hf_"),
     ],
 )
 def test_what_a_provider_cannot_give_is_said(small, options, said):

@@ -70,6 +70,35 @@ class Frequencies:
         return torch.cat(packed, dim=1).permute(2, 1, 0)  # [samples, sum of lengths, 6]
 
 
+@dataclass(frozen=True)
+class WithFactors:
+    """The series of ``bars``, and behind them the last ``length`` days of the other fields: all values in one row.
+
+    x [samples, days, 6 + F], the fields of a bar first -> [samples, values, 1], ``values = 6 (sum of lengths) +
+    F length``. A series lies there bar after bar, day after day, its fields side by side. In a row, because series of 6
+    and of F fields have no common width: with zeros in between to the width of 27 there would be twice as many values
+    to standardise.
+
+    Raises WindowError for a length that is no positive number.
+    """
+
+    bars: Frequencies
+    length: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.length, int) or self.length < 1:
+            raise WindowError(f"The factors are asked for of at least one day, a whole number; not {self.length!r}.")
+
+    @property
+    def days(self) -> int:
+        """The trading days that all series need."""
+        return max(self.bars.days, self.length)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        series = self.bars(x[..., :FIELDS]), x[:, -self.length :, FIELDS:]  # [samples, length, fields] each
+        return torch.cat([part.flatten(1) for part in series], dim=1)[:, :, None]  # [samples, values, 1]
+
+
 def daily_bars(columns: Tensor) -> Tensor:
     """The days as bars that `joined` joins: amount in place of vwap; prices NaN, sums 0 where a stock did not trade.
 

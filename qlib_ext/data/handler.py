@@ -29,7 +29,8 @@ class WindowHandler(DataHandlerLP):
     fields: columns of features, ``(expressions, names)``; label: the same for labels; group: expression of
     a prior group of the stock (for example "$industry"), or None. engine: what computes expressions, "fast", or
     "qlib", Qlib's own engine, slower; seasoned_days: days with a close before a new stock is a member; see
-    `HistoryLoader` for both. The other keywords are Qlib's.
+    `HistoryLoader` for both. Inference processors read the history once for each day on which stocks join, so with
+    them leave seasoned_days at 0 in a universe that someone joins every day. The other keywords are Qlib's.
     """
 
     window: Window

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,15 @@ class MultiTaskGRUOptions(TrainingOptions):
     """Options of the net beside those of training.
 
     lengths              bars of each series, by name, in the order of the handler's windows; any number of series
+    fields               how many fields each series has, by name; None: those of the windows, all series alike
     hidden_size, num_layers, dropout, base_model (GRU or LSTM): the encoder, as in Qlib's Model Zoo
-    share_gru            false: every series has an encoder of its own
+    share_gru            all series of the same number of fields have one encoder; false: every series has its own
     correlation_penalty  lambda, the weight of the correlations among the predictions; 0 turns it off
     min_stocks           days of fewer stocks have no correlation: they add nothing to the loss and are counted
     """
 
     lengths: Mapping[str, int] = field(default_factory=lambda: dict(LENGTHS))
+    fields: Mapping[str, int] | None = None
     hidden_size: int = 30
     num_layers: int = 1
     dropout: float = 0.0
@@ -54,34 +57,51 @@ class MultiTaskGRUOptions(TrainingOptions):
             raise ValueError(f"The loss of MultiTaskGRU is made of correlations, ic; not {self.loss!r}.")
         if not self.lengths or any(not isinstance(n, int) or n < 1 for n in self.lengths.values()):
             raise ValueError(f"lengths names the bars of each series, as {LENGTHS}; not {dict(self.lengths)}.")
+        if self.fields is not None and (
+            self.fields.keys() != self.lengths.keys()
+            or any(not isinstance(n, int) or n < 1 for n in self.fields.values())
+        ):
+            raise ValueError(
+                f"fields says how many fields each of {', '.join(self.lengths)} has, or is left out where all of them "
+                f"have those of the windows; not {dict(self.fields)}."
+            )
         if self.min_stocks < 2:
             raise ValueError(f"min_stocks is at least 2, a correlation needs as many; not {self.min_stocks}.")
 
 
 class MultiTaskNet(nn.Module):
-    """``h_k = E(x_k)``, or ``E_k(x_k)`` where there is an encoder for each series; then a `MultiTaskHead`.
+    """``h_k = E_k(x_k)``, encoders of several series being one where they are shared; then a `MultiTaskHead`.
 
-    batch.x [samples, sum of lengths, fields] holds the series one after the other. They go through the encoder one by
-    one: on a CPU that takes a fraction of the time of one packed call (benchmarks/multitask_speed.py). Raises
-    DataError for windows of another length.
+    batch.x holds the series one after the other: ``[samples, sum of lengths, fields]``, or all values in one row,
+    ``[samples, values, 1]``, where the series have not the same fields. They go through the encoders one by one: on a
+    CPU that takes a fraction of the time of one packed call (benchmarks/multitask_speed.py).
+
+    encoders: of each series, by name; shapes: length and fields of each. Raises DataError for other windows.
     """
 
-    def __init__(self, encoders: Sequence[nn.Module], lengths: Mapping[str, int], hidden_size: int) -> None:
+    def __init__(
+        self, encoders: Mapping[str, nn.Module], shapes: Mapping[str, tuple[int, int]], hidden_size: int
+    ) -> None:
         super().__init__()
-        self.encoders = nn.ModuleList(encoders)  # one that all series share, or one for each
-        self.lengths = dict(lengths)
-        self.head = MultiTaskHead(hidden_size, len(lengths))
+        self.encoders = nn.ModuleList(dict.fromkeys(encoders.values()))  # each once
+        self.reads = [list(self.encoders).index(encoder) for encoder in encoders.values()]
+        self.shapes = dict(shapes)
+        self.head = MultiTaskHead(hidden_size, len(shapes))
 
     def forward(self, batch: Batch) -> Scores:
-        lengths = list(self.lengths.values())
-        if batch.x.shape[1] != sum(lengths):
+        sizes = [length * fields for length, fields in self.shapes.values()]
+        _, rows, width = batch.x.shape
+        if rows * width != sum(sizes):
+            asked = ", ".join(f"{name} {length} x {fields}" for name, (length, fields) in self.shapes.items())
             raise DataError(
-                f"The net reads {self.lengths}, {sum(lengths)} bars one after the other; the handler's windows have "
-                f"{batch.x.shape[1]}. Take handlers.bars.MultiFrequencyBars and give both of them the same lengths."
+                f"The net reads {asked}, {sum(sizes)} values one after the other; the handler's windows have "
+                f"{rows} x {width}, {rows * width} values. Give both of them the same lengths, and the net the fields "
+                "of each series: handlers.bars.MultiFrequencyBars has 6 throughout, handlers.fused.FusedBars 6 and as "
+                "many as it has factors."
             )
-        encoders = list(self.encoders) if len(self.encoders) > 1 else [self.encoders[0]] * len(lengths)
-        series = batch.x.split(lengths, dim=1)  # [samples, length, fields] each
-        return self.head([encoder(part) for encoder, part in zip(encoders, series, strict=True)])
+        parts = batch.x.flatten(1).split(sizes, dim=1)  # [samples, length * fields] each
+        series = [part.unflatten(1, shape) for part, shape in zip(parts, self.shapes.values(), strict=True)]
+        return self.head([self.encoders[read](x) for read, x in zip(self.reads, series, strict=True)])
 
 
 class MultiTaskGRU(NeuralModel):
@@ -104,13 +124,17 @@ class MultiTaskGRU(NeuralModel):
         self._defined, self._days = torch.zeros(len(self.options.lengths)), 0
 
     def build(self, feature_shape: tuple[int, ...], instruments: pd.Index) -> nn.Module:
-        """A MultiTaskNet with one encoder, or with one for each series."""
+        """A MultiTaskNet with an encoder for each number of fields, or with one for each series."""
         (d_feat,), options = feature_shape, self.options
-        encoders = [
-            RecurrentEncoder(d_feat, options.hidden_size, options.num_layers, options.dropout, options.base_model)
-            for _ in range(1 if options.share_gru else len(options.lengths))
-        ]
-        return MultiTaskNet(encoders, options.lengths, options.hidden_size)
+        shapes = {name: (n, (options.fields or {}).get(name, d_feat)) for name, n in options.lengths.items()}
+        encoder = cache(self._encoder) if options.share_gru else self._encoder
+        return MultiTaskNet(
+            {name: encoder(fields) for name, (_, fields) in shapes.items()}, shapes, options.hidden_size
+        )
+
+    def _encoder(self, fields: int) -> RecurrentEncoder:
+        options = self.options
+        return RecurrentEncoder(fields, options.hidden_size, options.num_layers, options.dropout, options.base_model)
 
     def loss(self, scores: Scores, batch: Batch) -> Tensor:
         """The loss of the class, whatever the score; counts the correlations that are undefined."""

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qlib_ext.data.calendar_loader import calendar_places
-from qlib_ext.data.frequencies import LENGTHS, Frequencies
+from qlib_ext.data.frequencies import LENGTHS, Frequencies, WithFactors
 from qlib_ext.errors import WindowError
 from tests.slow_bars import slow_frequencies
 
@@ -140,3 +140,24 @@ def test_how_far_a_window_reaches(lengths, days, calendar):
 def test_lengths_that_make_no_sense_are_named(lengths, message):
     with pytest.raises(WindowError, match=message):
         Frequencies(lengths)
+
+
+@pytest.mark.parametrize("length", [3, 50])
+def test_factors_lie_behind_the_bars_in_one_row(length):
+    random = np.random.default_rng(0)
+    x = random.random((STOCKS, 50, 6 + 5)).astype(np.float32)  # five factors
+    shape = WithFactors(Frequencies(SHORT), length)
+    assert shape.days == max(40, length)
+    found = shape(torch.from_numpy(x)).numpy()
+    bars = Frequencies(SHORT)(torch.from_numpy(x[:, -40:, :6])).numpy()
+    expected = [
+        np.concatenate([own.ravel(), factors.ravel()]) for own, factors in zip(bars, x[:, -length:, 6:], strict=True)
+    ]
+    assert found.shape == (STOCKS, 9 * 6 + length * 5, 1)
+    np.testing.assert_array_equal(found[:, :, 0], expected)
+
+
+@pytest.mark.parametrize("length", [0, 2.5])
+def test_a_length_of_factors_that_makes_no_sense_is_named(length):
+    with pytest.raises(WindowError, match=f"factors are asked for of at least one day.*not {length}"):
+        WithFactors(Frequencies(SHORT), length)

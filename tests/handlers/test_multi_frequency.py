@@ -104,7 +104,7 @@ def test_a_net_trains_on_them_and_knows_the_lengths(small, init, calendar):
     score = model.predict(data)
     assert len(score) == len(data.samples("test", learn=False)) > 0
     assert score.groupby(level="datetime").nunique().gt(1).all()
-    with pytest.raises(DataError, match=r"'day': 40.*72 bars.*windows have 20.*MultiFrequencyBars.*same lengths"):
+    with pytest.raises(DataError, match=r"reads day 40 x 6, .*432 values.*windows have 20 x 6.*the same lengths"):
         MultiTaskGRU(GPU=-1).fit(data)
 
 

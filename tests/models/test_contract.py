@@ -20,6 +20,7 @@ from tests.frames import SEGMENTS, dataset_of, handler_of, random_rows
 SMALL = {"hidden_size": 8, "num_layers": 1, "n_epochs": 3, "lr": 0.01, "GPU": -1, "seed": 0}
 FACTORS = {"num_factors": 4, "orthogonality": 0.1}
 TASKS = {"lengths": {"a": 5, "b": 5, "c": 5, "d": 5}, "min_stocks": 2}  # four times the window
+TWO_INPUTS = {"lengths": {"a": 5, "b": 5, "c": 5, "d": 10}, "fields": {"a": 4, "b": 4, "c": 4, "d": 2}}
 MODELS = {
     "GRU": (GRU, FACTORS),
     "LSTM": (GRU, FACTORS | {"base_model": "LSTM"}),
@@ -41,6 +42,7 @@ MODELS = {
     ),
     "MultiTaskGRU": (MultiTaskGRU, TASKS),
     "MultiTaskGRU apart": (MultiTaskGRU, TASKS | {"share_gru": False, "metric": "ic", "days_per_batch": 3}),
+    "MultiTaskGRU of two inputs": (MultiTaskGRU, TASKS | TWO_INPUTS),
 }
 TEST_START = pd.Timestamp(SEGMENTS["test"][0])
 

@@ -64,6 +64,43 @@ def test_a_series_changes_its_own_prediction_alone():
     assert not same[:, 1].any()
 
 
+FOUR = {"lengths": LENGTHS | {"factors": 3}, "fields": {"day": 4, "week": 4, "month": 4, "factors": 7}}
+
+
+@pytest.mark.parametrize(("share", "grus"), [(True, [0, 0, 0, 1]), (False, [0, 1, 2, 3])])
+def test_series_of_other_fields_have_a_gru_of_their_own(share, grus):
+    """Each series cut out of the row of values by hand, each GRU as its own formulas say."""
+    net = net_of(MultiTaskGRU(**SMALL | FOUR, share_gru=share))
+    row = torch.randn(9, 5 * 4 + 3 * 7)
+    state = net(batch_of(row[:, :, None], 9)).state.split(6, dim=1)
+    cut = [row[:, :8].reshape(9, 2, 4), row[:, 8:16].reshape(9, 2, 4), row[:, 16:20].reshape(9, 1, 4)]
+    cut.append(torch.stack([row[:, 20:27], row[:, 27:34], row[:, 34:41]], dim=1))
+    assert len(net.encoders) == len(set(grus))
+    for found, part, gru in zip(state, cut, grus, strict=True):
+        np.testing.assert_allclose(found.detach(), slow_gru(net.encoders[gru].rnn, part.numpy()), atol=1e-6)
+
+
+def slow_gru(gru: nn.GRU, x: np.ndarray) -> np.ndarray:
+    """The last state of a GRU, by its definition: x [samples, length, fields] -> [samples, hidden]."""
+    w, u, b, c = (p.detach().numpy() for p in (gru.weight_ih_l0, gru.weight_hh_l0, gru.bias_ih_l0, gru.bias_hh_l0))
+    h = np.zeros((len(x), u.shape[1]))
+    for step in x.swapaxes(0, 1):
+        own, past = np.split(step @ w.T + b, 3, axis=1), np.split(h @ u.T + c, 3, axis=1)
+        reset, update = (1 / (1 + np.exp(-own[k] - past[k])) for k in (0, 1))
+        h = (1 - update) * np.tanh(own[2] + reset * past[2]) + update * h
+    return h
+
+
+def test_four_series_are_four_tasks():
+    model = MultiTaskGRU(**SMALL | FOUR, correlation_penalty=0.5)
+    batch = batch_of(torch.randn(12, 41, 1), 12)
+    scores = net_of(model)(batch)
+    c = np.corrcoef(np.column_stack([scores.weak_factors.detach(), batch.y]).T)
+    pairs = [c[i, j] for i in range(4) for j in range(i)]
+    assert model.loss(scores, batch).item() == pytest.approx(-c[4, :4].sum() + 0.5 * sum(pairs), abs=1e-5)
+    torch.testing.assert_close(scores.score, scores.weak_factors.mean(1))
+
+
 @pytest.mark.parametrize("penalty", [0.0, 0.01, 2.0])
 def test_the_loss_is_the_reports(penalty):
     model = MultiTaskGRU(**SMALL, correlation_penalty=penalty)
@@ -166,13 +203,16 @@ def test_a_single_series_is_trained_by_its_correlation_alone():
         ({"lengths": {}}, "lengths names the bars"),
         ({"lengths": {"day": 0}}, r"lengths.*\{'day': 0\}"),
         ({"lengths": {"day": 2.5}}, "lengths"),
+        ({"fields": {"day": 4, "week": 4}}, r"each of day, week, month has.*not \{'day': 4, 'week': 4\}"),
+        ({"fields": LENGTHS | {"factors": 4}}, "fields says how many"),
+        ({"fields": LENGTHS | {"month": 0}}, "fields says how many"),
         ({"loss": "mse"}, "made of correlations, ic; not 'mse'"),
         ({"min_stocks": 1}, "at least 2.*not 1"),
     ],
 )
 def test_options_that_make_no_sense_are_named(options, message):
     with pytest.raises(ValueError, match=message):
-        MultiTaskGRU(**options)
+        MultiTaskGRU(**SMALL | options)
 
 
 def test_an_unknown_cell_is_refused():
@@ -181,7 +221,9 @@ def test_an_unknown_cell_is_refused():
 
 
 def test_windows_of_another_length_are_refused():
-    with pytest.raises(DataError, match=r"5 bars one after the other; the handler's windows have 7"):
+    with pytest.raises(
+        DataError, match=r"month 1 x 4, 20 values one after the other; the handler's windows have 7 x 4"
+    ):
         MultiTaskGRU(**SMALL).fit(dataset_of(random_rows(), step_len=7))
 
 

@@ -1,0 +1,82 @@
+"""Day, week and month bars with the high-frequency factors beside them: four sources for one net."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from qlib.data.dataset.processor import Processor
+
+from handlers.bars import BARS
+from handlers.highfreq import NEUTRALISE, FactorLoader, HighFreq27
+from qlib_ext.data import frequencies
+from qlib_ext.data.frequencies import Frequencies, WithFactors
+from qlib_ext.data.loader import HistoryLoader
+from qlib_ext.data.windows import Window
+from qlib_ext.errors import WindowError
+
+FACTORS = "highfreq"  # the series of the factors in lengths
+LENGTHS = frequencies.LENGTHS | {FACTORS: 40}
+INFER_PROCESSORS = (
+    {"class": "MADClip", "module_path": NEUTRALISE},
+    {"class": "Neutralise", "module_path": NEUTRALISE},
+)  # the z-score, and the 0 of what is missing, come with the window
+AS_FEATURES = {"class": "AsFeatures", "module_path": "handlers.fused"}
+
+
+class FusedBars(HighFreq27):
+    """The bars of `MultiFrequencyBars` and 40 days of the factors of `HighFreq27`: windows ``[samples, 1512, 1]``.
+
+    The four series stand one after the other, all values in a row (`WithFactors`): 40 days, 20 weeks and 12 months of 6
+    fields, 40 days of 27 factors. MultiTaskGRU reads them with the same ``lengths`` and with ``fields: {day: 6, week:
+    6, month: 6, highfreq: 27}``. The bars are those of MultiFrequencyBars, number for number, without its calendar.
+
+    The factors are the means over 20 days, clipped and neutralised on their own day as in HighFreq27; infer_processors
+    see them alone. Their z-score is the window's, which the bars need too, so that nothing is standardised twice:
+    a factor of day t-k is clipped once more and standardised over today's members, `cross_section.standardise`. Among
+    the same stocks that is the z-score of day t-k but for what lies beyond the clip. Missing, and therefore 0: a factor
+    that is not known, and the days before the listing, which HighFreq27 fills with the first day.
+
+    lengths: of the series; highfreq is the last of them, ``lengths: {day: 40, highfreq: 40}`` reads day bars and
+    factors. The other options are those of HighFreq27. Windows reach as far back as the lengths ask, 240 trading days:
+    step_len is no other, and WindowError is raised where the provider has fewer. Raises WindowError for other lengths,
+    DataError where all volumes are zero, and what HighFreq27 raises.
+    Source: Huatai Securities, artificial intelligence series 72 (2023-12-08), the text before exhibit 57.
+    """
+
+    def __init__(
+        self, lengths: Mapping[str, int] = LENGTHS, infer_processors: Any = INFER_PROCESSORS, **kwargs: Any
+    ) -> None:
+        if not lengths or list(lengths)[-1] != FACTORS:
+            raise WindowError(
+                f"lengths ends with {FACTORS}, the days of the factors, as {LENGTHS}; not {dict(lengths)}. Without "
+                "factors take handlers.bars.MultiFrequencyBars."
+            )
+        bars = {name: length for name, length in lengths.items() if name != FACTORS}
+        shape = WithFactors(Frequencies(bars), lengths[FACTORS])
+        self.window = Window(shape.days, shape, standardise=True, multiple=shape.days)  # type: ignore[misc]
+        super().__init__(infer_processors=[*infer_processors, AS_FEATURES], **kwargs)
+
+    def _loader(self, config: dict, **kwargs: Any) -> HistoryLoader:
+        bars = (list(BARS.values()), [name.upper() for name in BARS])
+        return FusedLoader({"bars": bars} | config | {"neutral": self.neutral}, **kwargs)
+
+
+class FusedLoader(FactorLoader):
+    """A loader of rows with bars in a group of their own, which is as little to be NaN throughout as the factors."""
+
+    def _refuse_empty_features(self, frames: Sequence[pd.DataFrame]) -> None:
+        super()._refuse_empty_features([as_features(frame) for frame in frames])
+
+
+class AsFeatures(Processor):
+    """The columns of the group ``bars`` as features, before the others: what comes first reads the factors alone."""
+
+    def __call__(self, df: pd.DataFrame) -> pd.DataFrame:
+        return as_features(df)
+
+
+def as_features(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with its bars among the features."""
+    return frame.rename(columns={"bars": "feature"}, level=0)
