@@ -6,6 +6,7 @@ with one epoch and without backtest. One combination runs as `make reports` runs
 
 import copy
 import os
+import re
 from datetime import date
 from pathlib import Path
 
@@ -128,6 +129,29 @@ def test_the_combinations_are_the_reports():
         "market_highfreq_gru": 1,
         "market_multitask_gru": 3,
     }
+
+
+def test_the_equal_weights_have_the_signs_that_the_docs_give():
+    page = (Path(__file__).parents[1] / "docs/highfreq_factors.md").read_text()
+    rows = re.findall(r"^\| `(\w+)`.* \| ([+-]) \|$", page, flags=re.MULTILINE)
+    signs = {name.upper(): 1 if sign == "+" else -1 for name, sign in rows}
+    signs |= {f"VOLUME_PERC{k}": signs["VOLUME_PERC2"] for k in range(3, 8)}
+    assert WORKFLOWS["market_highfreq_equal"].config["task"]["model"]["kwargs"]["weights"] == signs
+    assert set(signs) == {name.upper() for group in GROUPS.values() for name in group}
+
+
+@pytest.mark.parametrize("name", ["market_highfreq_equal", "market_highfreq_icir"])
+def test_a_linear_weighting_is_tested_as_the_net_that_it_is_compared_with(name):
+    net, own = (copy.deepcopy(WORKFLOWS[which].config["task"]) for which in ("market_highfreq_gru", name))
+    handlers = [task["dataset"]["kwargs"]["handler"]["kwargs"] for task in (net, own)]
+    if name == "market_highfreq_equal":
+        assert handlers[1].pop("start_time") == date(2017, 1, 1)
+        handlers[0].pop("start_time")
+    assert handlers[0] == handlers[1]
+    assert net["dataset"]["kwargs"]["segments"] == own["dataset"]["kwargs"]["segments"]
+    assert net["record"] == own["record"]
+    lengths = [{key: task["model"]["kwargs"].get(key) for key in ("train", "valid", "step")} for task in (net, own)]
+    assert lengths[0] == lengths[1] or name == "market_highfreq_equal"
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from tqdm.auto import tqdm
 
 from qlib_ext.errors import DataError
 from qlib_ext.market.fills import Bar, Fills, draw_fills
@@ -63,7 +64,7 @@ def write_ticks(
     market = simulate(stocks, days, seed, start)
     flow = informed_flow(market.parts, seed)
     with whole_folder(target, _PARTS, "ticks folder", overwrite) as new:
-        for t, day in enumerate(market.calendar):
+        for t, day in enumerate(tqdm(market.calendar, desc="ticks", unit="day", disable=None)):
             for part, frame in draw_day(market, flow, t, seed, with_orders=t >= days - ticks_days).items():
                 place = new / part / f"date={day:%Y-%m-%d}"
                 place.mkdir(parents=True)

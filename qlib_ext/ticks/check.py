@@ -36,10 +36,12 @@ def check_batch(rows: pl.DataFrame, kind: str, source: str) -> None:
         return
     back = stocks.filter(same & (pl.col("time") < pl.col("time").shift()))
     refuse(back, source, "time goes back", "sort each instrument by the exchange's sequence number")
-    # hashes are a cheap first look: twins have equal ones
-    if stocks.select(pl.struct("stock", *_ALIKE[kind]).hash().n_unique()).item() < len(stocks):
-        alike = stocks.filter(pl.struct("stock", *_ALIKE[kind]).is_duplicated())
-        twins = alike.filter(pl.struct(rows.columns).is_duplicated())
+    # times do not go back: twins stand among neighbours of one time, and hashes are a cheap first look at those
+    after = (same & (pl.col("time") == pl.col("time").shift())).fill_null(False)
+    alike = pl.struct("stock", *_ALIKE[kind])
+    near = stocks.lazy().filter(after | after.shift(-1, fill_value=False)).select(alike.hash()).collect().to_series()
+    if near.n_unique() < len(near):
+        twins = stocks.filter(alike.is_duplicated()).filter(pl.struct(rows.columns).is_duplicated())
         refuse(twins, source, "a row is there more than once", "remove the twins")
 
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from qlib_ext.errors import DataError
 from qlib_ext.ticks.check import check_reconciled
-from qlib_ext.ticks.factors import GROUPS, day_factors
+from qlib_ext.ticks.factors import day_factors
 from qlib_ext.ticks.partitions import check_content
 from qlib_ext.ticks.rules import FAULTS
 from qlib_ext.ticks.schema import SCHEMAS
@@ -39,12 +39,11 @@ def build_day(shared: None, job: Day) -> tuple[Day, pl.DataFrame]:
     frames: dict[str, Any] = {
         source: pl.scan_parquet(files).select(list(SCHEMAS[source])) for source, files in job.files.items()
     }
-    names = [name for group in job.groups for name in GROUPS[group]]
     try:
         if "trades" in frames and "minute" in frames:
             check_reconciled(frames["trades"], frames["minute"])
-        factors = day_factors(big=job.big, **frames)
+        factors = day_factors(big=job.big, groups=job.groups, **frames)
     except DataError as error:
         folders = ", ".join(str(files[0].parent) for files in job.files.values())
         raise DataError(f"{folders}: {error} Finished days are kept.") from error
-    return job, factors.select("instrument", *names)
+    return job, factors

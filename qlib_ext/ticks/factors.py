@@ -1,6 +1,6 @@
 """All 27 factors of one day."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import polars as pl
 
@@ -19,6 +19,7 @@ GROUPS: dict[str, list[str]] = {
 BATCH_ROWS = 4_000_000
 
 Frame = pl.LazyFrame | pl.DataFrame
+Makers = dict[str, Callable[[pl.DataFrame], pl.DataFrame]]  # group -> its factors from a source's rows
 
 
 def day_factors(
@@ -26,42 +27,36 @@ def day_factors(
     trades: Frame | None = None,
     orders: Frame | None = None,
     big: float = 1.0,
+    groups: Collection[str] = tuple(GROUPS),
     batch_rows: int = BATCH_ROWS,
 ) -> pl.DataFrame:
-    """The factors of one day's frames: one row an instrument, sorted, the GROUPS that the frames allow.
+    """The factors of one day's frames: one row an instrument, sorted, those of ``groups`` that the frames allow.
 
     Minute bars are built from the trades when there are none. Undefined factors are NaN, never 0. A frame is read in
     batches of instruments of about ``batch_rows`` rows each, so that a day larger than memory can be scanned lazily;
     files sorted by instrument are read faster, in less memory.
 
     minute, trades, orders: the columns of schema.MINUTES, TRADES, ORDERS. big: the standard deviations by which the log
-    of a big order's amount exceeds the mean.
+    of a big order's amount exceeds the mean. groups: some of GROUPS; what no group needs is not computed.
     Raises DataError for missing or wrong columns, times that go back, rows that are there twice, a day without rows, or
-    where no frame is given.
+    where no frame allows a group.
     """
-    groups: list[tuple[str, Frame | None, Callable[[pl.DataFrame], pl.DataFrame]]] = [
-        ("minute", minute, minute_factors.minute_factors),
-        ("trades", trades, lambda rows: _of_trades(rows, big, with_minutes=minute is None)),
-        ("orders", orders, order_factors.order_factors),
-    ]
+    of_minute: Makers = {"minute": minute_factors.minute_factors}
+    of_trades: Makers = {"trades": lambda rows: trade_factors.trade_factors(rows, big)}
+    of_orders: Makers = {"orders": order_factors.order_factors}
+    if minute is None:
+        of_trades["minute"] = lambda rows: minute_factors.minute_factors(minute_bars(rows))
+    sources = (("minute", minute, of_minute), ("trades", trades, of_trades), ("orders", orders, of_orders))
     parts = []
-    for source, frame, factors in groups:
-        if frame is not None:
+    for source, frame, makers in sources:
+        wanted = [make for group, make in makers.items() if group in groups]
+        if frame is not None and wanted:
             check_schema(frame, SCHEMAS[source], source)
             batches = _batches(frame, source, batch_rows)
-            parts.append(
-                pl.concat([stocks.join(factors(rows), on="instrument", how="left") for stocks, rows in batches])
-            )
+            parts.append(pl.concat([_joined(stocks, [make(rows) for make in wanted]) for stocks, rows in batches]))
     if not parts:
-        raise DataError("day_factors needs at least one of minute, trades and orders.")
+        raise DataError("day_factors needs at least one of minute, trades and orders, and a group that it allows.")
     return _side_by_side(parts)
-
-
-def _of_trades(trades: pl.DataFrame, big: float, with_minutes: bool) -> pl.DataFrame:
-    own = trade_factors.trade_factors(trades, big)
-    if not with_minutes:
-        return own
-    return own.join(minute_factors.minute_factors(minute_bars(trades)), on="instrument", how="left")
 
 
 def _batches(frame: Frame, source: str, batch_rows: int) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
@@ -80,8 +75,14 @@ def _batches(frame: Frame, source: str, batch_rows: int) -> Iterator[tuple[pl.Da
 
 def _side_by_side(parts: list[pl.DataFrame]) -> pl.DataFrame:
     """One row an instrument that any part has, with the factors of all parts in the order of GROUPS."""
-    table = pl.concat([part.select("instrument") for part in parts]).unique().sort("instrument")
-    for part in parts:
-        table = table.join(part, on="instrument", how="left")
+    stocks = pl.concat([part.select("instrument") for part in parts]).unique().sort("instrument")
+    table = _joined(stocks, parts)
     names = [name for group in GROUPS.values() for name in group if name in table.columns]
     return table.select("instrument", pl.col(names).cast(pl.Float64).fill_null(float("nan")))
+
+
+def _joined(stocks: pl.DataFrame, parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """The columns of all parts beside the instruments, null where a part does not have one."""
+    for part in parts:
+        stocks = stocks.join(part, on="instrument", how="left")
+    return stocks

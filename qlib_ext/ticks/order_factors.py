@@ -4,6 +4,7 @@ import polars as pl
 
 from qlib_ext.ticks.sessions import EARLY, minute_of
 from qlib_ext.ticks.statistics import corr, kurt, skew
+from qlib_ext.ticks.stocks import by_stock, names
 
 NAMES = ["skew_order_diff", "kurt_order_diff", "early_kurt_order", "corr_buyorder_volume_price"]
 
@@ -21,18 +22,28 @@ def order_factors(orders: pl.LazyFrame | pl.DataFrame) -> pl.DataFrame:
 
     orders: the columns of schema.ORDERS.
     """
-    volume, price = pl.col("volume"), pl.col("price")
-    buy, sell = pl.col("side") == "B", pl.col("side") == "S"
-    return (
+    volume, minute = pl.col("volume"), minute_of(pl.col("time"))
+    adds = by_stock(
         orders.lazy()
-        .with_columns(minute=minute_of(pl.col("time")))
-        .filter((pl.col("kind") == "add") & pl.col("minute").is_not_null())
-        .group_by("instrument")
-        .agg(
-            skew_order_diff=skew(volume.filter(buy)) - skew(volume.filter(sell)),
-            kurt_order_diff=kurt(volume.filter(buy)) - kurt(volume.filter(sell)),
-            early_kurt_order=kurt(volume.filter(pl.col("minute") < EARLY)),
-            corr_buyorder_volume_price=corr(volume.filter(buy), price.filter(buy)),
+        .filter((pl.col("kind") == "add") & minute.is_not_null())
+        .select("instrument", "side", "price", "volume", early=minute < EARLY)
+    )
+    # each side filtered by itself: a filter within agg takes twice as long
+    buys, sells = (adds.lazy().filter(pl.col("side") == side).group_by("stock") for side in ("B", "S"))
+    early = adds.lazy().filter("early").group_by("stock").agg(early_kurt_order=kurt(volume))
+    statistics = {"skew": skew(volume), "kurt": kurt(volume)}
+    return (
+        names(adds)
+        .lazy()
+        .join(buys.agg(**statistics, corr=corr(volume, pl.col("price"))), on="stock", how="left")
+        .join(sells.agg(**statistics), on="stock", how="left", suffix="_sell")
+        .join(early, on="stock", how="left")
+        .select(
+            "instrument",
+            "early_kurt_order",
+            skew_order_diff=pl.col("skew") - pl.col("skew_sell"),
+            kurt_order_diff=pl.col("kurt") - pl.col("kurt_sell"),
+            corr_buyorder_volume_price="corr",
         )
         .collect()
     )

@@ -140,11 +140,14 @@ def _side(orders: pl.DataFrame) -> pl.LazyFrame:
 
 def _neither_side(rows: pl.DataFrame, buys: pl.DataFrame, sells: pl.DataFrame) -> pl.LazyFrame:
     """The steps of the trades of no known side that have a big order on either side."""
-    big_buys, big_sells = (orders.filter("big")["key"].implode() for orders in (buys, sells))
+    of_no_side = rows.filter((pl.col("side") == "N") & pl.col("step").is_not_null())
+    is_big = [
+        pl.col(key).is_in(orders.filter("big", pl.col("key").is_in(of_no_side[key].implode()))["key"].implode())
+        for key, orders in (("buy_key", buys), ("sell_key", sells))
+    ]
     return (
-        rows.lazy()
-        .filter((pl.col("side") == "N") & pl.col("step").is_not_null())
-        .filter(pl.col("buy_key").is_in(big_buys) | pl.col("sell_key").is_in(big_sells))
+        of_no_side.lazy()
+        .filter(pl.any_horizontal(is_big))
         .group_by("stock")
         .agg(neither_step=pl.col("step").sum(), neither_steps=pl.len())
     )

@@ -67,19 +67,20 @@ def write_field(provider: Path, field: str, positions: Sequence[int], values: Ma
 
 
 def merged(before: np.ndarray, positions: np.ndarray, series: np.ndarray) -> bytes:
-    """A .bin file's content after new values [days] at these positions have come to it."""
+    """A .bin file's content after new values [days] at these positions have come to it.
+
+    From the first known value, or the file's own first day, to the last of the positions at least, NaN where nothing is
+    known: a mean over the past days is then the same whether later days have been added or not. Empty where there was
+    no file and nothing is known.
+    """
+    held = range(int(before[0]), int(before[0]) + len(before) - 1) if len(before) else range(0)
     known = positions[~np.isnan(series)]
-    ends = [*known[[0, -1]]] if len(known) else []
-    if len(before):
-        ends += [int(before[0]), int(before[0]) + len(before) - 2]
-    if not ends:
+    if not held and not len(known):
         return b""
-    first, last = min(ends), max(ends)
+    first, last = int(min([*known[:1], *held[:1]])), int(max([positions[-1], *held[-1:]]))
     content = np.full(last - first + 2, np.nan, dtype="<f4")
     content[0] = first
-    if len(before):
-        start = int(before[0]) - first + 1
-        content[start : start + len(before) - 1] = before[1:]
-    inside = (positions >= first) & (positions <= last)
+    content[1:][held.start - first : held.stop - first] = before[1:]
+    inside = positions >= first
     content[positions[inside] - first + 1] = series[inside]
     return content.tobytes()

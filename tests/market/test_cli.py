@@ -55,11 +55,45 @@ def test_a_file_in_the_way(tmp_path, capsys):
     assert "is a file" in capsys.readouterr().err
 
 
+def test_ticks_of_the_same_market(tmp_path, capsys):
+    out, ticks = tmp_path / "market", tmp_path / "ticks"
+    args = ["market", "--out", str(out), *SMALL, "--seed", "3", "--start", "2015-01-05", "--ticks", str(ticks)]
+    assert main([*args, "--ticks-days", "2"]) == 0
+    told = capsys.readouterr().out
+    assert f"{ticks}: wrote the ticks of this market" in told
+    assert f"next: qlib-ext ticks build --minute {ticks}/minute --out {out}\n" in told
+    about = read_about(ticks)
+    assert about == {**(read_about(out) or {}), "ticks_days": 2}
+    assert [len(list((ticks / part).iterdir())) for part in ("minute", "trades", "orders")] == [40, 2, 2]
+    assert main([*args, "--ticks-days", "2"]) == 0
+    assert f"{ticks}: already holds the ticks of this market" in capsys.readouterr().out
+    assert main(args) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert main([*args, "--overwrite"]) == 0
+    assert {path.name for path in ticks.iterdir()} == {"minute", "market.json"}
+    assert main(["ticks", "build", "--minute", f"{ticks}/minute", "--end", "2015-01-06", "--out", str(out)]) == 0
+    assert "2 days computed" in capsys.readouterr().out
+
+
+def test_days_of_ticks_without_a_folder(tmp_path, capsys):
+    assert main(["market", "--out", str(tmp_path / "m"), *SMALL, "--ticks-days", "0"]) == 2
+    assert "--ticks-days says how many days of trades and orders --ticks DIR gets" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_help_teaches(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["market", "--help"])
     text = capsys.readouterr().out
-    for part in ("simulated A-share market", "example:", "qlib-ext market --out", "QLIB_DATA=", "qrun workflows/"):
+    for part in (
+        "simulated A-share market",
+        "examples:",
+        "qlib-ext market --out",
+        "--ticks-days 20",
+        "ticks build",
+        "QLIB_DATA=",
+        "qrun workflows/",
+    ):
         assert part in text
 
 

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 import qlib
@@ -14,6 +15,7 @@ from filelock import FileLock
 from qlib.data import D
 
 import qlib_ext.ticks.build
+from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.errors import DataError, OutputError, ProviderError, WorkerError
 from qlib_ext.ticks.bars import minute_bars
 from qlib_ext.ticks.build import build
@@ -105,6 +107,8 @@ def test_any_subset_of_inputs_and_groups(ticks, provider, tmp_path, sources, gro
         put(tmp_path / "minute", day, minute_bars(trades_of(seed)))
     ticks["minute"] = tmp_path / "minute"
     build(provider, {source: ticks[source] for source in sources}, groups)
+    kept = pl.read_parquet(results(provider)[0]).columns
+    assert kept == ["instrument", *(name for group in written for name in GROUPS[group])], "nothing else is computed"
     there = {file.name for file in provider.rglob("hf_*")}
     assert there == {f"hf_{name}.day.bin" for group in written for name in GROUPS[group]}
     whole = provider_in(tmp_path / "whole")
@@ -113,6 +117,23 @@ def test_any_subset_of_inputs_and_groups(ticks, provider, tmp_path, sources, gro
         np.testing.assert_allclose(
             np.frombuffer(own, dtype="<f4"), np.frombuffer((whole / file).read_bytes(), dtype="<f4"), rtol=1e-6
         )
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_how_big_an_order_is_said_to_be(ticks, provider):
+    build(provider, ticks, big=2.0, end=DAYS[0])
+    for big, same in ((2.0, True), (1.0, False)):
+        expected = day_factors(trades=trades_of(0), big=big)["bigorder_amt_perc"]
+        written = [values(provider, "bigorder_amt_perc", symbol)[FIRST] for symbol in STOCKS]
+        assert np.allclose(written, expected, rtol=2 * EPSILON) is same
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_further_columns_are_not_looked_at(ticks, provider):
+    numbered = pl.concat([trades_of(1), trades_of(1).tail(1)]).with_columns(number=pl.int_range(pl.len()))
+    put(ticks["trades"], DAYS[1], numbered)
+    with pytest.raises(DataError, match="a row is there more than once in 2 rows"):
+        build(provider, ticks)
 
 
 def test_groups_that_the_inputs_do_not_give(ticks, provider):
@@ -155,6 +176,24 @@ def test_new_days_leave_the_others_as_they_are(ticks, provider):
     was = np.frombuffer(whole[str(bin_of(provider, "volume_perc2").relative_to(provider))], dtype="<f4")[1:]
     now = values(provider, "volume_perc2")
     np.testing.assert_array_equal(now[FIRST : FIRST + 4], [was[0], np.nan, np.nan, was[3]])
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_mean_over_days_is_today_what_it_is_tomorrow(ticks, provider, init):
+    """Of a stock without a trade on the newest day, by both engines: nobody computes what a model never saw."""
+    config = {"feature": (["Mean($hf_volume_perc2, 2)", "$close"], ["MEAN", "CLOSE"])}
+    for source, draw in (("trades", trades_of), ("orders", orders_of)):
+        put(ticks[source], DAYS[1], draw(1).filter(pl.col("instrument") != STOCKS[0]))
+    means = []
+    for end in DAYS[1:]:
+        build(provider, ticks, end=end)
+        init(provider)
+        both = [HistoryLoader(config, engine=name).load("all", *DAYS[:2]) for name in ("fast", "qlib")]
+        pd.testing.assert_frame_equal(*both, check_dtype=False)
+        means.append(both[0]["feature"].xs(STOCKS[0], level="instrument")["MEAN"])
+    assert means[0].notna().all()
+    pd.testing.assert_series_equal(*means)
+    assert means[0].iloc[1] == values(provider, "volume_perc2")[FIRST]
 
 
 @pytest.mark.usefixtures("in_this_process")

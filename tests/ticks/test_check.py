@@ -62,6 +62,17 @@ def test_a_row_that_is_there_twice_is_named(kind, frame):
         day_factors(**{kind: twins})
 
 
+def test_twins_are_found_wherever_they_stand_among_the_rows_of_one_time():
+    busy = pl.concat([trades()[[0]].with_columns(sell_order=pl.lit(number, pl.Int64)) for number in range(10, 15)])
+    check_batch(pl.concat([busy, trades()]), "trades", "trades")
+    for twin in (0, 2, 4):
+        with pytest.raises(DataError, match=rf"more than once in 2 rows, .*sell_order {10 + twin}, side B: remove"):
+            check_batch(pl.concat([busy, busy[[twin]], trades()]), "trades", "trades")
+    with pytest.raises(DataError, match="more than once in 2 rows, first instrument SH600001"):
+        check_batch(trades()[[0, 1, 2, 3, 3]], "trades", "trades")
+    check_batch(trades().with_columns(instrument=pl.Series(list("abcd"))), "trades", "trades")
+
+
 def test_two_bars_of_one_minute_are_named():
     bars = minute_bars(trades())
     bars = pl.concat([bars, bars[[1]].with_columns(close=pl.lit(11.0))])
@@ -82,6 +93,15 @@ def test_bars_that_do_not_hold_the_trades_are_named(name):
     )
     with pytest.raises(DataError, match=f"The {name} of trades and minute bars differ for 1 of 2 .* first SH600001"):
         check_reconciled(trades(), off)
+
+
+@pytest.mark.parametrize("gap", [1e-5, -1e-5])
+def test_amounts_may_differ_by_rounding_alone(gap):
+    bars = minute_bars(trades())
+    check_reconciled(trades(), bars.with_columns(pl.col("amount") * (1 + gap / 100)))
+    with pytest.raises(DataError, match="The amount of trades and minute bars differ for 2 of 2"):
+        check_reconciled(trades(), bars.with_columns(pl.col("amount") * (1 + gap)))
+    check_reconciled(trades(), bars.with_columns(pl.col("amount") * (1 + gap)), tolerance=1e-4)
 
 
 def test_trades_without_bars_are_named_and_bars_without_trades_are_not():

@@ -103,6 +103,16 @@ def test_both_codes_of_shanghais_orders_mean_the_same(put):
     assert ours.equals(shanghai.read_orders(put(shanghai_orders()), DATE).frame)
 
 
+def test_both_codes_of_shanghais_active_sides_mean_the_same(put):
+    numbers = shanghai.read_trades(put(shanghai_trades(TradeBSFlag=["0", "1", "2", "0"])), DATE).frame
+    assert numbers.equals(shanghai.read_trades(put(shanghai_trades()), DATE).frame)
+
+
+def test_an_order_without_a_side_is_an_error(put):
+    with pytest.raises(DataError, match="side cannot be read in 1 rows"):
+        shanghai.read_orders(put(shanghai_orders(OrderBSFlag=["2", "N", "1"])), DATE)
+
+
 def test_shenzhens_trades(put):
     reading = shenzhen.read_trades(put(shenzhen_trades()), DATE)
     check_schema(reading.frame, TRADES, "trades")

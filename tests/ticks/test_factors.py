@@ -146,6 +146,16 @@ def test_no_frame_is_an_error():
         day_factors()
 
 
+def test_a_group_that_nobody_wants_is_not_computed(monkeypatch):
+    trades = trades_at((time(9, 31), 10.0), (time(10), 11.0), (time(11), 10.5))
+    whole = day_factors(trades=trades)
+    monkeypatch.setattr(trade_factors, "trade_factors", None)
+    own = day_factors(trades=trades, groups=["minute"])
+    assert own.equals(whole.select("instrument", *GROUPS["minute"]))
+    with pytest.raises(DataError, match="and a group that it allows"):
+        day_factors(trades=trades, groups=["orders"])
+
+
 def test_wrong_columns_name_the_source():
     with pytest.raises(DataError, match=r"trades lacks 1 of 8 columns: side"):
         day_factors(trades=trades_at((time(10), 10.0)).drop("side"))

@@ -69,6 +69,12 @@ def test_a_day_without_trades(ticks, provider, frames):
         build(provider, ticks)
 
 
+def test_one_of_several_files_may_be_empty(ticks, provider):
+    for frames in ([trades_of(0), trades_of(0).clear()], [trades_of(0).clear(), trades_of(0)]):
+        put(ticks["trades"], DAYS[0], *frames)
+        assert build(provider, ticks, end=DAYS[0]).computed == 1
+
+
 @pytest.mark.parametrize("size", [0, 3, 1000])
 def test_a_truncated_file(ticks, provider, size):
     build(provider, ticks, end=DAYS[0])
@@ -123,6 +129,7 @@ def test_wrong_types(ticks, provider, name, kind):
         ("orders", {"time": time(9, 14, 59)}, "time is outside the session"),
         ("orders", {"side": "N"}, "side is none of B, S"),
         ("orders", {"kind": "A"}, "kind is none of add, cancel"),
+        ("minute", {"open": 0.0}, "open is not above 0"),
         ("minute", {"close": 0.0}, "close is not above 0"),
         ("minute", {"high": 0.01}, "high is below low"),
         ("minute", {"volume": -1}, "volume is negative"),
@@ -136,9 +143,9 @@ def test_a_wrong_row(ticks, provider, tmp_path, source, fault, said):
     for seed, day in enumerate(DAYS):
         put(ticks["minute"], day, minute_bars(trades_of(seed)))
     draw = {"trades": trades_of, "orders": orders_of, "minute": lambda seed: minute_bars(trades_of(seed))}[source]
-    wrong = with_fault(with_fault(draw(2), ROWS + 50, **fault), ROWS + 60, **fault)
+    wrong = with_fault(with_fault(draw(2), ROWS, **fault), ROWS + 10, **fault)  # the first of its row group
     _, file = put(ticks[source], DAYS[1], draw(1), wrong, rows=ROWS)
-    first = f"first in instrument {wrong['instrument'][ROWS + 50]}, time "
+    first = f"first in instrument {wrong['instrument'][ROWS]}, time "
     with pytest.raises(DataError, match=rf"{file}, row group 1: {said} in 2 rows of the day, {first}"):
         build(provider, ticks)
 
@@ -147,3 +154,9 @@ def test_cancels_without_a_price_and_the_opening_auction_are_right(ticks, provid
     orders = with_fault(orders_of(0), 0, price=0.0, kind="cancel", time=time(9, 15))
     put(ticks["orders"], DAYS[0], orders)
     assert build(provider, ticks, end=DAYS[0]).computed == 1
+
+
+def test_a_minute_bar_without_trades_is_right(ticks, provider, tmp_path):
+    bars = with_fault(minute_bars(trades_of(0)), 5, volume=0, amount=0.0, count=0)
+    put(tmp_path / "minute", DAYS[0], bars)
+    assert build(provider, {"minute": tmp_path / "minute"}).computed == 1
