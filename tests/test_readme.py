@@ -13,6 +13,7 @@ from qlib.utils import init_instance_by_config
 from qlib_ext.market.simulate import write_market
 from qlib_ext.models.gats import GATs
 from qlib_ext.rolling import RollingModel
+from tests.ticks.test_exchange import shanghai_orders, shanghai_trades
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -26,7 +27,7 @@ def commands(block: str) -> list[str]:
     return [line.split("  #")[0].strip() for line in block.splitlines() if line.strip()]
 
 
-TWO_COMMANDS, INSTALL, REAL_DATA = blocks("bash")
+TWO_COMMANDS, INSTALL, REAL_DATA, TICKS, REPORTS = blocks("bash")
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +89,26 @@ def test_real_data_in_five_lines(shell, tmp_path):
     printed = shell(compare)
     assert "csi300_astgnn" in printed
     assert "csi300_lightgbm" in printed
+
+
+def test_ticks_are_read_and_built_into_a_provider(shell, tmp_path):
+    read, build, train = commands(TICKS)
+    provider = tmp_path / "market"
+    write_market(provider, stocks=10, days=60, start="2022-12-01")
+    shanghai_trades(SecurityID=["600001"] * 4).write_csv(tmp_path / "trades.csv")
+    shanghai_orders(SecurityID=["600001.SH"] * 3).write_csv(tmp_path / "orders.csv")
+    shell(read, cwd=tmp_path)
+    assert "27 fields" in shell(build.replace("~/.qlib/qlib_data/cn_data", str(provider)), cwd=tmp_path)
+    assert train.split()[-1] == "workflows/market_highfreq_gru.yaml", "tests/test_market_workflows.py runs it"
+
+
+def test_the_reports_are_made_by_the_runner(shell):
+    assert len(commands(REPORTS)) == 2
+    for command in commands(REPORTS):
+        plan = shell(command.replace("make", f"make -n -o install VENV={sys.prefix}", 1))
+        assert "-m qlib_ext.reports" in plan
+    names = re.findall(r"MODELS=(\S+)", REPORTS)
+    assert all((ROOT / f"workflows/{name}.yaml").is_file() for name in names)
 
 
 def test_a_model_of_ones_own(shell, tmp_path):
