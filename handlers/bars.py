@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from handlers.alpha158vwap import LEARN_PROCESSORS
 from qlib_ext.data.calendar_loader import CalendarLoader
 from qlib_ext.data.frequencies import LENGTHS, Frequencies
 from qlib_ext.data.handler import WindowHandler
@@ -17,10 +18,12 @@ LABEL = (["Ref($vwap, -11)/Ref($vwap, -1) - 1"], ["LABEL0"])
 PRICES = {name: f"${name}" for name in ("open", "high", "low", "close", "vwap")}
 FIELDS = PRICES | {"turnover": "$volume / Mean($volume, 60)"}
 BARS = PRICES | {"volume": "$volume * ($volume / $volume)"}  # NaN where nothing is traded
-LEARN_PROCESSORS = (
-    {"class": "DropnaLabel"},
-    {"class": "CSZScoreNorm", "module_path": "qlib_ext.data.processors", "kwargs": {"fields_group": "label"}},
-)
+
+
+def replaced(fields: Mapping[str, str], given: Mapping[str, str] | None, owner: str) -> dict[str, str]:
+    """Expressions by name, those that were given in the place of ours; raises TypeError for another field's name."""
+    refuse_unknown(given or {}, fields, f"fields of {owner}")
+    return {**fields, **(given or {})}
 
 
 class DayBars(WindowHandler):
@@ -46,8 +49,7 @@ class DayBars(WindowHandler):
         learn_processors: Any = LEARN_PROCESSORS,
         **kwargs: Any,
     ) -> None:
-        refuse_unknown(fields or {}, FIELDS, f"fields of {type(self).__name__}")
-        columns = FIELDS | dict(fields or {})
+        columns = replaced(FIELDS, fields, type(self).__name__)
         super().__init__(
             fields=(list(columns.values()), [name.upper() for name in columns]),
             label=label,

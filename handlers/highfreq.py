@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from qlib.config import C
 
-from handlers.bars import LABEL, LEARN_PROCESSORS
+from handlers.alpha158vwap import LEARN_PROCESSORS
+from handlers.bars import LABEL
 from qlib_ext.data.handler import WindowHandler
 from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.data.spans import Spans

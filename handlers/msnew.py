@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from handlers.bars import LABEL, LEARN_PROCESSORS
+from handlers.alpha158vwap import LEARN_PROCESSORS
+from handlers.bars import LABEL, replaced
 from qlib_ext.data.half_hours import BARS
 from qlib_ext.data.handler import WindowHandler
 from qlib_ext.data.images import half_hour_images
 from qlib_ext.data.intraday import HalfHourLoader
 from qlib_ext.data.windows import Window
-from qlib_ext.errors import refuse_unknown
 
 FIELDS = {**{name: f"${name}" for name in BARS}, "float_mv": "$float_mv"}
 
@@ -41,8 +41,7 @@ class MsNew(WindowHandler):
         learn_processors: Any = LEARN_PROCESSORS,
         **kwargs: Any,
     ) -> None:
-        refuse_unknown(fields or {}, FIELDS, f"fields of {type(self).__name__}")
-        self.fields = FIELDS | dict(fields or {})
+        self.fields = replaced(FIELDS, fields, type(self).__name__)
         super().__init__(
             fields=([self.fields["float_mv"]], ["FLOAT_MV"]), label=label, learn_processors=learn_processors, **kwargs
         )

@@ -11,7 +11,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from qlib.workflow import R
 
-from handlers.bars import LABEL, LEARN_PROCESSORS
+from handlers.alpha158vwap import LEARN_PROCESSORS
+from handlers.bars import LABEL
 from qlib_ext.analysis.evidence import windows_of
 from qlib_ext.analysis.runs import find_runs, load
 from qlib_ext.data.handler import WindowHandler

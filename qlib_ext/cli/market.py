@@ -52,7 +52,6 @@ def add_market(commands: argparse._SubParsersAction) -> None:
 def _market(args: argparse.Namespace) -> int:
     from qlib_ext.errors import DataError
     from qlib_ext.market.simulate import write_market
-    from qlib_ext.market.ticks import write_ticks
 
     if args.ticks_days is not None and args.ticks is None:
         raise DataError("--ticks-days says how many days of trades and orders --ticks DIR gets; name that folder, too")
@@ -61,6 +60,8 @@ def _market(args: argparse.Namespace) -> int:
     written = write_market(args.out, **same)
     print(f"{args.out}: {'wrote a market of' if written else 'already holds the market of'} {what}")
     if args.ticks is not None:
+        from qlib_ext.market.ticks import write_ticks
+
         written = write_ticks(args.ticks, ticks_days=args.ticks_days or 0, **same)
         print(f"{args.ticks}: {'wrote the ticks of' if written else 'already holds the ticks of'} this market")
         print(f"next: qlib-ext ticks build --minute {args.ticks}/minute --out {args.out}")
