@@ -9,9 +9,10 @@ Write a simulated A-share market as a Qlib provider folder: day bars with splits
 suspensions, price limits, listings and a delisting, industries, float market values, and an
 index (instruments csi300, bars SH000300) with dated members and weights.
 
-Its returns hold three planted effects that a model can learn: short-term reversal, a
-volatility effect, and an industry lead-lag that only a model across stocks can see. The same
-parameters give the same bytes; a folder that already holds them is left as it is.
+Its returns hold four planted effects that a model can learn: short-term reversal, a
+volatility effect, momentum of half a year, and an industry lead-lag that only a model across
+stocks can see. The same parameters give the same bytes; a folder that already holds them is left
+as it is.
 
 --ticks writes the same market's minute bars, and for the last days its trades and orders, into a
 folder of its own. They add up to the day bars, and informed traders leave traces in them that the

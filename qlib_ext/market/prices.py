@@ -9,10 +9,11 @@ from qlib_ext.market.listing import Listing
 
 _REVERSAL, _REVERSAL_DECAY = 0.0014, 0.7
 _VOLATILITY, _VOLATILITY_DECAY = 0.0006, 0.94
+_MOMENTUM, _MOMENTUM_DAYS, _MOMENTUM_SKIP = 0.0006, 120, 20  # of the 120 days, without the last 20
 _LEAD, _LEAD_DECAY = 0.0013, 0.5
 VWAP = 0.5  # how far of the day's return the average price has come
 # how much of each part is still expected one day on
-KEPT = {"reversal": _REVERSAL_DECAY, "volatility": 1.0, "lead_lag": _LEAD_DECAY}
+KEPT = {"reversal": _REVERSAL_DECAY, "volatility": 1.0, "momentum": 1.0, "lead_lag": _LEAD_DECAY}
 
 _MARKET, _DRIFT, _INDUSTRY = 0.011, 0.0003, 0.003  # daily standard deviations and mean of the factors
 _ARCH, _GARCH = 0.08, 0.90
@@ -29,7 +30,7 @@ class Trades:
     """What trading left behind, [days, stocks]: bars in Qlib's convention and the planted parts of the label.
 
     bars   field -> values; float_mv and factor carry on through a suspension, the others are NaN then
-    parts  "reversal", "volatility", "lead_lag" -> expected label, a fraction, known at the close of the day
+    parts  "reversal", "volatility", "momentum", "lead_lag" -> expected label, a fraction, known at the close of the day
     """
 
     bars: dict[str, Array]
@@ -50,6 +51,7 @@ class _Book:
         self.variance = self.base**2  # of the next own shock, GARCH(1, 1)
         self.recent = self.base**2  # of the relative return as seen, moving average
         self.trend = np.zeros(stocks)  # of the relative return as seen, moving average
+        self.path = np.zeros((_MOMENTUM_DAYS + 1, stocks))  # the relative return as seen, added up; today the last row
         self.news = np.zeros(stocks)  # of the own shocks of the industry's other stocks, moving average
         self.expected = np.zeros(stocks)  # planted part of the next day's return
 
@@ -150,6 +152,8 @@ def _learn(
     book.trend = np.where(on, _REVERSAL_DECAY * book.trend + relative, book.trend)
     recent = _VOLATILITY_DECAY * book.recent + (1 - _VOLATILITY_DECAY) * relative**2
     book.recent = np.where(on, recent, book.recent)
+    book.path = np.vstack([book.path[1:], book.path[-1] + np.where(on, relative, 0.0)])
+    momentum = book.path[-1 - _MOMENTUM_SKIP] - book.path[0]
     variance = (1 - _ARCH - _GARCH) * book.base**2 + (_ARCH * surprise**2 + _GARCH) * book.variance
     book.variance = np.where(on, variance, book.variance)
 
@@ -158,6 +162,7 @@ def _learn(
     parts = {
         "reversal": -_REVERSAL * _score(book.trend, on),
         "volatility": -_VOLATILITY * _score(np.log(book.recent), on),
+        "momentum": _MOMENTUM * _score(momentum, on),
         "lead_lag": _LEAD * _center(book.news, on),
     }
     book.expected = np.sum(list(parts.values()), axis=0)

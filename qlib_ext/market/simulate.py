@@ -6,21 +6,23 @@ Day t's return of stock i, before rounding to 0.01 yuan and the limit of +-10 % 
 
 m (mean 0.03 %, standard deviation 1.1 % a day) moves the market, g (0.3 %) an industry, and e is a stock's
 own shock: GARCH(1, 1) with parameters 0.08 and 0.90 about a level sigma of 1.7 % that differs between stocks,
-and a jump of 6 % on one day in 250. s is planted, the sum of three parts known at the close before; z is standardising
+and a jump of 6 % on one day in 250. s is planted, the sum of four parts known at the close before; z is standardising
 over the trading stocks of a day, cut at 3, and a stock that does not trade that day has s = 0 the next:
 
     reversal    -0.0014 z(R)      R[t] = 0.7 R[t-1] + (r[t, i] - mean over stocks of r[t])
     volatility  -0.0006 z(log V)  V[t] = 0.94 V[t-1] + 0.06 (r[t, i] - mean over stocks of r[t])^2
+    momentum    +0.0006 z(M)      M[t] = sum of (r[u, i] - mean over stocks of r[u]) over u = t-119 .. t-20
     lead_lag    +0.0013 L         L[t] = 0.5 L[t-1] + sum w[j] clip(e[j] / sigma[j], -3, 3) / sqrt(sum w[j]^2)
 
 Both sums of L go over the other stocks j of i's industry that trade that day, w[j] being the square root of j's
 float market value at the close before: the large lead, the others follow over the next days. The mean of L over
 all stocks is taken off. L[t, i] is made of what befell others, so i's own past does not show it: only a model
-across stocks can see it.
+across stocks can see it. M is momentum of 120 days without the last 20: a window of 30 days hardly shows it, one of
+150 does.
 
 The label Ref($vwap, -2) / Ref($vwap, -1) - 1 takes half of the return of day t+1 and half of that of day t+2,
 since the day's average price has come half of the day's way. `Market.signal` is therefore, part by part,
-(1 + decay) / 2 times s[t+1], with the decays 0.7, 1 and 0.5.
+(1 + decay) / 2 times s[t+1], with the decays 0.7, 1, 1 and 0.5.
 """
 
 from collections.abc import Iterator
@@ -53,7 +55,7 @@ class Market:
     listed   from a stock's first to its last day
     members  of the index
     index    the bars of SH000300, one row a day
-    parts    "reversal", "volatility", "lead_lag": what each adds to the expected label at the close
+    parts    "reversal", "volatility", "momentum", "lead_lag": what each adds to the expected label at the close
     """
 
     calendar: pd.DatetimeIndex

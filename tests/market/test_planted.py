@@ -13,6 +13,14 @@ def rank_ic(score, label, where):
     return daily.mean(), daily.mean() / daily.std() * np.sqrt(len(daily))
 
 
+def explained(planted, past, where):
+    """Share of what is planted, [days, stocks], that is linear in the stock's own past, [days, stocks, lags]."""
+    use = where & ~np.isnan(planted) & ~np.isnan(past).any(axis=-1)
+    x, y = past[use], planted[use]
+    residual = y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
+    return 1 - residual.var() / y.var()
+
+
 @pytest.fixture(scope="module")
 def relative(market):
     change = pd.DataFrame(market.fields["change"])
@@ -37,12 +45,12 @@ def lasting(values, keep):
 
 def test_the_reachable_rank_ic(market):
     parts, label, members = market.parts, market.label, market.members
-    own = rank_ic(parts["reversal"] + parts["volatility"], label, members)[0]
+    own = rank_ic(parts["reversal"] + parts["volatility"] + parts["momentum"], label, members)[0]
     across = rank_ic(parts["lead_lag"], label, members)[0]
     total = rank_ic(market.signal, label, members)[0]
-    assert 0.07 <= own <= 0.095
+    assert 0.08 <= own <= 0.105
     assert 0.06 <= across <= 0.09
-    assert 0.10 <= total <= 0.14
+    assert 0.11 <= total <= 0.15
     assert total > max(own, across) + 0.02
 
 
@@ -56,6 +64,17 @@ def test_volatility(market, relative):
     mean, t = rank_ic(-relative.rolling(20, min_periods=15).std().to_numpy(), market.label, market.members)
     assert mean > 0.02
     assert t > 5
+
+
+def test_momentum(market, relative):
+    """It shows in a window of 120 days and hardly in one of 30."""
+    momentum = relative.fillna(0.0).shift(20).rolling(100, min_periods=1).sum()
+    mean, t = rank_ic(momentum.to_numpy(), market.label, market.members)
+    assert mean > 0.02
+    assert t > 5
+    planted = market.parts["momentum"]
+    past = np.stack([relative.shift(k).to_numpy() for k in range(30)], axis=-1)
+    assert explained(planted, past, market.members) < 0.2
 
 
 def test_lead_lag_shows_in_the_others(market, relative):
@@ -80,12 +99,8 @@ def test_lead_lag_shows_in_the_leader(market, relative):
 
 
 def test_lead_lag_hides_from_the_own_past(market, relative):
-    planted = market.parts["lead_lag"]
     past = np.stack([relative.shift(k).to_numpy() for k in range(10)], axis=-1)
-    use = market.members & ~np.isnan(planted) & ~np.isnan(past).any(axis=-1)
-    x, y = past[use], planted[use]
-    residual = y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
-    assert 1 - residual.var() / y.var() < 0.01
+    assert explained(market.parts["lead_lag"], past, market.members) < 0.01
 
 
 def test_effects_reach_both_days_of_the_label(market):
