@@ -21,13 +21,13 @@ import yaml
 from mlflow.entities import Run
 from qlib.utils import flatten_dict
 
-from qlib_ext.analysis import render
 from qlib_ext.analysis.drawing import PALETTE
 from qlib_ext.analysis.report import report
 from qlib_ext.analysis.runs import find_runs, load, store_of
 from qlib_ext.data.engine import RAW_FIELD
 from qlib_ext.data.intraday import MINUTES
 from qlib_ext.errors import DataError, ProviderError, QlibExtError
+from qlib_ext.files import write_whole
 from qlib_ext.market.check import check_features, check_provider
 from qlib_ext.ticks.factors import GROUPS
 
@@ -198,7 +198,7 @@ def write_pages(runs: str, names: Sequence[str], out: Path) -> None:
         raise DataError("No workflow has a finished run, so there is nothing to report; the lines above say why.")
     for number, low in enumerate(range(0, len(names), len(PALETTE)), 1):
         page = out if number == 1 else out.with_stem(f"{out.stem}_{number}")
-        render.write(str(page), report(store_of(runs), names[low : low + len(PALETTE)]))
+        write_whole(page, report(store_of(runs), names[low : low + len(PALETTE)]).encode(), "name another file")
         print(f"wrote {page}", flush=True)
 
 

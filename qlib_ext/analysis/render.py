@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
@@ -13,7 +11,6 @@ import jinja2
 
 from qlib_ext.analysis.compare import METRICS, Cell, Row, Section, Table
 from qlib_ext.analysis.runs import Setup
-from qlib_ext.errors import OutputError
 
 HEADER = ("", "runs", *METRICS)
 TEMPLATES = jinja2.Environment(
@@ -73,21 +70,6 @@ def sections(
 ) -> dict[str, Any]:
     """What the template sections.html shows: the comparison, its words in the language of the page."""
     return {"table": table, "header": header, "heading": heading, "best": best, "marks": _marks(table)}
-
-
-def write(path: str | Path, text: str) -> None:
-    """Write a file whole or not at all, with the folders it needs; raises OutputError."""
-    target = Path(path).expanduser()
-    part = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_text(text, encoding="utf-8")
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror or error}; name another file.") from error
 
 
 def _lines(section: Section) -> list[list[str]]:

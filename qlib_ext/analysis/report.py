@@ -27,6 +27,7 @@ from qlib_ext.analysis.runs import Run, find_runs, load, read_run
 from qlib_ext.analysis.tables import Grid, Shaded, shaded, stacked, windows_table
 from qlib_ext.analysis.words import LANGUAGES, Words
 from qlib_ext.errors import DataError
+from qlib_ext.files import write_whole
 
 MOST = len(PALETTE)
 DAYS = re.compile(r'"x":(\["\d{4}-\d\d-\d\d"(?:,"\d{4}-\d\d-\d\d")*\])')  # as plotly writes them
@@ -88,7 +89,8 @@ def attach_report(recorder: Recorder, folder: str, frames: Mapping[str, Any], la
     evidence = [gather(recorder.client, name, run, frames)]
     with TemporaryDirectory() as temporary:
         page = f"{temporary}/report.html"
-        render.write(page, _page(evidence, {name: read}, table_of({name: [read]}), lang))
+        text = _page(evidence, {name: read}, table_of({name: [read]}), lang)
+        write_whole(page, text.encode(), "make room and run once more")
         recorder.save_objects(local_path=page, artifact_path=folder)
 
 

@@ -5,6 +5,7 @@ import os
 import sys
 
 from qlib_ext.cli.parser import add_command, count
+from qlib_ext.files import write_whole
 
 _COMPARE = """\
 Print the Model Zoo's table for the last finished run of each experiment, one row an experiment:
@@ -60,7 +61,7 @@ def _compare(args: argparse.Namespace) -> int:
     store = store_of(args.runs)
     table = comparison(store, args.experiments, args.last, args.zoo)
     if args.html:
-        render.write(args.html, render.to_html(table))
+        write_whole(args.html, render.to_html(table).encode(), "name another file")
         print(f"wrote {args.html}", file=sys.stderr)
     if args.markdown:
         print(render.to_markdown(table))
@@ -105,10 +106,10 @@ def add_report(commands: argparse._SubParsersAction) -> None:
 
 
 def _report(args: argparse.Namespace) -> int:
-    from qlib_ext.analysis import render
     from qlib_ext.analysis.report import report
     from qlib_ext.analysis.runs import store_of
 
-    render.write(args.out, report(store_of(args.runs), args.experiments, args.last, args.lang))
+    page = report(store_of(args.runs), args.experiments, args.last, args.lang)
+    write_whole(args.out, page.encode(), "name another file")
     print(f"wrote {args.out}")
     return 0

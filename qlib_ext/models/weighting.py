@@ -14,6 +14,7 @@ from qlib.model.base import Model
 from qlib_ext.analysis.matrix import to_matrix
 from qlib_ext.analysis.metrics import ic_summary, rank_information_coefficient
 from qlib_ext.errors import DataError, NotFittedError
+from qlib_ext.models.ensemble import standardised
 
 
 class Weighting(Model):
@@ -88,13 +89,6 @@ class Fusion(Weighting):
     def weigh(self, dataset: Any) -> pd.Series:
         """The weights that were given."""
         return pd.Series(self.weights, dtype=float)
-
-
-def standardised(features: pd.DataFrame) -> pd.DataFrame:
-    """``(x - mean) / std`` over the stocks of each day; 0 where x is missing or the same for all of them."""
-    by_day = features.groupby(level="datetime")
-    varies = by_day.transform("min") < by_day.transform("max")  # rounding leaves a constant a std above 0
-    return ((features - by_day.transform("mean")) / by_day.transform("std")).where(varies, 0.0).fillna(0.0)
 
 
 def icir_of(feature: pd.DataFrame, label: pd.DataFrame) -> float:

@@ -6,10 +6,10 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from qlib_ext.errors import DataError, OutputError
+from qlib_ext.errors import DataError
+from qlib_ext.files import write_whole
 from qlib_ext.ticks import shanghai, shenzhen
 from qlib_ext.ticks.exchange import Reading
-from qlib_ext.ticks.writer import write_whole
 
 READERS: dict[tuple[str, str], Callable[[str | Path, str], Reading]] = {
     ("shanghai", "trades"): shanghai.read_trades,
@@ -41,11 +41,7 @@ def convert(
             target = Path(out).expanduser() / source / f"date={day}" / f"{exchange}-{Path(path).stem}.parquet"
             content = io.BytesIO()
             reading.frame.write_parquet(content, row_group_size=ROW_GROUP)
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise OutputError(f"cannot write to {target.parent}: {error}; choose another --out.") from error
-            write_whole(target, content.getvalue())
+            write_whole(target, content.getvalue(), "make room or choose another --out")
             yield source, target, reading
 
 

@@ -14,8 +14,9 @@ import polars as pl
 from filelock import FileLock, Timeout
 
 from qlib_ext.errors import OutputError
+from qlib_ext.files import write_whole
 from qlib_ext.ticks.day import Day
-from qlib_ext.ticks.writer import write_whole
+from qlib_ext.ticks.writer import AGAIN
 
 
 class Results:
@@ -56,7 +57,7 @@ def save(result: Path, factors: pl.DataFrame) -> None:
     """Keep a day's factors; raises OutputError where they cannot be written."""
     content = io.BytesIO()
     factors.write_parquet(content)
-    write_whole(result, content.getvalue())
+    write_whole(result, content.getvalue(), AGAIN)
 
 
 def code() -> list[str]:

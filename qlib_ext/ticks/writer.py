@@ -7,23 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from qlib_ext.errors import OutputError
+from qlib_ext.files import write_whole
 from qlib_ext.market.check import check_features, check_provider
 
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; raises OutputError, what was there before stays."""
-    part = path.with_name(f".{path.name}.part")  # the same name again, so that what a killed run leaves is replaced
-    try:
-        try:
-            part.write_bytes(content)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {error.strerror or error}; make room and run once more: finished days are kept."
-        ) from error
+AGAIN = "make room and run once more: finished days are kept"
 
 
 def calendar_of(provider: Path) -> dict[str, int]:
@@ -61,7 +48,7 @@ def write_field(provider: Path, field: str, positions: Sequence[int], values: Ma
         before = files[symbol].read_bytes() if files[symbol].exists() else b""
         after = merged(np.frombuffer(before, dtype="<f4"), np.asarray(positions), series)
         if after != before:
-            write_whole(files[symbol], after)
+            write_whole(files[symbol], after, AGAIN)
             changed += 1
     return changed
 

@@ -1,14 +1,12 @@
-import os
 import re
 from html.parser import HTMLParser
 
 import pytest
 
 from qlib_ext.analysis.compare import METRICS, Cell, Row, Section, Table
-from qlib_ext.analysis.render import to_html, to_markdown, to_text, write
+from qlib_ext.analysis.render import to_html, to_markdown, to_text
 from qlib_ext.analysis.runs import Setup
 from qlib_ext.cli import main
-from qlib_ext.errors import OutputError
 
 HOSTILE = "<script>alert('x')</script> a|b *c* [d](e) \\`f`"
 
@@ -103,27 +101,6 @@ def test_html_escapes():
     page = Page(to_html(hostile()))
     assert "script" not in page.tags
     assert sum(HOSTILE in text for *_, text in page.seen) == 4  # heading, name, published, note
-
-
-def test_a_file_is_written_with_its_folders_and_replaced_whole(tmp_path):
-    target = tmp_path / "new" / "deep" / "page.html"
-    for text in ("±", "second"):
-        write(target, text)
-        assert target.read_text(encoding="utf-8") == text
-    assert os.listdir(target.parent) == ["page.html"]
-
-
-@pytest.mark.parametrize("case", ["the parent is a file", "the target is a folder"])
-def test_a_path_that_cannot_be_written_is_told_and_leaves_nothing(tmp_path, case):
-    if case == "the parent is a file":
-        (tmp_path / "taken").write_text("kept")
-        target = tmp_path / "taken" / "page.html"
-    else:
-        target = tmp_path / "taken"
-        target.mkdir()
-    with pytest.raises(OutputError, match=rf"cannot write {target}: .+; name another file\."):
-        write(target, "text")
-    assert os.listdir(tmp_path) == ["taken"]
 
 
 @pytest.fixture

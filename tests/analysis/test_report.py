@@ -124,7 +124,7 @@ def test_scores_of_several_experiments_are_correlated_with_each_other(whole, com
     for name, score in scores.items():
         save(whole(name, score_correlation=None) / "pred.pkl", score)
     text = command("net", "tree")[1]
-    both = scores["net"].join(scores["tree"], lsuffix="_net", rsuffix="_tree", how="inner")
+    both = pd.concat(scores, axis=1, join="inner")
     daily = [day.corr(method="spearman").iloc[0, 1] for _, day in both.groupby(level="datetime")]
     cells = texts(Page(text), "td")
     assert cells.count(f"{np.mean(daily):.3f}") == 2, "above and below the diagonal"
