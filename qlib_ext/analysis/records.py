@@ -63,7 +63,7 @@ class FactorRecord(ACRecordTemp):
     groups      None: 20 where an average day has more than 1,000 scores, else 5, as in the reports
     rebalance   trading days between two rebalancings of the groups
     price       the field that groups are bought, sold and valued at, the day after the score
-    styles      names of table 14's factors, True for all, False for none; those whose fields or minute bars the
+    styles      names of price-volume factors, True for all, False for none; those whose fields or minute bars the
                 provider lacks are left out, and one line of the log says which and why
     market      the provider's instruments whose best 100 of a day the style DWF counts
     compare_with  experiments whose last finished run's score is compared with this one's

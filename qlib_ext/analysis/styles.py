@@ -6,7 +6,8 @@ the same shape. The value of day t is known at the close of t. Windows are tradi
 enough, with less the factor is NaN.
 
 Source: Orient Securities, factor selection series 96 (2023-08-24), table 14, which names each factor in a few words;
-what a docstring adds to its formula after "ours:" is not in the report.
+SIZE, AMOUNT20, TURNOVER20 and BETA: Huatai Securities, artificial intelligence series 72 (2023-12-08), exhibit 56,
+which only names them. What a docstring adds to its formula after "ours:" is in neither report.
 """
 
 from __future__ import annotations
@@ -113,6 +114,30 @@ def mom_20d_120d(close: pd.DataFrame) -> pd.DataFrame:
     return carried.shift(20) / carried.shift(120) - 1
 
 
+def size(float_mv: pd.DataFrame) -> pd.DataFrame:
+    """SIZE: the float market value, in yuan; a suspended stock keeps its own."""
+    return float_mv
+
+
+def amount20(vwap: pd.DataFrame, volume: pd.DataFrame) -> pd.DataFrame:
+    """AMOUNT20: `mean(A_{t-19..t})`, A = vwap volume, the day's amount in yuan; ours: the 20 days."""
+    return _rolling(vwap * volume, 20).mean()
+
+
+def turnover20(turnover: pd.DataFrame) -> pd.DataFrame:
+    """TURNOVER20: `mean(V_{t-19..t})`, V the day's turnover; ours: the 20 days."""
+    return _rolling(turnover, 20).mean()
+
+
+def beta(close: pd.DataFrame) -> pd.DataFrame:
+    """BETA: `cov(r, m) / var(m)` over 242 days, m the mean daily return of these stocks; ours: the days, and m."""
+    gain = daily_return(close)
+    market = gain.mul(0.0).add(gain.mean(axis=1), axis=0)  # on the stock's own days
+    own, common = _rolling(gain, 242).mean(), _rolling(market, 242).mean()
+    covariance = _rolling(gain * market, 242).mean() - own * common
+    return covariance / (_rolling(market**2, 242).mean() - common**2)
+
+
 DAY_STYLES: dict[str, Callable[..., pd.DataFrame]] = {
     "VOL20": vol20,
     "RET20": ret20,
@@ -123,6 +148,10 @@ DAY_STYLES: dict[str, Callable[..., pd.DataFrame]] = {
     "DWF": dwf,
     "MAXRET20": maxret20,
     "mom_20d_120d": mom_20d_120d,
+    "SIZE": size,
+    "AMOUNT20": amount20,
+    "TURNOVER20": turnover20,
+    "BETA": beta,
 }
 
 

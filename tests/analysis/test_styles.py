@@ -8,7 +8,7 @@ from qlib_ext.analysis import styles
 from qlib_ext.analysis.styles import DAY_STYLES, fields_of
 from tests.analysis.matrices import random_frame
 
-DAYS, STOCKS, WINDOWS = 280, 6, {"VOL20": 20, "MAXRET20": 20, "AVGAMT_20_60": 60, "P2HIGH": 243}
+DAYS, STOCKS = 280, 6
 
 
 def random_bars(days=DAYS, stocks=STOCKS, seed=0):
@@ -19,6 +19,7 @@ def random_bars(days=DAYS, stocks=STOCKS, seed=0):
         "high": close * (1 + 0.01 * random_frame(days, stocks, seed + 1, holes=0).abs()),
         "vwap": close * (1 + 0.005 * random_frame(days, stocks, seed + 2, holes=0)),
         "volume": 1e6 * np.exp(random_frame(days, stocks, seed + 3, holes=0)),
+        "float_mv": 1e9 * close,
         "turnover": (0.02 * np.exp(random_frame(days, stocks, seed + 4, holes=0))),
     }
     traded = random_frame(days, stocks, seed + 5, holes=0.02).notna()
@@ -44,11 +45,20 @@ def returns_of(close):
     return np.array([c / last_known(close[:t]) - 1 if np.isfinite(c) else np.nan for t, c in enumerate(close)])
 
 
+MARKET = BARS["close"].apply(lambda close: returns_of(close.to_numpy())).mean(axis=1).to_numpy()
+
+
 def at(values, t, window):
     """The numbers of the window that ends on t, or none where half of it is missing."""
     known = values[max(0, t - window + 1) : t + 1]
     known = known[np.isfinite(known)]
     return known if len(known) >= window // 2 else np.array([np.nan])
+
+
+def slow_beta(close, market, t):
+    own = returns_of(close)
+    days = [u for u in range(max(0, t - 241), t + 1) if np.isfinite(own[u])]
+    return np.polyfit(market[days], own[days], 1)[0] if len(days) >= 121 else np.nan
 
 
 def slow_cgo60(close, vwap, turnover, t):
@@ -74,6 +84,10 @@ SLOW = {
     "mom_20d_120d": lambda b, t: (
         last_known(b["close"][: max(t - 19, 0)]) / last_known(b["close"][: max(t - 119, 0)]) - 1
     ),
+    "SIZE": lambda b, t: b["float_mv"][t],
+    "AMOUNT20": lambda b, t: at(b["vwap"] * b["volume"], t, 20).mean(),
+    "TURNOVER20": lambda b, t: at(b["turnover"], t, 20).mean(),
+    "BETA": lambda b, t: slow_beta(b["close"], MARKET, t),
 }
 
 
