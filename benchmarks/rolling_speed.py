@@ -76,7 +76,9 @@ def main() -> None:
         test = (start, start + pd.DateOffset(months=2 * WINDOWS) - pd.Timedelta(days=1))
         windows = plan(days, test, **LENGTHS, reach=2)
         assert len(windows) == WINDOWS, f"{len(windows)} windows; give more --days"
-        lines = [compared(name, provider, windows, test, Path(folder)) for name in options.models]
+        lines = []
+        for name in options.models:
+            lines += compared(name, provider, windows, test, Path(folder), options.jobs)
     print(machine(1), end="\n\n")
     seconds = ("whole, seconds", "Zoo", "ratio", "target", "all but the fits, seconds", "Zoo", "ratio", "target")
     print(table(("inner model", *seconds, "peak GB", "Zoo, one window"), lines))
@@ -91,18 +93,29 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--stocks", type=int, default=300, help="stocks of the simulated market (300)")
     parser.add_argument("--days", type=int, default=1250, help="its trading days from 2012 on (1250)")
     parser.add_argument("--models", nargs="+", default=list(INNER), choices=list(INNER), help="inner models")
+    parser.add_argument("--jobs", type=int, default=1, help="another line with so many windows at a time (1: none)")
     return parser.parse_args()
 
 
-def compared(name: str, provider: Path, windows: list[RollingWindow], test: tuple, folder: Path) -> tuple[str, ...]:
-    """Both ways once, a line of the table."""
-    ours = run([our_workflow(name, provider, test)], folder / f"{name}_ours")
+def compared(
+    name: str, provider: Path, windows: list[RollingWindow], test: tuple, folder: Path, jobs: int
+) -> list[tuple[str, ...]]:
+    """Both ways once, a line of the table; another of ours with several windows at a time, on as many cores."""
+    ours = run([our_workflow(name, provider, test, 1)], folder / f"{name}_ours")
     zoo = run([zoo_workflow(name, provider, window) for window in windows], folder / f"{name}_zoo")
-    whole, around = zoo["whole"] / ours["whole"], zoo["around"] / ours["around"]
-    figures = []
-    for what, gain, goal in (("whole", whole, TARGETS[name]), ("around", around, AROUND_TARGET)):
-        figures += [f"{ours[what]:.0f}", f"{zoo[what]:.0f}", times(gain), target(goal, gain, at_least=True)]
-    return (name, *figures, f"{ours['peak']:.2f}", f"{zoo['peak']:.2f}")
+    figures = [*gain("whole", ours, zoo, TARGETS[name]), *gain("around", ours, zoo, AROUND_TARGET)]
+    lines = [(name, *figures, f"{ours['peak']:.2f}", f"{zoo['peak']:.2f}")]
+    if jobs > 1:
+        several = run([our_workflow(name, provider, test, jobs)], folder / f"{name}_several")
+        figures = [*gain("whole", several, zoo, TARGETS[name]), *[""] * 4]  # fits overlap: nothing is left around them
+        lines.append((f"{name}, {jobs} windows at a time", *figures, f"{several['peak']:.2f}", f"{zoo['peak']:.2f}"))
+    return lines
+
+
+def gain(what: str, ours: dict[str, float], zoo: dict[str, float], goal: float) -> list[str]:
+    """Four cells: our seconds, the Zoo's, the ratio, and whether it is as high as asked."""
+    ratio = zoo[what] / ours[what]
+    return [f"{ours[what]:.0f}", f"{zoo[what]:.0f}", times(ratio), target(goal, ratio, at_least=True)]
 
 
 def run(workflows: list[dict], folder: Path) -> dict[str, float]:
@@ -154,10 +167,11 @@ def proportional_bytes(pid: int) -> int:
     return next((int(line.split()[1]) * 1024 for line in rollup if line.startswith("Pss:")), 0)
 
 
-def our_workflow(name: str, provider: Path, test: tuple) -> dict:
+def our_workflow(name: str, provider: Path, test: tuple, jobs: int) -> dict:
     kind, kwargs = INNER[name]["ours"]
     inner = {"class": kind, "module_path": "benchmarks.rolling_speed", "kwargs": kwargs}
-    model = {"class": "RollingModel", "module_path": "qlib_ext.rolling", "kwargs": LENGTHS | {"model": inner}}
+    windows = LENGTHS | {"model": inner, "n_jobs": jobs}
+    model = {"class": "RollingModel", "module_path": "qlib_ext.rolling", "kwargs": windows}
     segments = {"test": [str(day.date()) for day in test]}
     handler = handler_of("Alpha158vwap", "handlers.alpha158vwap", segments["test"], "qlib_ext.data.processors")
     dataset = {"class": "CrossSectionDataset", "module_path": "qlib_ext.data.dataset"}
