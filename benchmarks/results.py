@@ -1,8 +1,8 @@
 """What finished runs came to, beside what the reports published for the same model. Prints one table.
 
 `years`: the figures of the report on graph networks (002, exhibits 23 and 32) by year. `groups`: those of the reports
-on data sets (000, exhibits 4 and 5; 001, table 1). Ours come from what FactorRecord saved in the recorder, the
-published ones, in brackets, from benchmarks/published.csv.
+on data sets (000, exhibits 4 and 5; 001, table 1) and on several frequencies (003, exhibit 52). Ours come from what
+FactorRecord saved in the recorder, the published ones, in brackets, from benchmarks/published.csv.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MEASURES = {
     "Rank IC": ("rank_ic", "mean"),
     "Rank ICIR": ("rank_ic", "icir"),
 }
-SPACED = {"Rank IC": "mean", "ICIR": "icir", "share > 0": "positive"}
+SPACED = {"Rank IC": "mean", "standard deviation of Rank IC": "std", "ICIR": "icir", "share > 0": "positive"}
 STRATEGY = {
     "annual return": "annual_return",
     "volatility": "volatility",
@@ -67,6 +67,7 @@ def parse_arguments() -> argparse.Namespace:
         epilog="""examples:
   python -m benchmarks.results years csi300_lstm_rolling=LSTM "csi300_gats_ts_rolling=GATs K=1"
   python -m benchmarks.results groups "market_day_gru=day, GRU" "market_week_astgnn=week, ASTGNN"
+  python -m benchmarks.results groups market_multitask_gru=multi-task "market_multitask_day=days only"
 """,
     )
     parser.add_argument("layout", choices=LAYOUTS, help="years or groups")
