@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -117,29 +116,20 @@ class NeuralModel(Model):
 
         With several seeds the mean of their scores, each standardised over the day's stocks.
         """
-        samples, outputs = self._outputs(dataset, segment, lambda scores: scores.score)
-        scores = [pd.Series(output, index=samples.index, name="score") for output in outputs]
-        return mean_of_standardised(scores)
+        return self.scored(dataset, segment)[0]
 
     def weak_factors(self, dataset: Any, segment: str = "test") -> pd.DataFrame:
         """The weak factors of every sample, a column for each factor of each net (``net0_factor0``, ...).
 
         Raises NoWeakFactorsError for a model whose score is not made of weak factors.
         """
+        factors = self.scored(dataset, segment)[1]
+        if factors is None:
+            raise NoWeakFactorsError(f"{type(self).__name__} has no weak factors; GRU, ASTGNN and ResNetGRU have.")
+        return factors
 
-        def factors(scores: Scores) -> Tensor:
-            if scores.weak_factors is None:
-                raise NoWeakFactorsError(f"{type(self).__name__} has no weak factors; GRU, ASTGNN and ResNetGRU have.")
-            return scores.weak_factors
-
-        samples, outputs = self._outputs(dataset, segment, factors)
-        names = [f"net{n}_factor{k}" for n, output in enumerate(outputs) for k in range(output.shape[1])]
-        return pd.DataFrame(np.concatenate(outputs, axis=1), index=samples.index, columns=names)
-
-    def _outputs(
-        self, dataset: Any, segment: str, part: Callable[[Scores], Tensor]
-    ) -> tuple[Samples, list[np.ndarray]]:
-        """One part of what each net says of all samples of a segment."""
+    def scored(self, dataset: Any, segment: str = "test") -> tuple[pd.Series, pd.DataFrame | None]:
+        """What ``predict`` and ``weak_factors`` give, in one pass over the segment; None for a model without these."""
         if not self.nets_:
             raise NotFittedError(f"{type(self).__name__} has no weights yet: call fit, or load_weights.")
         data = CrossSectionDataset.of(dataset)
@@ -149,11 +139,15 @@ class NeuralModel(Model):
         feature_shape = self._feature_shape(samples, data.window)
         if feature_shape != self.feature_shape_:
             raise DataError(f"The nets read {_named(self.feature_shape_)}, the handler has {_named(feature_shape)}.")
-        outputs = []
-        for net in self.nets_:
-            trainer = self._trainer(net, samples.panel, data.window)
-            outputs.append(torch.cat([part(scores) for _, _, scores in trainer.score(samples)]).cpu().numpy())
-        return samples, outputs
+        scores, factors = [], []
+        for number, net in enumerate(self.nets_):
+            said = self._trainer(net, samples.panel, data.window).score(samples)
+            score, weak = zip(*((output.score, output.weak_factors) for *_, output in said), strict=True)
+            scores.append(pd.Series(_joined(score), samples.index, name="score"))
+            if weak[0] is not None:
+                names = [f"net{number}_factor{k}" for k in range(weak[0].shape[1])]
+                factors.append(pd.DataFrame(_joined(weak), samples.index, names))
+        return mean_of_standardised(scores), pd.concat(factors, axis=1) if factors else None
 
     def _trainer(self, net: nn.Module, panel: Panel, window: Window) -> Trainer:
         """A trainer of a net that lies on the device and knows the panel."""
@@ -204,6 +198,10 @@ class NeuralModel(Model):
     def __getstate__(self) -> dict:
         # pickled on the CPU, so that a model trained on a GPU opens anywhere
         return super().__getstate__() | {"nets_": [copy.deepcopy(net).cpu() for net in self.nets_]}
+
+
+def _joined(parts: tuple[Tensor, ...]) -> np.ndarray:
+    return torch.cat(parts).cpu().numpy()
 
 
 def _named(feature_shape: tuple[int, ...]) -> str:

@@ -17,7 +17,7 @@ import qlib
 from qlib.config import C
 from qlib.utils import init_instance_by_config
 
-from qlib_ext.errors import NoWeakFactorsError, QlibExtError, TrainingError
+from qlib_ext.errors import QlibExtError, TrainingError
 from qlib_ext.rolling.rows import RawData
 from qlib_ext.rolling.windows import RollingWindow
 
@@ -89,8 +89,8 @@ def train_window(data: RawData, job: Job) -> Outcome:
     try:
         model.fit(dataset, **({"evals_result": evaluation} if "evals_result" in takes else {}))
         clock.append(time.perf_counter())
-        prediction = scores_of(model.predict(dataset), job)
-        factors = weak_factors_of(model, dataset)
+        prediction, factors = scored(model, dataset)
+        prediction = scores_of(prediction, job)
         clock.append(time.perf_counter())
         pickled = pickle.dumps(model)
     except Exception as error:  # whatever an inner model raises, its user must learn the window
@@ -121,15 +121,18 @@ def scores_of(prediction: Any, job: Job) -> pd.Series:
     return scores
 
 
-def weak_factors_of(model: Any, dataset: Any) -> pd.DataFrame | None:
-    """The model's weak factors over validation and test days, never training days; None where it has none."""
-    if not hasattr(model, "weak_factors"):
-        return None
-    try:
-        parts = [model.weak_factors(dataset, segment).assign(segment=segment) for segment in ("valid", "test")]
-    except NoWeakFactorsError:
-        return None
-    return pd.concat(parts).sort_index()
+def scored(model: Any, dataset: Any) -> tuple[Any, pd.DataFrame | None]:
+    """The prediction of the test days, and the weak factors of validation and test days, never of training days.
+
+    Weak factors: None where the model has none. One that has them gives both in one pass (``NeuralModel.scored``).
+    """
+    if not hasattr(model, "scored"):
+        return model.predict(dataset), None
+    prediction, tested = model.scored(dataset, "test")
+    if tested is None:
+        return prediction, None
+    parts = [model.weak_factors(dataset, "valid").assign(segment="valid"), tested.assign(segment="test")]
+    return prediction, pd.concat(parts).sort_index()
 
 
 def flatten(evaluation: Mapping, prefix: str = "") -> list[tuple[str, list[float]]]:

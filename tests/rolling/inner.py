@@ -65,6 +65,9 @@ class Ridge(Model):
         x = dataset.prepare(segment, col_set="feature", data_key=DataHandlerLP.DK_I)
         return pd.DataFrame(x.to_numpy(float) * self.coefficients, index=x.index, columns=[*map(str, x.columns)])
 
+    def scored(self, dataset, segment="test"):
+        return self.predict(dataset, segment), self.weak_factors(dataset, segment)
+
 
 class LastLabel(Model):
     """Scores every test day by the last label of validation: all that a label known too late could tell."""

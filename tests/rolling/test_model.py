@@ -187,7 +187,7 @@ def test_without_a_recorder_it_trains_all_the_same(bench, in_this_process):
 def test_an_inner_model_that_scores_fewer_rows_is_joined_as_it_is(bench, in_this_process, monkeypatch):
     data, model = dataset_of(random_rows(days=80)), rolling()
     monkeypatch.setattr(
-        "tests.rolling.inner.Ridge.predict", lambda self, data: pd.Series(1.0, data.prepare("test").index[:-5])
+        "tests.rolling.inner.Ridge.predict", lambda self, data, *_: pd.Series(1.0, data.prepare("test").index[:-5])
     )
     model.fit(data)
     assert len(model.predict(data)) == len(data.prepare("test")) - 3 * 5
@@ -195,7 +195,7 @@ def test_an_inner_model_that_scores_fewer_rows_is_joined_as_it_is(bench, in_this
 
 def test_an_inner_model_that_scores_other_days_is_refused(bench, in_this_process, monkeypatch):
     monkeypatch.setattr(
-        "tests.rolling.inner.Ridge.predict", lambda self, data: pd.Series(1.0, data.prepare("valid").index)
+        "tests.rolling.inner.Ridge.predict", lambda self, data, *_: pd.Series(1.0, data.prepare("valid").index)
     )
     said = r"Window 2020-03-10: the inner model scored \d+ rows from 2020-02-25 to 2020-03-05, but is to score the test"
     with pytest.raises(TrainingError, match=said):
