@@ -47,7 +47,8 @@ _EN = {
     "strategy": "Strategy after cost",
     "strategy_note": (
         "The backtest of PortAnaRecord. Daily returns are added up, not compounded, so that drawdowns are those of the "
-        "table; excess is over the benchmark."
+        "table; excess is over the benchmark. A year has 252 days here, as in the reports, and 238 in the summary, as "
+        "in Qlib."
     ),
     "rank_ic": "Rank IC",
     "rank_ic_note": (
@@ -165,7 +166,10 @@ _ZH = {
     "information ratio": "信息比率",
     "max drawdown": "最大回撤",
     "strategy": "策略表现（费后）",
-    "strategy_note": "PortAnaRecord 的回测。日收益累加而非复利，故图中回撤与表中一致；超额收益相对基准。",
+    "strategy_note": (
+        "PortAnaRecord 的回测。日收益累加而非复利，故图中回撤与表中一致；超额收益相对基准。"
+        "此处一年按 252 个交易日计（与研报一致），汇总表按 238 日（与 Qlib 一致）。"
+    ),
     "rank_ic": "Rank IC",
     "rank_ic_note": "柱：日频 Rank IC 的月均值；线（右轴）：日频 Rank IC 累计值。表中 Rank IC 每隔一个标签期限取一次。",
     "group_test": "分组测试",
