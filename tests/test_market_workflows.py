@@ -99,11 +99,13 @@ def map_jobs(train, data, jobs):
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_a_workflow_scores_all_stocks_of_its_test_days(predictions, name, market):
+def test_a_workflow_scores_its_stocks_on_all_test_days(predictions, name, market):
     score = predictions[name]
     first = SECOND_TEST if name in MODELS else FIRST_TEST
-    listed = pd.DataFrame(market.listed, market.calendar, market.symbols).loc[first : half_hours.LAST].stack()
-    expected = listed[listed].index
+    traded_only = WORKFLOWS[name].config["task"]["dataset"]["kwargs"]["handler"]["kwargs"].get("traded_only")
+    scored = ~np.isnan(market.fields["close"]) if traded_only else market.listed
+    days = pd.DataFrame(scored, market.calendar, market.symbols).loc[first : half_hours.LAST].stack()
+    expected = days[days].index
     assert list(score.index.sort_values()) == list(expected.sort_values())
     assert np.isfinite(score).all()
 

@@ -28,9 +28,10 @@ class WindowHandler(DataHandlerLP):
 
     fields: columns of features, ``(expressions, names)``; label: the same for labels; group: expression of
     a prior group of the stock (for example "$industry"), or None. engine: what computes expressions, "fast", or
-    "qlib", Qlib's own engine, slower; seasoned_days: days with a close before a new stock is a member; see
-    `HistoryLoader` for both. Inference processors read the history once for each day on which stocks join, so with
-    them leave seasoned_days at 0 in a universe that someone joins every day. The other keywords are Qlib's.
+    "qlib", Qlib's own engine, slower; seasoned_days: days with a close before a new stock is a member; traded_only:
+    leave out stocks on days without a close; see `HistoryLoader` for the three. Inference processors read the history
+    once for each day on which stocks join, so with them leave the latter two alone in a universe that someone joins
+    every day. The other keywords are Qlib's.
     """
 
     window: Window
@@ -43,6 +44,7 @@ class WindowHandler(DataHandlerLP):
         step_len: int | None = None,
         engine: str = "fast",
         seasoned_days: int = 0,
+        traded_only: bool = False,
         instruments: Any = "csi300",
         start_time: Any = None,
         end_time: Any = None,
@@ -68,6 +70,7 @@ class WindowHandler(DataHandlerLP):
             history=self.window.length - 1,
             engine=engine,
             seasoned_days=seasoned_days,
+            traded_only=traded_only,
             filter_pipe=filter_pipe,
             freq=freq,
             inst_processors=inst_processors,

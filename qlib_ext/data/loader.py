@@ -36,6 +36,9 @@ class HistoryLoader(QlibDataLoader):
     seasoned_days: a stock is a member only after so many days with a close, those that were listed when the provider
     begins excepted: in its first weeks an A-share runs from limit to limit, where nobody can buy it.
 
+    traded_only: a stock is a member only on days with a close. Its rows of other days go to ``history_``, too. A net
+    that has learnt to like calm stocks puts those that are suspended, which nobody can buy, above all others.
+
     engine: "fast" computes the expressions with `qlib_ext.data.engine`, and leaves to Qlib's engine, saying so in
     the log, what it does not know: an operator, another freq than day, inst_processors, a provider that is not
     local. "qlib" leaves everything to it.
@@ -46,7 +49,13 @@ class HistoryLoader(QlibDataLoader):
     """
 
     def __init__(
-        self, config: dict, history: int = 0, engine: str = "fast", seasoned_days: int = 0, **kwargs: Any
+        self,
+        config: dict,
+        history: int = 0,
+        engine: str = "fast",
+        seasoned_days: int = 0,
+        traded_only: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(config, **kwargs)
         if seasoned_days < 0:
@@ -56,6 +65,7 @@ class HistoryLoader(QlibDataLoader):
         self.history = history
         self.engine = engine
         self.seasoned_days = seasoned_days
+        self.traded_only = traded_only
         self.history_: pd.DataFrame | None = None
 
     def __getstate__(self) -> dict:
@@ -74,6 +84,9 @@ class HistoryLoader(QlibDataLoader):
             for name, times in spans.items()
         }
         members, others = self._read(spans, extended, end_time)
+        if self.traded_only:
+            on = traded(members.index, calendar)
+            members, others = members[on], pd.concat([others, members[~on]]).sort_index()
         if not len(members) + len(others):
             raise DataError(
                 f"No rows for {describe(instruments)} from {start_time} to {end_time}: the provider "
@@ -170,8 +183,7 @@ def seasoned(spans: Spans, calendar: pd.DatetimeIndex, days: int) -> Spans:
     """The parts of the spans after a stock's first ``days`` closes; raises DataError where none is left."""
     left = {}
     for name, times in spans.items():
-        bars = Bars.read(name, ["close"])
-        closes = bars.starts["$close"] + np.flatnonzero(~np.isnan(bars.values["$close"]))  # places in the calendar
+        closes = places_of_closes(name)
         if len(closes) and closes[0] == 0:
             left[name] = times
         elif len(closes) > days:
@@ -182,6 +194,22 @@ def seasoned(spans: Spans, calendar: pd.DatetimeIndex, days: int) -> Spans:
             f"None of the {len(spans)} stocks has more than {days} closes; lower seasoned_days, or complete $close."
         )
     return left
+
+
+def traded(index: pd.MultiIndex, calendar: pd.DatetimeIndex) -> np.ndarray:
+    """True for each row (datetime, instrument) that has a close."""
+    days, names = index.get_level_values("datetime"), index.get_level_values("instrument")
+    stocks, codes = np.unique(names.to_numpy(object), return_inverse=True)
+    on = np.zeros((len(calendar), len(stocks)), dtype=bool)
+    for column, name in enumerate(stocks):
+        on[places_of_closes(name), column] = True
+    return on[calendar.get_indexer(days), codes]
+
+
+def places_of_closes(name: str) -> np.ndarray:
+    """The places in the calendar of the days on which an instrument has a close."""
+    bars = Bars.read(name, ["close"])
+    return bars.starts["$close"] + np.flatnonzero(~np.isnan(bars.values["$close"]))
 
 
 def require_universe(market: str) -> None:
