@@ -198,12 +198,12 @@ def seasoned(spans: Spans, calendar: pd.DatetimeIndex, days: int) -> Spans:
 
 def traded(index: pd.MultiIndex, calendar: pd.DatetimeIndex) -> np.ndarray:
     """True for each row (datetime, instrument) that has a close."""
-    days, names = index.get_level_values("datetime"), index.get_level_values("instrument")
-    stocks, codes = np.unique(names.to_numpy(object), return_inverse=True)
-    on = np.zeros((len(calendar), len(stocks)), dtype=bool)
-    for column, name in enumerate(stocks):
+    days, names = (index.levels[index.names.index(level)] for level in ("datetime", "instrument"))
+    day_codes, name_codes = (index.codes[index.names.index(level)] for level in ("datetime", "instrument"))
+    on = np.zeros((len(calendar), len(names)), dtype=bool)
+    for column, name in enumerate(names):
         on[places_of_closes(name), column] = True
-    return on[calendar.get_indexer(days), codes]
+    return on[calendar.get_indexer(days)[day_codes], name_codes]
 
 
 def places_of_closes(name: str) -> np.ndarray:
