@@ -16,7 +16,7 @@ from qlib.log import get_module_logger
 from qlib_ext.data import engine as fast
 from qlib_ext.data.engine import RAW_FIELD, Bars
 from qlib_ext.data.expressions import NotNative
-from qlib_ext.data.spans import Spans, clip, earlier, in_spans
+from qlib_ext.data.spans import Spans, by_row, clip, earlier, in_spans
 from qlib_ext.errors import DataError
 from qlib_ext.market.check import check_features, check_provider
 
@@ -85,7 +85,7 @@ class HistoryLoader(QlibDataLoader):
         }
         members, others = self._read(spans, extended, end_time)
         if self.traded_only:
-            on = traded(members.index, calendar)
+            on = by_row(members.index, lambda days, names: traded(days, names, calendar))
             members, others = members[on], pd.concat([others, members[~on]]).sort_index()
         if not len(members) + len(others):
             raise DataError(
@@ -196,14 +196,12 @@ def seasoned(spans: Spans, calendar: pd.DatetimeIndex, days: int) -> Spans:
     return left
 
 
-def traded(index: pd.MultiIndex, calendar: pd.DatetimeIndex) -> np.ndarray:
-    """True for each row (datetime, instrument) that has a close."""
-    days, names = (index.levels[index.names.index(level)] for level in ("datetime", "instrument"))
-    day_codes, name_codes = (index.codes[index.names.index(level)] for level in ("datetime", "instrument"))
+def traded(days: pd.DatetimeIndex, names: pd.Index, calendar: pd.DatetimeIndex) -> np.ndarray:
+    """True where an instrument has a close on a day: ``[days, instruments]``."""
     on = np.zeros((len(calendar), len(names)), dtype=bool)
     for column, name in enumerate(names):
         on[places_of_closes(name), column] = True
-    return on[calendar.get_indexer(days)[day_codes], name_codes]
+    return on[calendar.get_indexer(days)]
 
 
 def places_of_closes(name: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,12 @@ def grid(spans: Spans, days: pd.DatetimeIndex, names: pd.Index) -> np.ndarray:
 
 def in_spans(index: pd.MultiIndex, spans: Spans) -> np.ndarray:
     """True for each row (datetime, instrument) that lies within one of its instrument's spans."""
-    days, names = index.levels[index.names.index("datetime")], index.levels[index.names.index("instrument")]
-    day_codes, name_codes = (index.codes[index.names.index(level)] for level in ("datetime", "instrument"))
-    return grid(spans, days, names)[day_codes, name_codes]
+    return by_row(index, lambda days, names: grid(spans, days, names))
+
+
+def by_row(index: pd.MultiIndex, of: Callable[[pd.DatetimeIndex, pd.Index], np.ndarray]) -> np.ndarray:
+    """What ``of`` makes of an index's days and instruments, ``[days, instruments]``, for each of its rows."""
+    places = [index.names.index(level) for level in ("datetime", "instrument")]
+    days, names = (index.levels[place] for place in places)
+    day_codes, name_codes = (index.codes[place] for place in places)
+    return of(days, names)[day_codes, name_codes]
