@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from filelock import FileLock
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from qlib.config import C
@@ -32,6 +33,9 @@ class SQLiteExpManager(MLflowExpManager):
         database = Path(uri.removeprefix(SQLITE)).expanduser().resolve()
         database.parent.mkdir(parents=True, exist_ok=True)
         super().__init__(uri=SQLITE + str(database), default_exp_name=default_exp_name)
+        # a client creates the tables, and two processes that begin in one new folder would both do it
+        with FileLock(database.with_name(f".{database.name}.lock")):
+            _ = self.client
 
     def create_exp(self, experiment_name: str | None = None) -> MLflowExperiment:
         """As in Qlib, with the artifact folder beside the database."""
