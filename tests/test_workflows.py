@@ -217,6 +217,7 @@ def test_nets_train_alike():
         "dropout",
         "n_epochs",
         "lr",
+        "ema_decay",
         "early_stop",
         "metric",
         "days_per_batch",
@@ -224,7 +225,7 @@ def test_nets_train_alike():
     ]
     models = [workflow(name)["task"]["model"]["kwargs"] for name in NETS]
     assert [{key: model.get(key) for key in shared} for model in models] == [
-        dict(zip(shared, (64, 2, 0.5, 15, 0.0003, 4, "rank_ic", 1, 0), strict=True))
+        dict(zip(shared, (64, 2, 0.5, 15, 0.0003, 0.998, 4, "rank_ic", 1, 0), strict=True))
     ] * len(NETS)
 
 

@@ -30,6 +30,8 @@ class TrainingOptions:
     days_per_batch   trading days whose cross-sections make one step
     batch_size       rows of one step, rounded to whole days; None: days_per_batch decides
     clip_norm        gradients are scaled down to this norm; 0 leaves them
+    ema_decay        validated, kept and scored with are the weights' exponential moving average over the steps, which
+                     looks back over 1 / (1 - ema_decay) of them, at first over fewer; 0: the weights of the last step
     GPU              number of the CUDA device; -1, or no CUDA: the CPU
     autocast         forward pass in bfloat16; on a CPU faster only where it has AVX512-BF16 or AMX
     seed             of the initial weights, dropout and the order of days; None draws one
@@ -48,6 +50,7 @@ class TrainingOptions:
     days_per_batch: int = 1
     batch_size: int | None = None
     clip_norm: float = 3.0
+    ema_decay: float = 0.0
     GPU: int = 0
     autocast: bool = False
     seed: int | None = None
@@ -63,6 +66,8 @@ class TrainingOptions:
         for name in ("n_epochs", "early_stop", "days_per_batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1, not {getattr(self, name)}.")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay is at least 0 and below 1, for example 0.998; not {self.ema_decay}.")
         if self.seeds is not None and not len(self.seeds):
             raise ValueError("seeds names at least one seed, for example [0, 1, 2].")
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import mlflow
 import numpy as np
 import torch
 from qlib.log import get_module_logger
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
 from qlib_ext.data.batch import Batch, Samples
@@ -43,23 +44,29 @@ class Trainer:
     def fit(self, train: Samples, valid: Samples, seed: int | None, name: str = "") -> Curves:
         """Train until ``early_stop`` epochs bring no better validation metric; returns the curves by epoch.
 
-        The order of days depends on the seed alone. Raises TrainingError where the loss is not finite.
+        The order of days depends on the seed alone. With an ``ema_decay`` the moving average of the weights is
+        validated and kept. Raises TrainingError where the loss is not finite.
         """
         optimizer = make_optimizer(self.net, self.options)
+        judged = self
+        if self.options.ema_decay:
+            average = moving_average(self.net, self.options.ema_decay)
+            optimizer.register_step_post_hook(lambda *_: average.update_parameters(self.net))
+            judged = replace(self, net=average.module)
         order = np.random.default_rng(seed)
         curves: Curves = {}
         best, best_epoch, best_weights = -math.inf, 0, None
         for epoch in range(self.options.n_epochs):
             days = order.permutation(train.n_days)
             row = {f"train_{k}": v for k, v in self._train_epoch(optimizer, train, days, epoch, name).items()}
-            row |= {f"valid_{k}": v for k, v in self.evaluate(valid).items()}
+            row |= {f"valid_{k}": v for k, v in judged.evaluate(valid).items()}
             for key, value in row.items():
                 curves.setdefault(key, []).append(value)
             log_metrics(row, epoch, name)
             logger.info(f"{name} epoch {epoch}: " + "  ".join(f"{k} {v:.4f}" for k, v in row.items()))
             quality = -row["valid_loss"] if self.options.metric == "loss" else row[f"valid_{self.options.metric}"]
             if quality > best:
-                best, best_epoch, best_weights = quality, epoch, copy.deepcopy(self.net.state_dict())
+                best, best_epoch, best_weights = quality, epoch, copy.deepcopy(judged.net.state_dict())
             elif epoch - best_epoch >= self.options.early_stop:
                 break
         if best_weights is None:
@@ -143,6 +150,23 @@ def make_optimizer(net: nn.Module, options: TrainingOptions) -> torch.optim.Opti
         "sgd": torch.optim.SGD,
     }
     return kinds[options.optimizer](net.parameters(), lr=options.lr, weight_decay=options.weight_decay)  # type: ignore[call-arg]
+
+
+def moving_average(net: nn.Module, decay: float) -> AveragedModel:
+    """``A <- A + a (W - A), a = max(1 - decay, 9 / (10 + t))`` after step t, of weights and batch norms' statistics W.
+
+    So a short training is averaged over its last ninth. Source: ``tf.train.ExponentialMovingAverage(num_updates=t)``.
+    """
+
+    def update(averaged: Sequence[Tensor], current: Sequence[Tensor], steps: Tensor | int) -> None:
+        share = (9 / (10 + torch.as_tensor(steps))).clamp(min=1 - decay)
+        for old, new in zip(averaged, current, strict=True):
+            if old.is_floating_point():
+                old.lerp_(new, share.to(old.dtype))
+            else:  # an instrument's number has no mean
+                old.copy_(new)
+
+    return AveragedModel(net, multi_avg_fn=torch.no_grad()(update), use_buffers=True)
 
 
 def log_metrics(row: dict[str, float], epoch: int, name: str) -> None:

@@ -34,14 +34,17 @@ MODELS = {
     ),
     "GATs": (GATs, {}),
     "GATs 2 layers": (GATs, {"num_layers_gat": 2, "num_heads": 2, "base_model": "LSTM", "days_per_batch": 3}),
-    "ASTGNN instrument": (ASTGNN, FACTORS | {"node_embedding": "instrument"}),
+    "ASTGNN instrument": (ASTGNN, FACTORS | {"node_embedding": "instrument", "ema_decay": 0.9}),
     "ResNetGRU": (ResNetGRU, FACTORS | {"channels": [6]}),
     "ResNetGRU graph": (
         ResNetGRU,
         FACTORS | {"channels": [5, 6], "kernel_size": 2, "graph": True, "embedding_size": 3, "days_per_batch": 3},
     ),
     "MultiTaskGRU": (MultiTaskGRU, TASKS),
-    "MultiTaskGRU apart": (MultiTaskGRU, TASKS | {"share_gru": False, "metric": "ic", "days_per_batch": 3}),
+    "MultiTaskGRU apart": (
+        MultiTaskGRU,
+        TASKS | {"share_gru": False, "metric": "ic", "days_per_batch": 3, "ema_decay": 0.95},
+    ),
     "MultiTaskGRU of two inputs": (MultiTaskGRU, TASKS | TWO_INPUTS),
 }
 TEST_START = pd.Timestamp(SEGMENTS["test"][0])

@@ -43,6 +43,8 @@ def test_an_unknown_keyword_names_the_nearest_one():
         {"n_epochs": 0},
         {"early_stop": 0},
         {"days_per_batch": 0},
+        {"ema_decay": 1.0},
+        {"ema_decay": -0.1},
         {"seeds": []},
     ],
 )

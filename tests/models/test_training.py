@@ -1,14 +1,18 @@
+import copy
 import io
 import sys
 
 import mlflow
 import numpy as np
 import pytest
+import torch
+from torch import nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from qlib_ext.errors import TrainingError
 from qlib_ext.models.astgnn import ASTGNN
 from qlib_ext.models.gru import GRU
-from qlib_ext.models.training import Trainer
+from qlib_ext.models.training import Trainer, moving_average
 from tests.frames import dataset_of, random_rows
 
 SMALL = {"hidden_size": 4, "num_layers": 1, "num_factors": 2, "n_epochs": 3, "GPU": -1, "seed": 0}
@@ -67,6 +71,46 @@ def test_weight_decay_and_clipping_reach_the_optimiser():
 
     assert weights(weight_decay=1.0) < weights()
     assert weights(clip_norm=1e-6, optimizer="sgd") != weights(clip_norm=0, optimizer="sgd")
+
+
+def test_the_moving_average_of_the_weights_is_kept_and_validated():
+    seen = []
+    hook = register_optimizer_step_post_hook(lambda *_: seen.append(copy.deepcopy(net().state_dict())))
+    data, model = dataset_of(random_rows(holes=0.2, seed=4), purge=0), GRU(**SMALL | {"n_epochs": 1, "ema_decay": 0.6})
+    build, built = model.build, []
+    model.build = lambda *what: built.append(build(*what)) or built[-1]
+
+    def net():
+        return built[-1]
+
+    try:
+        model.fit(data)
+    finally:
+        hook.remove()
+    assert len(seen) > 20  # 9 / 23 < 0.4
+    for name, kept in model.nets_[0].state_dict().items():
+        expected = seen[0][name].double().numpy()
+        for step, state in enumerate(seen[1:], start=1):
+            share = max(0.4, 9 / (10 + step))
+            expected = (1 - share) * expected + share * state[name].double().numpy()
+        if not kept.is_floating_point():
+            expected = seen[-1][name].numpy()
+        np.testing.assert_allclose(kept, expected, rtol=1e-5, atol=1e-7, err_msg=name)
+    rank_ic = (
+        model.predict(data, "valid")
+        .groupby(level="datetime")
+        .corr(data.prepare("valid", col_set="label").iloc[:, 0], method="spearman")
+    )
+    np.testing.assert_allclose(model.curves_[0]["valid_rank_ic"][0], rank_ic.mean(), atol=1e-5)
+
+
+def test_numbers_of_instruments_are_not_averaged():
+    net = nn.Module()
+    net.register_buffer("position", torch.arange(2000))
+    average = moving_average(net, 0.95)
+    for _ in range(100):
+        average.update_parameters(net)
+    assert torch.equal(average.module.position, torch.arange(2000))
 
 
 def test_a_validation_that_is_never_a_number_is_refused(monkeypatch):
