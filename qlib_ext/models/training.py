@@ -166,7 +166,11 @@ def moving_average(net: nn.Module, decay: float) -> AveragedModel:
             else:  # an instrument's number has no mean
                 old.copy_(new)
 
-    return AveragedModel(net, multi_avg_fn=torch.no_grad()(update), use_buffers=True)
+    average = AveragedModel(net, multi_avg_fn=torch.no_grad()(update), use_buffers=True)
+    for module in average.modules():
+        if isinstance(module, nn.RNNBase):
+            module.flatten_parameters()  # cuDNN wants them in one piece, and a copy is not
+    return average
 
 
 def log_metrics(row: dict[str, float], epoch: int, name: str) -> None:
