@@ -177,9 +177,10 @@ def run(name: str, workflow: dict, environment: dict[str, str]) -> dict[str, Any
 
 
 def digest(workflow: dict) -> str:
-    """What tells one configuration of a model from another: its parameters, and the dates."""
-    task = workflow["task"]
-    what = [task["model"], task["dataset"]["kwargs"]["segments"]]
+    """What tells one configuration of a model from another: its parameters but for the seed, and the dates."""
+    model, dataset = workflow["task"]["model"], workflow["task"]["dataset"]
+    kwargs = {key: value for key, value in model["kwargs"].items() if key != "seed"}
+    what = [model | {"kwargs": kwargs}, dataset["kwargs"]["segments"]]
     return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
