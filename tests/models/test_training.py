@@ -74,15 +74,10 @@ def test_weight_decay_and_clipping_reach_the_optimiser():
 
 
 def test_the_moving_average_of_the_weights_is_kept_and_validated():
-    seen = []
-    hook = register_optimizer_step_post_hook(lambda *_: seen.append(copy.deepcopy(net().state_dict())))
     data, model = dataset_of(random_rows(holes=0.2, seed=4), purge=0), GRU(**SMALL | {"n_epochs": 1, "ema_decay": 0.6})
-    build, built = model.build, []
+    build, built, seen = model.build, [], []
     model.build = lambda *what: built.append(build(*what)) or built[-1]
-
-    def net():
-        return built[-1]
-
+    hook = register_optimizer_step_post_hook(lambda *_: seen.append(copy.deepcopy(built[-1].state_dict())))
     try:
         model.fit(data)
     finally:
