@@ -23,16 +23,21 @@ def adaptive_adjacency(m: Tensor, mask: Tensor) -> Tensor:
 
 
 class AdaptiveGraphConvolution(nn.Module):
-    """``Z = (I + A) H W``.
+    """``Z = (I + A) H W``; with ``share_weight`` off ``Z = H W + A H V``.
 
-    h [days, stocks, in], adjacency A [days, stocks, stocks] -> Z [days, stocks, out]. Equivariant under
-    permutations of the stocks; rows of masked stocks carry no meaning.
+    h [days, stocks, in], adjacency A [days, stocks, stocks] -> Z [days, stocks, out]. With W alone, what befell the
+    neighbours counts for a stock as if it had befallen the stock itself: one that falls back after its own gains cannot
+    follow theirs. Equivariant under permutations of the stocks; rows of masked stocks carry no meaning.
+
+    Source: W alone is the report's; a weight for I and one for A, the program of Bai et al.
     """
 
-    def __init__(self, in_features: int, out_features: int) -> None:
+    def __init__(self, in_features: int, out_features: int, share_weight: bool = True) -> None:
         super().__init__()
         self.weight = nn.Linear(in_features, out_features, bias=False)
+        self.neighbours = None if share_weight else nn.Linear(in_features, out_features, bias=False)
 
     def forward(self, h: Tensor, adjacency: Tensor) -> Tensor:
-        hw = self.weight(h)  # [days, stocks, out]
-        return hw + adjacency @ hw  # [days, stocks, out]
+        own = self.weight(h)  # [days, stocks, out]
+        others = own if self.neighbours is None else self.neighbours(h)  # [days, stocks, out]
+        return own + adjacency @ others  # [days, stocks, out]

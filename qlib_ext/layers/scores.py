@@ -12,7 +12,8 @@ class Scores(NamedTuple):
 
     score [samples] the prediction; normalised [samples] what the loss compares with the label: the score, after
     its batch norm where the net has one; weak_factors [samples, K], or None where the net has none;
-    state [samples, hidden] the encoder's last state.
+    state [samples, ...] what a stock is known by before it hears of others: the encoder's last state, or the vector
+    of its instrument in a graph of those.
     """
 
     score: Tensor

@@ -28,12 +28,16 @@ class ASTGNNOptions(GRUOptions):
     embedding_size       length of the vectors M that decide who resembles whom
     node_embedding       state: M = H W_e, for any stock (inductive); instrument: a learnt vector for each
                          instrument of the training data and one for all others (transductive)
-    proximity            weight of the graph-proximity loss; needs a handler with ``group``
+    share_weight         true: one W for a stock's own state and for its neighbours'; false: a second one for theirs,
+                         without which their gains and its own count alike
+    proximity            weight of the graph-proximity loss, which draws together the states of a group's stocks, or
+                         their vectors where instruments have those; needs a handler with ``group``
     """
 
     num_graph_layers: int = 1
     embedding_size: int = 16
     node_embedding: str = "state"
+    share_weight: bool = True
     proximity: float = 0.0
 
     def __post_init__(self) -> None:
@@ -51,6 +55,8 @@ class InstrumentEmbedding(nn.Module):
         super().__init__()
         self.instruments = instruments
         self.vectors = nn.Embedding(len(instruments) + 1, embedding_size)
+        # of length 1: by torch's own N(0, 1), of length 4, a stock's neighbour is at first nobody but itself
+        nn.init.normal_(self.vectors.weight, std=embedding_size**-0.5)
         self.register_buffer("position", torch.arange(1, len(instruments) + 1), persistent=False)
 
     def bind(self, instruments: pd.Index) -> None:
@@ -68,7 +74,8 @@ class InstrumentEmbedding(nn.Module):
 class AdaptiveGraph(nn.Module):
     """``Z = (I + softmax(ReLU(M M^T))) H W`` over the stocks of each day, once or more, ReLU between.
 
-    state H [samples, hidden], and the batch they are of -> Z [samples, hidden].
+    state H [samples, hidden], and the batch they are of -> Z [samples, hidden], and what a stock is known by: its
+    state, or its vector M [samples, embedding] where the graph has one for each instrument.
     """
 
     def __init__(self, options: ASTGNNOptions, instruments: pd.Index) -> None:
@@ -79,16 +86,18 @@ class AdaptiveGraph(nn.Module):
             self.embedding = nn.Linear(hidden, options.embedding_size, bias=False)
         else:
             self.embedding = InstrumentEmbedding(instruments, options.embedding_size)
-        self.layers = nn.ModuleList(AdaptiveGraphConvolution(hidden, hidden) for _ in range(options.num_graph_layers))
+        self.layers = nn.ModuleList(
+            AdaptiveGraphConvolution(hidden, hidden, options.share_weight) for _ in range(options.num_graph_layers)
+        )
 
-    def forward(self, state: Tensor, batch: Batch) -> Tensor:
+    def forward(self, state: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         by_instrument = isinstance(self.embedding, InstrumentEmbedding)
         m = self.embedding(batch.instrument if by_instrument else state)  # [samples, embedding]
         adjacency = adaptive_adjacency(batch.to_days(m), batch.mask)  # [days, stocks, stocks]
         z = batch.to_days(state)  # [days, stocks, hidden]
         for number, layer in enumerate(self.layers):
             z = layer(torch.relu(z) if number else z, adjacency)
-        return z[batch.mask]  # [samples, hidden]
+        return z[batch.mask], m if by_instrument else state
 
 
 class ASTGNN(GRU):

@@ -43,8 +43,8 @@ class GRUOptions(TrainingOptions):
 class WeakFactorNet(nn.Module):
     """Encoder -> a graph over the day's stocks, or none -> batch norm -> K weak factors -> their mean.
 
-    encoder: x [samples, ...] -> state [samples, hidden]; graph: (state, batch) -> z [samples, hidden]; head: (z, state)
-    -> Scores.
+    encoder: x [samples, ...] -> state [samples, hidden]; graph: (state, batch) -> z [samples, hidden] and what each
+    stock is known by [samples, ...], without a graph both the state; head: both -> Scores.
     """
 
     def __init__(self, encoder: nn.Module, graph: nn.Module | None, head: nn.Module) -> None:
@@ -55,8 +55,10 @@ class WeakFactorNet(nn.Module):
 
     def forward(self, batch: Batch) -> Scores:
         state = self.encoder(batch.x)  # [samples, hidden]
-        z = state if self.graph is None else self.graph(state, batch)  # [samples, hidden]
-        return self.head(z, state)
+        if self.graph is None:
+            return self.head(state, state)
+        z, known = self.graph(state, batch)  # [samples, hidden], [samples, ...]
+        return self.head(z, known)
 
 
 class GRU(NeuralModel):

@@ -1,15 +1,16 @@
 import numpy as np
+import pytest
 import torch
 
 from qlib_ext.layers.adaptive_graph import AdaptiveGraphConvolution, adaptive_adjacency
 
 
-def reference(h: np.ndarray, m: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """(I + softmax(ReLU(M M^T))) H W for the stocks of one day."""
+def reference(h: np.ndarray, m: np.ndarray, w: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """H W + softmax(ReLU(M M^T)) H V for the stocks of one day."""
     similarity = np.maximum(m @ m.T, 0)
     weight = np.exp(similarity - similarity.max(1, keepdims=True))
     adjacency = weight / weight.sum(1, keepdims=True)
-    return (np.eye(len(h)) + adjacency) @ h @ w
+    return h @ w + adjacency @ h @ v
 
 
 def cross_sections():
@@ -18,13 +19,15 @@ def cross_sections():
     return torch.randn(3, 8, 4), torch.randn(3, 8, 2), mask
 
 
-def test_layer_equals_the_formula_on_every_day():
+@pytest.mark.parametrize("share_weight", [True, False])
+def test_layer_equals_the_formula_on_every_day(share_weight):
     h, m, mask = cross_sections()
-    layer = AdaptiveGraphConvolution(4, 6)
+    layer = AdaptiveGraphConvolution(4, 6, share_weight)
     z = layer(h, adaptive_adjacency(m, mask)).detach().numpy()
-    w = layer.weight.weight.detach().numpy().T
+    weights = [weight.detach().numpy().T for weight in layer.parameters()]
+    assert len(weights) == 2 - share_weight
     for day, there in enumerate(mask.numpy()):
-        expected = reference(h[day].numpy()[there], m[day].numpy()[there], w)
+        expected = reference(h[day].numpy()[there], m[day].numpy()[there], weights[0], weights[-1])
         np.testing.assert_allclose(z[day, there], expected, atol=1e-5)
 
 

@@ -2,7 +2,8 @@ import pandas as pd
 import pytest
 import torch
 
-from qlib_ext.models.astgnn import ASTGNN
+from qlib_ext.layers.adaptive_graph import adaptive_adjacency
+from qlib_ext.models.astgnn import ASTGNN, InstrumentEmbedding
 from tests.frames import dataset_of, random_rows
 
 SMALL = {"hidden_size": 6, "num_layers": 1, "num_factors": 3, "embedding_size": 4, "n_epochs": 4, "GPU": -1, "seed": 0}
@@ -32,6 +33,36 @@ def test_the_vector_of_the_unknown_is_learnt(transductive):
     untrained.fit(dataset_of(random_rows(seed=5)))
     first, learnt = (m.nets_[0].graph.embedding.vectors.weight[0] for m in (untrained, transductive))
     assert (first - learnt).abs().max() > 1e-3
+
+
+def test_an_untrained_vector_looks_at_others():
+    """By vectors of N(0, 1), of length 4, the softmax would see the stock itself alone, and nothing could be learnt."""
+    torch.manual_seed(0)
+    embedding = InstrumentEmbedding(pd.RangeIndex(300).astype(str), 16)
+    vectors = embedding(torch.arange(300))[None]
+    itself = adaptive_adjacency(vectors, torch.ones(1, 300, dtype=torch.bool))[0].diagonal()
+    assert itself.mean() < 0.05
+
+
+def test_a_weight_of_their_own_lets_a_stock_follow_its_neighbours_against_its_own_past():
+    """What is planted: fall after own gains, rise after the group's; one W for both cannot say it."""
+    rows = random_rows(days=70, stocks=40, fields=1, holes=0.0, seed=1)
+    group = rows.index.get_level_values("instrument").str[-2:].astype(int) % 4
+    gain = rows["feature", "F0"]
+    day = rows.index.get_level_values("datetime")
+    rows["label", "LABEL0"] = 3 * gain.groupby([day, group]).transform("mean") - gain
+    rows["group", "GROUP"] = group.astype(float)
+
+    def rank_ic(share_weight: bool) -> float:
+        graph = {"node_embedding": "instrument", "proximity": 3.0, "share_weight": share_weight}
+        model = ASTGNN(**SMALL | graph | {"n_epochs": 16, "lr": 0.03, "early_stop": 16})
+        model.fit(dataset_of(rows))
+        score = model.predict(dataset_of(rows))
+        label = rows["label", "LABEL0"].loc[score.index]
+        return pd.concat([score, label], axis=1).groupby("datetime").corr("spearman").iloc[::2, 1].mean()
+
+    assert rank_ic(share_weight=False) > 0.9
+    assert rank_ic(share_weight=True) < 0.7
 
 
 def test_the_graph_of_a_day_depends_on_who_is_there():

@@ -90,14 +90,18 @@ def test_proximity_needs_a_group():
         model.fit(dataset_of(random_rows()))
 
 
-def test_proximity_draws_stocks_of_a_group_together():
+@pytest.mark.parametrize("node_embedding", ["state", "instrument"])
+def test_proximity_draws_stocks_of_a_group_together(node_embedding):
+    """Their states where these make the graph; else their vectors, whatever the features tell of the group."""
     rows = random_rows(stocks=16, holes=0.0, seed=3)
     industry = rows.index.get_level_values("instrument").str[-2:].astype(int) % 4
     rows["group", "GROUP"] = industry.astype(float)
-    rows["feature", "F0"] = industry.to_numpy() + 0.1 * rows["feature", "F0"]
+    if node_embedding == "state":
+        rows["feature", "F0"] = industry.to_numpy() + 0.1 * rows["feature", "F0"]
 
     def likeness(proximity: float) -> float:
-        model = ASTGNN(proximity=proximity, n_epochs=12, hidden_size=6, num_layers=1, lr=0.01, seed=0, GPU=-1)
+        net = {"hidden_size": 6, "num_layers": 1, "node_embedding": node_embedding}
+        model = ASTGNN(**net, proximity=proximity, n_epochs=12, lr=0.01, seed=0, GPU=-1)
         data = dataset_of(rows)
         model.fit(data)
         samples = data.samples("test", learn=False)
