@@ -1,7 +1,7 @@
 """What informed traders know of the simulated market, and in which of the high-frequency factors it shows.
 
 At the close of day t the planted parts of `qlib_ext.market.simulate` let expect, for the return of the ten days that
-follow, part by part with what is kept of it from day to day (0.7 reversal, 1 volatility, 1 momentum, 0.5 lead_lag):
+follow, part by part with what is kept of it from day to day (0.7 reversal, 1 volatility, 1 momentum, 0.8 lead_lag):
 
     e[t, i] = sum over parts of  s_part[t+1, i] * (1 + kept + ... + kept^9)
 
@@ -19,17 +19,17 @@ mean over 20 days (10 at least) with the ten days. Means of two markets of 100 s
 to about 0.01, the last column to 0.02:
 
     factor                      flow    label   10 days   20-day mean
-    (e itself)                  0.78    0.10     0.16      0.13
-    (flow itself)               1       0.09     0.12      0.13
-    early_active_buy_perc       0.85    0.07     0.10      0.13
-    concentration_diff          0.78    0.06     0.09      0.12
+    (e itself)                  0.78    0.11     0.17      0.13
+    (flow itself)               1       0.09     0.13      0.12
+    early_active_buy_perc       0.86    0.08     0.11      0.12
+    concentration_diff          0.78    0.07     0.10      0.11
     early_bigorder_buy_perc     0.77    0.07     0.10      0.13
-    bigorder_ret2               0.71    0.06     0.08      0.12
-    early_active_bigorder_ret   0.49    0.05     0.07      0.11
-    bigorder_ret                0.51    0.03     0.06      0.11
+    bigorder_ret2               0.72    0.06     0.09      0.12
+    early_active_bigorder_ret   0.50    0.05     0.07      0.11
+    bigorder_ret                0.51    0.04     0.07      0.10
     down_single_amt_perc       -0.49   -0.04    -0.06     -0.10
 
-Weaker: down_vol_perc, early_corr_volume_ret and corr_buyorder_volume_price (0.2 to 0.3 with the flow). These are the
+Weaker: down_vol_perc, early_corr_volume_ret and corr_buyorder_volume_price (0.15 to 0.26 with the flow). These are the
 signs of this market; in the report bigorder_ret, bigorder_ret2 and concentration_diff have a negative one and
 down_single_amt_perc a positive one (exhibits 6 and 25).
 """

@@ -10,7 +10,7 @@ from qlib_ext.market.listing import Listing
 _REVERSAL, _REVERSAL_DECAY = 0.0014, 0.7
 _VOLATILITY, _VOLATILITY_DECAY = 0.0006, 0.94
 _MOMENTUM, _MOMENTUM_DAYS, _MOMENTUM_SKIP = 0.0006, 120, 20  # of the 120 days, without the last 20
-_LEAD, _LEAD_DECAY = 0.0013, 0.5
+_LEAD, _LEAD_DECAY = 0.0008, 0.8
 VWAP = 0.5  # how far of the day's return the average price has come
 # how much of each part is still expected one day on
 KEPT = {"reversal": _REVERSAL_DECAY, "volatility": 1.0, "momentum": 1.0, "lead_lag": _LEAD_DECAY}

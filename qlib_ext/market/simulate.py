@@ -12,17 +12,17 @@ over the trading stocks of a day, cut at 3, and a stock that does not trade that
     reversal    -0.0014 z(R)      R[t] = 0.7 R[t-1] + (r[t, i] - mean over stocks of r[t])
     volatility  -0.0006 z(log V)  V[t] = 0.94 V[t-1] + 0.06 (r[t, i] - mean over stocks of r[t])^2
     momentum    +0.0006 z(M)      M[t] = sum of (r[u, i] - mean over stocks of r[u]) over u = t-119 .. t-20
-    lead_lag    +0.0013 L         L[t] = 0.5 L[t-1] + sum w[j] clip(e[j] / sigma[j], -3, 3) / sqrt(sum w[j]^2)
+    lead_lag    +0.0008 L         L[t] = 0.8 L[t-1] + sum w[j] clip(e[j] / sigma[j], -3, 3) / sqrt(sum w[j]^2)
 
 Both sums of L go over the other stocks j of i's industry that trade that day, w[j] being the square root of j's
-float market value at the close before: the large lead, the others follow over the next days. The mean of L over
-all stocks is taken off. L[t, i] is made of what befell others, so i's own past does not show it: only a model
-across stocks can see it. M is momentum of 120 days without the last 20: a window of 30 days hardly shows it, one of
-150 does.
+float market value at the close before: the large lead, the others follow over the next two weeks, long enough for a
+label of ten days to show it. The mean of L over all stocks is taken off. L[t, i] is made of what befell others, so i's
+own past does not show it: only a model across stocks can see it. M is momentum of 120 days without the last 20: a
+window of 30 days hardly shows it, one of 150 does.
 
 The label Ref($vwap, -2) / Ref($vwap, -1) - 1 takes half of the return of day t+1 and half of that of day t+2,
 since the day's average price has come half of the day's way. `Market.signal` is therefore, part by part,
-(1 + decay) / 2 times s[t+1], with the decays 0.7, 1, 1 and 0.5.
+(1 + decay) / 2 times s[t+1], with the decays 0.7, 1, 1 and 0.8.
 """
 
 from collections.abc import Iterator

@@ -27,7 +27,7 @@ def test_the_expected_return(market):
     got = expected_return(market.parts)
     for t, i in ((5, 3), (100, 70), (749, 149)):
         want = 0.0
-        for name, kept in (("reversal", 0.7), ("volatility", 1.0), ("momentum", 1.0), ("lead_lag", 0.5)):
+        for name, kept in (("reversal", 0.7), ("volatility", 1.0), ("momentum", 1.0), ("lead_lag", 0.8)):
             tomorrow = market.parts[name][t, i] * 2 / (1 + kept)
             want += sum(tomorrow * kept**days for days in range(10))
         assert got[t, i] == pytest.approx(want, nan_ok=True)

@@ -80,7 +80,7 @@ def test_momentum(market, relative):
 def test_lead_lag_shows_in_the_others(market, relative):
     size = np.nan_to_num(pd.DataFrame(market.fields["float_mv"]).shift(1).to_numpy())
     others = mean_of_others(relative.to_numpy(), np.sqrt(size), market.fields["industry"])
-    mean, t = rank_ic(lasting(others, 0.5), market.label, market.members)
+    mean, t = rank_ic(lasting(others, 0.8), market.label, market.members)
     assert mean > 0.04
     assert t > 8
 
@@ -93,7 +93,7 @@ def test_lead_lag_shows_in_the_leader(market, relative):
             group = np.flatnonzero((industry[t] == code) & ~np.isnan(size[t - 1]))
             largest = group[np.argmax(size[t - 1, group])]
             leader[t, group[group != largest]] = relative.to_numpy()[t, largest]
-    mean, t = rank_ic(leader, market.label, market.members)
+    mean, t = rank_ic(lasting(leader, 0.8), market.label, market.members)
     assert mean > 0.02
     assert t > 5
 
