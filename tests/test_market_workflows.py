@@ -27,6 +27,7 @@ STAGE_1 = {name: workflow for name, workflow in WORKFLOWS.items() if not workflo
 STAGE_2 = {name: workflow for name, workflow in WORKFLOWS.items() if workflow.inputs}
 MODELS = {name: workflow for name, workflow in STAGE_2.items() if name.startswith("market_model")}
 SETS = ["market_day", "market_week", "market_msnew"]
+GRAPH = ["embedding_size", "node_embedding", "share_weight", "proximity"]
 DAY, WEEK, MSNEW, MS, L2 = (
     "market_day_gru",
     "market_week_resnet_gru",
@@ -196,11 +197,21 @@ def test_a_data_set_trains_on_every_fifth_day_of_six_years(name):
 def test_twins_differ_in_the_graph_alone(plain, graph):
     one, other = (copy.deepcopy(WORKFLOWS[name].config["task"]) for name in (plain, f"{graph}_astgnn"))
     nets = [task["model"]["kwargs"].pop("model") for task in (one, other)]
+    assert other["dataset"]["kwargs"]["handler"]["kwargs"].pop("group") is None
     assert one == other
-    assert nets[1]["kwargs"].pop("embedding_size") == 16
+    own = {key: nets[1]["kwargs"].pop(key) for key in GRAPH}
+    assert own == {"embedding_size": 16, "node_embedding": "state", "share_weight": True, "proximity": 0.0}
     assert nets[0]["kwargs"] == {key: value for key, value in nets[1]["kwargs"].items() if key != "graph"}
     assert [net["class"] for net in nets] == (["GRU", "ASTGNN"] if plain == DAY else ["ResNetGRU", "ResNetGRU"])
     assert plain == DAY or nets[1]["kwargs"]["graph"] is True
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_group_makes_a_graph_of_vectors_that_it_draws_together(name):
+    grouped = read_workflows(WORKFLOWS[DAY].path.parent, {"GROUP": "$industry"})[f"{name}_astgnn"]
+    assert grouped.handler["kwargs"]["group"] == "$industry"
+    net = grouped.config["task"]["model"]["kwargs"]["model"]["kwargs"]
+    assert [net[key] for key in GRAPH] == [16, "instrument", False, 10.0]
 
 
 def test_the_environment_changes_lengths_dates_and_seed():
