@@ -208,7 +208,7 @@ def test_twins_differ_in_the_graph_alone(plain, graph):
 
 @pytest.mark.parametrize("name", SETS)
 def test_a_group_makes_a_graph_of_vectors_that_it_draws_together(name):
-    grouped = read_workflows(WORKFLOWS[DAY].path.parent, {"GROUP": "$industry"})[f"{name}_astgnn"]
+    grouped = read_workflows(WORKFLOWS[DAY].path.parent, {"GRAPH_GROUP": "$industry"})[f"{name}_astgnn"]
     assert grouped.handler["kwargs"]["group"] == "$industry"
     net = grouped.config["task"]["model"]["kwargs"]["model"]["kwargs"]
     assert [net[key] for key in GRAPH] == [16, "instrument", False, 10.0]
