@@ -3,6 +3,8 @@ import shutil
 import pytest
 from mlflow import MlflowClient
 
+from qlib_ext.cli import main
+from tests.analysis.findings import findings, log_curve, save_findings
 from tests.analysis.recorders import Recorders
 
 
@@ -21,3 +23,29 @@ def recorders(tmp_path, empty_store):
     folder.mkdir()
     shutil.copy(empty_store, folder)
     return Recorders(folder)
+
+
+@pytest.fixture
+def whole(recorders):
+    """Makes a run with everything that a page shows."""
+
+    def run(experiment, value=0.05, others=(), **frames):
+        artifacts = recorders.run(experiment, value, params={"model.class": "GRU"})
+        found = findings(experiment, len(experiment), others) | frames
+        save_findings(artifacts, {name: frame for name, frame in found.items() if frame is not None})
+        log_curve(recorders.client, artifacts.parent.name, "GRU.valid_loss", [2.0, 1.0])
+        return artifacts
+
+    return run
+
+
+@pytest.fixture
+def command(recorders, tmp_path, capsys):
+    """`qlib-ext report`, and the page that it wrote."""
+
+    def run(*arguments):
+        out = tmp_path / "page.html"
+        code = main(["report", *arguments, "--runs", str(recorders.folder), "--out", str(out)])
+        return code, out.read_text(encoding="utf-8") if out.exists() else "", capsys.readouterr()
+
+    return run

@@ -18,55 +18,9 @@ from qlib_ext.analysis.report import report
 from qlib_ext.analysis.styles import DAY_STYLES, fields_of
 from qlib_ext.errors import DataError
 from qlib_ext.market.simulate import simulate, write_market
+from tests.analysis.tasks import LABEL, task
 
 MARKET = {"stocks": 40, "days": 420, "seed": 0}
-LABEL = "Ref($close, -6)/Ref($close, -1) - 1"
-
-
-class Reversal:
-    """A model that needs no training: the last day's return, turned round."""
-
-    def fit(self, dataset):
-        pass
-
-    def predict(self, dataset):
-        return -dataset.prepare("test", col_set="feature", data_key="infer").iloc[:, 0]
-
-
-def task(**kwargs):
-    loader = {"feature": (["$close/Ref($close, 1) - 1"], ["R1"]), "label": ([LABEL], ["LABEL0"])}
-    handler = {
-        "class": "DataHandlerLP",
-        "module_path": "qlib.data.dataset.handler",
-        "kwargs": {
-            "instruments": "all",
-            "start_time": "2015-01-01",
-            "data_loader": {"class": "QlibDataLoader", "kwargs": {"config": loader}},
-        },
-    }
-    backtest = {"start_time": None, "end_time": None, "account": 1e8, "benchmark": "SH000300"}
-    strategy = {
-        "class": "TopkDropoutStrategy",
-        "module_path": "qlib.contrib.strategy",
-        "kwargs": {"signal": "<PRED>", "topk": 10, "n_drop": 2},
-    }
-    factor = {"class": "FactorRecord", "module_path": "qlib_ext.analysis.records"}
-    return {
-        "model": {"class": "Reversal", "module_path": "tests.analysis.test_records"},
-        "dataset": {
-            "class": "DatasetH",
-            "module_path": "qlib.data.dataset",
-            "kwargs": {"handler": handler, "segments": {"train": TRAIN, "test": TEST}},
-        },
-        "record": [
-            {"class": "SignalRecord", "kwargs": {"model": "<MODEL>", "dataset": "<DATASET>"}},
-            {"class": "PortAnaRecord", "kwargs": {"config": {"strategy": strategy, "backtest": backtest}}},
-            factor | {"kwargs": {"dataset": "<DATASET>"} | kwargs},
-        ],
-    }
-
-
-TRAIN, TEST = ("2015-01-01", "2015-06-30"), ("2015-07-01", "2016-05-31")
 
 
 @pytest.fixture(scope="module")

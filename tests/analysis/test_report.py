@@ -13,38 +13,12 @@ from qlib_ext.analysis.compare import comparison
 from qlib_ext.analysis.report import report
 from qlib_ext.analysis.words import LANGUAGES
 from qlib_ext.cli import main
-from tests.analysis.findings import DAYS, findings, log_curve, save_findings
+from tests.analysis.findings import DAYS, findings
 from tests.analysis.recorders import save
 from tests.analysis.test_render import Page
 
 LONG = "基于自适应时空图网络的沪深三百指数增强策略_每半年滚动训练_随机种子零至四_与门控循环单元对照"
 HOSTILE = "<img src=http://x.y/z onerror=alert(1)> \"a\" & 'b' {{ 7 * 7 }} {names} </script><script>alert(2)</script>"
-
-
-@pytest.fixture
-def whole(recorders):
-    """Makes a run with everything that a page shows."""
-
-    def run(experiment, value=0.05, others=(), **frames):
-        artifacts = recorders.run(experiment, value, params={"model.class": "GRU"})
-        found = findings(experiment, len(experiment), others) | frames
-        save_findings(artifacts, {name: frame for name, frame in found.items() if frame is not None})
-        log_curve(recorders.client, artifacts.parent.name, "GRU.valid_loss", [2.0, 1.0])
-        return artifacts
-
-    return run
-
-
-@pytest.fixture
-def command(recorders, tmp_path, capsys):
-    """`qlib-ext report`, and the page that it wrote."""
-
-    def run(*arguments):
-        out = tmp_path / "page.html"
-        code = main(["report", *arguments, "--runs", str(recorders.folder), "--out", str(out)])
-        return code, out.read_text(encoding="utf-8") if out.exists() else "", capsys.readouterr()
-
-    return run
 
 
 def outside_scripts(text):

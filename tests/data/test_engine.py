@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 from qlib.config import C
 from qlib.contrib.data.loader import Alpha158DL
+from qlib.data import ops
 from qlib.data.dataset.loader import QlibDataLoader
+from qlib.data.inst_processor import InstProcessor
 
 from handlers.alpha158vwap import FEATURES, LABEL, Alpha158vwap
 from qlib_ext.data import engine, loader
@@ -244,8 +246,6 @@ class Halved:
     ],
 )
 def test_other_options_are_left_to_qlib(provider, log, monkeypatch, kwargs):
-    from qlib.data.inst_processor import InstProcessor
-
     monkeypatch.setattr(InstProcessor, "__subclasshook__", classmethod(lambda _, other: other is Halved), raising=False)
     provider()
     assert_engines_agree({"feature": (["$close"], ["A"]), "label": (["$open"], ["B"])}, "csi300", **kwargs)
@@ -261,8 +261,6 @@ def test_another_kind_of_provider_is_left_to_qlib(provider, log, monkeypatch):
 
 
 def test_an_operator_of_the_users_own_is_left_to_qlib(provider, log, monkeypatch):
-    from qlib.data import ops
-
     class Mean(ops.Mean):
         """A mean that is another."""
 

@@ -1,7 +1,5 @@
 """The handler over a provider: Qlib's rows for members, complete windows for newcomers, nothing of the future."""
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +15,6 @@ from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.handler import WindowHandler
 from qlib_ext.data.purging import label_reach
 from qlib_ext.data.windows import Window
-from qlib_ext.errors import DataError, ProviderError
 from qlib_ext.market.index import spans
 from tests.frames import SEGMENTS, dataset_of, garbage_from, random_rows
 
@@ -264,50 +261,3 @@ def test_a_handler_without_groups_has_none(small, init):
     init(small[0])
     data = CrossSectionDataset(TwoFields(instruments="csi300"), {"all": (None, None)})
     assert data.panel().groups is None
-
-
-def test_an_unknown_field_in_the_label_is_answered_with_the_nearest(small, init):
-    init(small[0])
-    with pytest.raises(ProviderError, match=r"the field \$vwpa at day frequency; did you mean \$vwap\?"):
-        Alpha158vwap(label=(["Ref($vwpa, -2)/Ref($vwpa, -1) - 1"], ["LABEL0"]), instruments="csi300")
-
-
-def test_a_vwap_that_is_nan_throughout_is_named(init, copy):
-    folder = copy("novwap", edit=lambda bars, start: bars.fill(np.nan), files="*/vwap.day.bin")
-    init(folder)
-    with pytest.raises(DataError, match=rf"NaN in all \d+ rows.*share is \$vwap: .*{re.escape(str(folder))}"):
-        Alpha158vwap(instruments="csi300")
-
-
-def test_a_damaged_file_is_named(init, copy):
-    folder = copy("damaged")
-    path = folder / "features" / "sh600001" / "close.day.bin"
-    path.write_bytes(path.read_bytes()[:-3])
-    init(folder)
-    with pytest.raises(ProviderError, match=rf"{re.escape(str(path))} is damaged"):
-        Alpha158vwap(instruments="csi300")
-
-
-def test_a_missing_provider_is_named_with_what_to_do(init, tmp_path):
-    init(tmp_path / "nowhere")
-    with pytest.raises(
-        ProviderError, match=rf"{re.escape(str(tmp_path))}/nowhere does not.*QLIB_DATA.*qlib-ext market"
-    ):
-        Alpha158vwap(instruments="csi300")
-
-
-def test_an_unknown_universe_is_named(small, init):
-    init(small[0])
-    with pytest.raises(DataError, match="universe 'csi500'"):
-        Alpha158vwap(instruments="csi500")
-
-
-def test_a_universe_without_members_in_the_dates_is_named(small, init):
-    init(small[0])
-    with pytest.raises(DataError, match="universe 'csi300' has no member between 2030-01-01 and None"):
-        Alpha158vwap(instruments="csi300", start_time="2030-01-01")
-
-
-def test_a_misspelt_option_names_the_nearest_one():
-    with pytest.raises(TypeError, match=r"Alpha158vwap has no option 'instrumnets'; did you mean 'instruments'\?"):
-        Alpha158vwap(instrumnets="csi300")

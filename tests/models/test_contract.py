@@ -1,4 +1,4 @@
-"""What every model promises; a new model is added to MODELS and to nothing else."""
+"""What every model promises."""
 
 import pickle
 
@@ -8,64 +8,12 @@ import pytest
 import torch
 
 from qlib_ext.data.dataset import CrossSectionDataset
-from qlib_ext.errors import CheckpointError, DataError, NotFittedError, TrainingError
 from qlib_ext.models.astgnn import ASTGNN
 from qlib_ext.models.gats import GATs
-from qlib_ext.models.gru import GRU
-from qlib_ext.models.multitask_gru import MultiTaskGRU
-from qlib_ext.models.resnet_gru import ResNetGRU
-from tests import frames
 from tests.frames import SEGMENTS, dataset_of, handler_of, random_rows
+from tests.models.cases import fitted
 
-SMALL = {"hidden_size": 8, "num_layers": 1, "n_epochs": 3, "lr": 0.01, "GPU": -1, "seed": 0}
-FACTORS = {"num_factors": 4, "orthogonality": 0.1}
-TASKS = {"lengths": {"a": 5, "b": 5, "c": 5, "d": 5}, "min_stocks": 2}  # four times the window
-TWO_INPUTS = {"lengths": {"a": 5, "b": 5, "c": 5, "d": 10}, "fields": {"a": 4, "b": 4, "c": 4, "d": 2}}
-MODELS = {
-    "GRU": (GRU, FACTORS),
-    "LSTM": (GRU, FACTORS | {"base_model": "LSTM"}),
-    "GRU ic": (GRU, FACTORS | {"loss": "ic", "metric": "ic", "days_per_batch": 3}),
-    "GRU sigmoid": (GRU, FACTORS | {"activation": "sigmoid", "loss": "ic", "metric": "ic", "days_per_batch": 3}),
-    "GRU rank_ic": (GRU, FACTORS | {"loss": "rank_ic", "metric": "rank_ic"}),
-    "ASTGNN": (ASTGNN, FACTORS | {"embedding_size": 3}),
-    "ASTGNN 2 layers": (
-        ASTGNN,
-        FACTORS | {"num_graph_layers": 2, "days_per_batch": 4, "num_layers": 2, "dropout": 0.2},
-    ),
-    "GATs": (GATs, {}),
-    "GATs 2 layers": (GATs, {"num_layers_gat": 2, "num_heads": 2, "base_model": "LSTM", "days_per_batch": 3}),
-    "ASTGNN instrument": (ASTGNN, FACTORS | {"node_embedding": "instrument", "ema_decay": 0.9}),
-    "ResNetGRU": (ResNetGRU, FACTORS | {"channels": [6]}),
-    "ResNetGRU graph": (
-        ResNetGRU,
-        FACTORS | {"channels": [5, 6], "kernel_size": 2, "graph": True, "embedding_size": 3, "days_per_batch": 3},
-    ),
-    "MultiTaskGRU": (MultiTaskGRU, TASKS),
-    "MultiTaskGRU apart": (
-        MultiTaskGRU,
-        TASKS | {"share_gru": False, "metric": "ic", "days_per_batch": 3, "ema_decay": 0.95},
-    ),
-    "MultiTaskGRU of two inputs": (MultiTaskGRU, TASKS | TWO_INPUTS),
-}
 TEST_START = pd.Timestamp(SEGMENTS["test"][0])
-
-
-@pytest.fixture(params=MODELS)
-def make(request, monkeypatch):
-    kind, options = MODELS[request.param]
-    shape = frames.three_day_images if kind.images else None
-    monkeypatch.setattr(frames, "SHAPE", (lambda x: x.repeat(1, 4, 1)) if kind is MultiTaskGRU else shape)
-    return lambda **more: kind(**SMALL | options | more)
-
-
-@pytest.fixture(scope="module")
-def rows():
-    return random_rows(seed=7)
-
-
-def fitted(model, rows, **kwargs):
-    model.fit(dataset_of(rows, **kwargs))
-    return model
 
 
 def test_predicts_exactly_the_samples_of_the_segment(make, rows):
@@ -209,86 +157,6 @@ def test_a_stock_never_seen_is_scored(make, rows):
     known = rows.index.unique("instrument")
     newcomers = rows.rename(index={known[0]: "SZ300999"}, level="instrument").sort_index()
     assert np.isfinite(model.predict(dataset_of(newcomers))).all()
-
-
-def test_a_nan_feature_is_refused_by_fit_and_predict(make, rows):
-    broken = rows.copy()
-    broken.iloc[30, 1] = np.nan
-    with pytest.raises(DataError, match="'F1' is NaN"):
-        make().fit(dataset_of(broken))
-    with pytest.raises(DataError, match="'F1' is NaN"):
-        fitted(make(), rows).predict(dataset_of(broken))
-
-
-def test_a_day_of_equal_labels_is_refused(make, rows):
-    constant = rows.copy()
-    constant.loc["2020-01-20", ("label", "LABEL0")] = 0.5
-    with pytest.raises(DataError, match=r"same for all stocks on 1 of \d+ days of 'train', the first 2020-01-20"):
-        make().fit(dataset_of(constant))
-
-
-def test_a_universe_of_one_stock_is_refused(make, rows):
-    with pytest.raises(DataError, match="single stock"):
-        make().fit(dataset_of(rows.xs("SH600003", level="instrument", drop_level=False)))
-
-
-def test_a_wrong_number_of_features_is_refused(make, rows):
-    with pytest.raises(DataError, match=r"read 7 features.*has 4"):
-        make(d_feat=7).fit(dataset_of(rows))
-    with pytest.raises(DataError, match=r"read (images of )?4 .* has (images of )?6 "):
-        fitted(make(), rows).predict(dataset_of(random_rows(fields=6)))
-
-
-def test_a_diverging_loss_stops_the_training(make, rows):
-    huge = rows.copy()
-    huge["label"] = huge["label"] * 1e30
-    if make().options.loss != "mse":
-        pytest.skip("a correlation does not diverge")
-    with pytest.raises(TrainingError, match="smaller lr"):
-        make().fit(dataset_of(huge))
-
-
-def test_a_fit_that_fails_leaves_the_model_as_it_was(make, rows):
-    model, broken = fitted(make(), rows), rows.copy()
-    before = model.predict(dataset_of(rows))
-    broken.loc["2020-01-20", ("label", "LABEL0")] = 0.5
-    with pytest.raises(DataError):
-        model.fit(dataset_of(broken))
-    model.loss = lambda scores, batch: scores.score.sum() * np.nan
-    with pytest.raises(TrainingError):
-        model.fit(dataset_of(rows))
-    del model.loss
-    pd.testing.assert_series_equal(model.predict(dataset_of(rows)), before, check_exact=True)
-
-
-def test_predicting_before_fitting_is_refused(make, rows, tmp_path):
-    for use in (lambda m: m.predict(dataset_of(rows)), lambda m: m.save_weights(tmp_path / "w.pt")):
-        with pytest.raises(NotFittedError, match="call fit"):
-            use(make())
-
-
-@pytest.mark.parametrize("damage", ["truncated", "text", "other file", "missing"])
-def test_a_damaged_checkpoint_is_refused_and_nothing_is_lost(make, rows, tmp_path, damage):
-    model, path = fitted(make(), rows), tmp_path / "weights.pt"
-    before = model.predict(dataset_of(rows))
-    model.save_weights(path)
-    if damage == "truncated":
-        path.write_bytes(path.read_bytes()[:500])
-    elif damage == "text":
-        path.write_text("these are no weights")
-    elif damage == "other file":
-        torch.save({"something": torch.ones(3)}, path)
-    else:
-        path.unlink()
-    with pytest.raises(CheckpointError, match=r"weights\.pt cannot be read"):
-        model.load_weights(path)
-    pd.testing.assert_series_equal(model.predict(dataset_of(rows)), before, check_exact=True)
-
-
-def test_weights_of_another_net_are_refused(make, rows, tmp_path):
-    fitted(make(hidden_size=6), rows).save_weights(tmp_path / "w.pt")
-    with pytest.raises(CheckpointError, match="another net"):
-        make().load_weights(tmp_path / "w.pt")
 
 
 def test_reads_qlibs_own_dataset(make, rows, qlib_expressions):

@@ -80,3 +80,23 @@ def put(folder: Path, day: str, *frames: pl.DataFrame, rows: int | None = None) 
     for file, frame in zip(files, frames, strict=True):
         frame.write_parquet(file, row_group_size=rows)
     return files
+
+
+def bin_of(provider: Path, name: str, symbol: str = STOCKS[0]) -> Path:
+    """A stock's file of a factor."""
+    return provider / "features" / symbol.lower() / f"hf_{name}.day.bin"
+
+
+def content(provider: Path) -> dict[str, bytes]:
+    """The bytes of all factors' files, by name."""
+    return {str(file.relative_to(provider)): file.read_bytes() for file in provider.rglob("hf_*")}
+
+
+def results(provider: Path) -> list[Path]:
+    """The days that are finished."""
+    return list(provider.with_name(f"{provider.name}.ticks").glob("*.parquet"))
+
+
+def left_over(folder: Path) -> list[Path]:
+    """Files that were not written to their end."""
+    return list(folder.rglob(".*.part"))
