@@ -93,7 +93,7 @@ class HistoryLoader(QlibDataLoader):
                 f"{C.dpm.get_data_uri('day')} has bars of other days; its calendar runs from "
                 f"{calendar[0]:%Y-%m-%d} to {calendar[-1]:%Y-%m-%d}."
             )
-        self._refuse_empty_features([members, others])
+        self._refuse_empty_columns([members, others])
         self.history_ = others
         return members
 
@@ -161,19 +161,20 @@ class HistoryLoader(QlibDataLoader):
         raw = sorted({f for expression in self._expressions().values() for f in RAW_FIELD.findall(expression)})
         check_features(str(C.dpm.get_data_uri("day")), raw, sorted(spans))
 
-    def _refuse_empty_features(self, frames: Sequence[pd.DataFrame]) -> None:
+    def _refuse_empty_columns(self, frames: Sequence[pd.DataFrame]) -> None:
         # labels may be empty: the newest days have none yet
-        features = frames[0]["feature"].columns
-        empty = features[empty_columns([frame["feature"] for frame in frames])]
+        read_by_nets = frames[0].columns.get_level_values(0).isin(["feature", "group"])
+        columns = frames[0].columns.get_level_values(1)
+        empty = columns[empty_columns(frames) & read_by_nets]
         if not len(empty):
             return
         expressions = self._expressions()
-        read = {name: set(RAW_FIELD.findall(expressions[name])) for name in features}
+        read = {name: set(RAW_FIELD.findall(expressions[name])) for name in columns[read_by_nets]}
         shared = set.intersection(*(read[name] for name in empty))
         healthy = set().union(*(fields for name, fields in read.items() if name not in empty))
         cause = ", ".join(f"${field}" for field in sorted(shared - healthy or shared)) or "the provider's fields"
         raise DataError(
-            f"{len(empty)} features are NaN in all {sum(map(len, frames))} rows, the first {empty[0]!r} = "
+            f"{len(empty)} columns are NaN in all {sum(map(len, frames))} rows, the first {empty[0]!r} = "
             f"{expressions[empty[0]]}. What they share is {cause}: fill it in the provider "
             f"{C.dpm.get_data_uri('day')}, or take a handler that does without it."
         )

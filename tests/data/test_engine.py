@@ -278,7 +278,7 @@ def test_an_operator_of_the_users_own_is_left_to_qlib(provider, log, monkeypatch
 @pytest.mark.parametrize("name", ["fast", "qlib"])
 def test_both_engines_refuse_an_empty_feature_and_absent_bars(provider, stocks, name):
     provider(**{stock: frame.assign(vwap=np.nan) for stock, frame in stocks.items()})
-    with pytest.raises(DataError, match=r"1 features are NaN in all \d+ rows, the first 'VWAP0'.*\$vwap"):
+    with pytest.raises(DataError, match=r"1 columns are NaN in all \d+ rows, the first 'VWAP0'.*\$vwap"):
         Alpha158vwap(instruments="csi300", engine=name)
     with pytest.raises(DataError, match="No rows for '1 instruments'"):
         HistoryLoader(ALPHA158, engine=name).load({"SH600004": [tuple(CALENDAR[[0, 20]])]})

@@ -22,6 +22,13 @@ def test_a_vwap_that_is_nan_throughout_is_named(init, copy):
         Alpha158vwap(instruments="csi300")
 
 
+def test_a_group_that_is_nan_throughout_is_named(init, copy):
+    folder = copy("nogroup", edit=lambda bars, start: bars.fill(np.nan), files="*/industry.day.bin")
+    init(folder)
+    with pytest.raises(DataError, match=r"NaN in all \d+ rows, the first 'GROUP' = \$industry\. .* is \$industry: "):
+        Alpha158vwap(instruments="csi300", group="$industry")
+
+
 def test_a_damaged_file_is_named(init, copy):
     folder = copy("damaged")
     path = folder / "features" / "sh600001" / "close.day.bin"
