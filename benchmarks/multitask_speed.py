@@ -1,7 +1,8 @@
 """What does an epoch of MultiTaskGRU cost, and how much of it is the shaping of week and month bars? Prints two tables.
 
 The first: seconds per epoch, the share of shaping, and the memory of one training step. The second: the three series
-through the shared GRU one by one, as the net does it, against one call with all of them, packed or padded.
+through the shared GRU one by one, as the net does it, against one call with all of them, packed or padded, and against
+the same in bfloat16 (``autocast: true``).
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def parse_arguments() -> argparse.Namespace:
   value), standardising over the stocks, and the step (forward, loss, backward, clipping, Adam). Milliseconds are
   medians over days and rounds, the epoch is their sum times 250. Memory is the highest resident memory (VmHWM) of a
   first step with its batch in a fresh process, above what was resident with the panel before it. The calls of the GRU
-  take turns in one process, the ratio is the median of the rounds' ratios; all three give the same states.
+  take turns in one process, the ratio is the median of the rounds' ratios; in float32 they give the same states.
 
 example:
   python -m benchmarks.multitask_speed --stocks 800 --days 3
@@ -142,7 +143,7 @@ def peak_of_step(stocks: int, threads: int = 1) -> float:
 
 
 def calls(stocks: int, rounds: int) -> list[tuple[str, str, str]]:
-    """The three series through one GRU: one by one, in one packed call, and in one call padded to the longest."""
+    """The three series through one GRU: one by one, in one packed call, in one padded to the longest, in bfloat16."""
     torch.manual_seed(0)
     gru = nn.GRU(len(FIELDS), MultiTaskGRU().options.hidden_size)
     series = [torch.randn(length, stocks, len(FIELDS)) for length in LENGTHS.values()]  # longest first
@@ -150,6 +151,7 @@ def calls(stocks: int, rounds: int) -> list[tuple[str, str, str]]:
         "one by one": one_by_one,
         "one packed call": packed,
         "one padded call": padded,
+        "one by one, in bfloat16": in_bfloat16,
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(-1, rounds):
@@ -176,6 +178,11 @@ def padded(gru: nn.GRU, series: list[Tensor]) -> list[Tensor]:
     states, _ = gru(nn.utils.rnn.pad_sequence(series).flatten(1, 2))  # zeros behind the end change nothing before it
     states = states.unflatten(1, (len(series), -1))  # [longest, series, stocks, hidden]
     return [states[len(x) - 1, k] for k, x in enumerate(series)]
+
+
+def in_bfloat16(gru: nn.GRU, series: list[Tensor]) -> list[Tensor]:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        return [state.float() for state in one_by_one(gru, series)]
 
 
 if __name__ == "__main__":
