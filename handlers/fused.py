@@ -66,8 +66,8 @@ class FusedBars(HighFreq27):
 class FusedLoader(FactorLoader):
     """A loader of rows with bars in a group of their own, which is as little to be NaN throughout as the factors."""
 
-    def _refuse_empty_features(self, frames: Sequence[pd.DataFrame]) -> None:
-        super()._refuse_empty_features([as_features(frame) for frame in frames])
+    def _refuse_empty_columns(self, frames: Sequence[pd.DataFrame]) -> None:
+        super()._refuse_empty_columns([as_features(frame) for frame in frames])
 
 
 class AsFeatures(Processor):
