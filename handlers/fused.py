@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -66,17 +66,11 @@ class FusedBars(HighFreq27):
 class FusedLoader(FactorLoader):
     """A loader of rows with bars in a group of their own, which is as little to be NaN throughout as the factors."""
 
-    def _refuse_empty_columns(self, frames: Sequence[pd.DataFrame]) -> None:
-        super()._refuse_empty_columns([as_features(frame) for frame in frames])
+    never_empty = (*HistoryLoader.never_empty, "bars")
 
 
 class AsFeatures(Processor):
     """The columns of the group ``bars`` as features, before the others: what comes first reads the factors alone."""
 
     def __call__(self, df: pd.DataFrame) -> pd.DataFrame:
-        return as_features(df)
-
-
-def as_features(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with its bars among the features."""
-    return frame.rename(columns={"bars": "feature"}, level=0)
+        return df.rename(columns={"bars": "feature"}, level=0)

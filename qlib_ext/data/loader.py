@@ -48,6 +48,8 @@ class HistoryLoader(QlibDataLoader):
     days.
     """
 
+    never_empty: tuple[str, ...] = ("feature", "group")  # labels may be: the newest days have none yet
+
     def __init__(
         self,
         config: dict,
@@ -162,14 +164,13 @@ class HistoryLoader(QlibDataLoader):
         check_features(str(C.dpm.get_data_uri("day")), raw, sorted(spans))
 
     def _refuse_empty_columns(self, frames: Sequence[pd.DataFrame]) -> None:
-        # labels may be empty: the newest days have none yet
-        read_by_nets = frames[0].columns.get_level_values(0).isin(["feature", "group"])
-        columns = frames[0].columns.get_level_values(1)
-        empty = columns[empty_columns(frames) & read_by_nets]
+        groups, columns = (frames[0].columns.get_level_values(level) for level in (0, 1))
+        checked = groups.isin(self.never_empty)
+        empty = columns[empty_columns(frames) & checked]
         if not len(empty):
             return
         expressions = self._expressions()
-        read = {name: set(RAW_FIELD.findall(expressions[name])) for name in columns[read_by_nets]}
+        read = {name: set(RAW_FIELD.findall(expressions[name])) for name in columns[checked]}
         shared = set.intersection(*(read[name] for name in empty))
         healthy = set().union(*(fields for name, fields in read.items() if name not in empty))
         cause = ", ".join(f"${field}" for field in sorted(shared - healthy or shared)) or "the provider's fields"
