@@ -22,12 +22,13 @@ from qlib.data import D
 from benchmarks.measure import table
 from handlers.highfreq import HighFreq27
 from qlib_ext.analysis.metrics import ic_summary, rank_information_coefficient
+from qlib_ext.market.table import add_fields, read_table
 from qlib_ext.ticks.minute_factors import NAMES
 from qlib_ext.ticks.statistics import corr
-from qlib_ext.ticks.writer import calendar_of, write_field
 
 HORIZON = 5  # trading days of the return, and between two Rank ICs
-LABEL = (["Ref($bar_vwap, -6) / Ref($bar_vwap, -1) - 1"], ["LABEL0"])
+VWAP = "$bar_amount / $bar_volume * $factor"
+LABEL = ([f"Ref({VWAP}, -6) / Ref({VWAP}, -1) - 1"], ["LABEL0"])
 WARM_UP = 20  # days that the first whole mean needs
 REPORT = {  # exhibits 6 and 7: the sign, and the mean and the standard deviation of the weekly Rank IC after the sign
     "late_skew_ret": (-1, 0.0174, 0.0555),
@@ -128,27 +129,12 @@ def factors_of(bars: pl.DataFrame) -> pl.DataFrame:
 
 
 def write_fields(provider: Path, bars: pl.DataFrame, industries: Path) -> None:
-    """Factors, the average price and the amount of the bars, and the industry of each stock, as fields."""
-    days = calendar_of(provider)
-    traded = bars.group_by("instrument", "day").agg(pl.col("amount").sum(), pl.col("volume").sum())
-    daily = factors_of(bars).join(traded, on=["instrument", "day"]).to_pandas().set_index(["day", "instrument"])
-    daily = daily.unstack().reindex(list(days))  # [days, (column, instrument)]
-    known = [name for name in daily["volume"] if (provider / "features" / name.lower()).is_dir()]
-    qlib.init(provider_uri=str(provider), region="cn", kernels=1, logging_level=40)
-    factor = D.features(known, ["$factor"])["$factor"].unstack("instrument").set_axis(list(days))
-    columns = {f"hf_{name}": daily[name] for name in NAMES if name not in IMPOSSIBLE}
-    columns |= {"bar_amount": daily["amount"], "bar_vwap": daily["amount"] / daily["volume"] * factor}
-    columns["industry"] = industry(industries, list(days), known)
-    for name, values in columns.items():
-        write_field(provider, name, list(days.values()), {stock: values[stock].to_numpy() for stock in known})
-
-
-def industry(path: Path, days: list[str], stocks: list[str]) -> pd.DataFrame:
-    """The first level of the Shenwan industries, [days, stocks], as known on the day."""
-    codes = pd.read_csv(path, dtype=str)
-    codes["industry"] = codes["industry"].str[:2].astype(float)
-    dated = codes[codes["start"] <= days[-1]].pivot_table("industry", "start", "instrument", "last")
-    return dated.reindex(sorted({*dated.index, *days})).ffill().reindex(index=days, columns=stocks)
+    """Factors and sums of the bars, and the industry of each stock, as fields."""
+    traded = bars.group_by("instrument", "day").agg(bar_amount=pl.sum("amount"), bar_volume=pl.sum("volume"))
+    daily = factors_of(bars).rename(lambda name: f"hf_{name}" if name in NAMES else name)
+    daily = daily.join(traded, on=["instrument", "day"])
+    add_fields(provider, daily, daily.columns[2:], date_column="day")
+    add_fields(provider, read_table(industries), ["industry"], date_column="start", hold=True, digits=2)
 
 
 def line(name: str, features: pd.DataFrame, label: pd.DataFrame) -> tuple[str, ...]:

@@ -1,10 +1,9 @@
 """The factors of fifteen-minute bars, where cutting the day otherwise changes nothing, are those of minute bars."""
 
 import numpy as np
-import pandas as pd
 import polars as pl
 
-from benchmarks.highfreq_real import factors_of, industry
+from benchmarks.highfreq_real import factors_of
 from qlib_ext.ticks.minute_factors import minute_factors
 from qlib_ext.ticks.sessions import start_of
 
@@ -44,12 +43,3 @@ def test_correlations_are_those_of_pandas():
         assert np.isclose(name["corr_ret_lastret"], r.corr(r.shift()))
         assert np.isclose(name["corr_close_nextopen"], day["close"].corr(day["open"].shift(-1)))
         assert np.isclose(name["corr_volume_amplitude"], day["volume"].corr(day["high"] / day["low"] - 1))
-
-
-def test_an_industry_is_known_from_its_first_day_on(tmp_path):
-    lines = ["SH600001,2020-01-01,110101", "SH600001,2025-01-03,270101", "SZ000002,2025-01-04,330000"]
-    (tmp_path / "codes.csv").write_text("\n".join(["instrument,start,industry", *lines]))
-    days = ["2025-01-02", "2025-01-03", "2025-01-06"]
-    found = industry(tmp_path / "codes.csv", days, ["SH600001", "SZ000002", "SZ000003"])
-    expected = pd.DataFrame({"SH600001": [11.0, 27, 27], "SZ000002": [np.nan, np.nan, 33], "SZ000003": np.nan}, days)
-    pd.testing.assert_frame_equal(found, expected, check_names=False, check_index_type=False, check_column_type=False)

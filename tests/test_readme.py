@@ -27,7 +27,7 @@ def commands(block: str) -> list[str]:
     return [line.split("  #")[0].strip() for line in block.splitlines() if line.strip()]
 
 
-TWO_COMMANDS, INSTALL, REAL_DATA, TICKS, REPORTS = blocks("bash")
+TWO_COMMANDS, INSTALL, REAL_DATA, FIELDS, TICKS, REPORTS = blocks("bash")
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +89,17 @@ def test_real_data_in_five_lines(shell, tmp_path):
     printed = shell(compare)
     assert "csi300_astgnn" in printed
     assert "csi300_lightgbm" in printed
+
+
+def test_industries_of_a_table_become_a_field(shell, tmp_path):
+    (command,) = commands(FIELDS)
+    provider = tmp_path / "market"
+    write_market(provider, stocks=10, days=60)
+    for file in provider.glob("features/*/industry.day.bin"):
+        file.unlink()
+    (tmp_path / "industry.csv").write_text("instrument,start,industry\nSH600001,2010-01-04,370102\n")
+    printed = shell(command.replace("~/.qlib/qlib_data/cn_data", str(provider)), cwd=tmp_path)
+    assert "$industry of 1 instruments, 1 files changed" in printed
 
 
 def test_ticks_are_read_and_built_into_a_provider(shell, tmp_path):

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from qlib_ext.cli.market import add_market
+from qlib_ext.cli.market import add_fields, add_market
 from qlib_ext.cli.runs import add_compare, add_report
 from qlib_ext.cli.ticks import add_ticks
 from qlib_ext.errors import QlibExtError
@@ -15,6 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="qlib-ext", description="Tools beside Qlib's own `qrun`.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_market(commands)
+    add_fields(commands)
     add_compare(commands)
     add_report(commands)
     add_ticks(commands)

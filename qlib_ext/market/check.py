@@ -86,5 +86,6 @@ def _unknown(name: str, places: list[Path], freq: str) -> str:
     listed = ", ".join(f"${field}" for field in there) or "none, check the instruments and the frequency"
     hint = f"did you mean {' or '.join(f'${field}' for field in near)}? " if near else ""
     return (
-        f"None of the {len(places)} instruments has the field ${name} at {freq} frequency; {hint}available: {listed}."
+        f"None of the {len(places)} instruments has the field ${name} at {freq} frequency; {hint}available: {listed}; "
+        "`qlib-ext fields` makes fields of a table."
     )

@@ -11,12 +11,12 @@ from tqdm.auto import tqdm
 
 from qlib_ext.backends import backend_of
 from qlib_ext.errors import DataError, ProviderError
+from qlib_ext.market.fields import calendar_of, holding, known_to, write_field
 from qlib_ext.ticks.day import Day, build_day
 from qlib_ext.ticks.factors import GROUPS
 from qlib_ext.ticks.partitions import check_footers, days_in
 from qlib_ext.ticks.results import Results, instruments_of, save, values_of
 from qlib_ext.ticks.schema import SCHEMAS
-from qlib_ext.ticks.writer import calendar_of, holding, known_to, write_field
 
 NEEDED = {"minute": ("minute", "trades"), "trades": ("trades",), "orders": ("orders",)}  # one of them suffices
 

@@ -15,8 +15,8 @@ from filelock import FileLock, Timeout
 
 from qlib_ext.errors import OutputError
 from qlib_ext.files import write_whole
+from qlib_ext.market.fields import AGAIN
 from qlib_ext.ticks.day import Day
-from qlib_ext.ticks.writer import AGAIN
 
 
 class Results:

@@ -9,10 +9,10 @@ from handlers.highfreq import HighFreq27
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.purging import label_reach
 from qlib_ext.errors import DataError, ProviderError
+from qlib_ext.market.fields import write_field
 from qlib_ext.market.simulate import simulate, write_market
 from qlib_ext.models.gru import GRU
 from qlib_ext.ticks.factors import GROUPS
-from qlib_ext.ticks.writer import write_field
 from tests.frames import garbage_from
 from tests.handlers.conftest import windows
 

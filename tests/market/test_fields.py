@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qlib_ext.ticks.writer import merged
+from qlib_ext.market.fields import merged
 
 NAN = np.nan
 
