@@ -55,7 +55,7 @@ def add_fields(
     calendar = {date.fromisoformat(day): place for day, place in calendar_of(provider).items()}
     fields = {_field_of(column): column for column in columns}
     if not overwrite and (there := [field for field in fields if holding(provider, field)]):
-        raise ProviderError(f"{provider} has ${there[0]} already: rename the column, or choose to overwrite the field.")
+        raise ProviderError(f"{provider} has ${there[0]} already: rename the column, or add --overwrite.")
     rows = _checked(table, list(fields.values()), date_column, digits)
     taken = rows.filter(pl.col("instrument").is_in(sorted(known_to(provider))))
     if taken.is_empty():
@@ -83,19 +83,23 @@ def read_table(path: str | Path) -> pl.DataFrame:
     try:
         return pl.read_parquet(path) if Path(path).suffix == ".parquet" else pl.read_csv(path, infer_schema=False)
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"{path} cannot be read as CSV or Parquet: {error}.") from error
+        first = str(error).partition("\n")[0]  # the rest advises on polars' own options
+        raise DataError(f"{path} cannot be read as CSV or Parquet: {first}.") from error
 
 
 def _field_of(column: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_]\w*", column, re.ASCII):
-        raise DataError(f"{column!r} is no name for a field, $name in expressions: rename the column to letters and _.")
+    if not re.fullmatch(r"[A-Za-z_]\w*", column, re.ASCII) or column in ("instrument", "date"):
+        raise DataError(
+            f"{column!r} is no name for a field, $name in expressions: rename the column, to letters and _."
+        )
     return column.lower()
 
 
 def _checked(table: pl.DataFrame, columns: Sequence[str], date_column: str, digits: int | None) -> pl.DataFrame:
     """Rows (instrument, date, columns as float64) of a table that can be used."""
     if missing := [name for name in ("instrument", date_column, *columns) if name not in table.columns]:
-        raise DataError(f"The table has no column {missing[0]!r}; it has {', '.join(table.columns)}.")
+        hint = "; name the column of the day with --date" if missing[0] == date_column else ""
+        raise DataError(f"The table has no column {missing[0]!r}, it has {', '.join(table.columns)}{hint}.")
     rows = table.select(
         pl.col("instrument").cast(pl.String).str.to_uppercase(),
         pl.col(date_column).cast(pl.String).str.head(10).str.to_date("%Y-%m-%d", strict=False).alias("date"),
