@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from qlib_ext.cli.parser import add_command, count
+from qlib_ext.cli.parser import add_command, count, tell_unknown
 
 _MARKET = """\
 Write a simulated A-share market as a Qlib provider folder: day bars with splits, dividends,
@@ -121,11 +121,7 @@ def _fields(args: argparse.Namespace) -> int:
         digits=args.digits,
         overwrite=args.overwrite,
     )
-    if added.unknown:
-        print(
-            f"left out {len(added.unknown)} instruments unknown to {args.out}, first {added.unknown[0]}",
-            file=sys.stderr,
-        )
+    tell_unknown(added.unknown, args.out)
     if added.off_calendar:
         print(f"left out {added.off_calendar} rows outside the calendar of {args.out}", file=sys.stderr)
     named = " ".join(f"${column.lower()}" for column in args.columns)

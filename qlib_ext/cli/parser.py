@@ -1,7 +1,8 @@
-"""How a subcommand comes to the parser."""
+"""What subcommands share: how they come to the parser, types of arguments, lines on stderr."""
 
 import argparse
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 
 
 def add_command(
@@ -32,3 +33,9 @@ def count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"is a number, at least 1, not {text!r}")
     return int(text)
+
+
+def tell_unknown(instruments: Sequence[str], provider: str) -> None:
+    """Say which instruments a command left out because the provider does not have them."""
+    if instruments:
+        print(f"left out {len(instruments)} instruments unknown to {provider}, first {instruments[0]}", file=sys.stderr)

@@ -1,10 +1,9 @@
 """`qlib-ext ticks`: trades, orders and minute bars -> daily factors in a Qlib provider."""
 
 import argparse
-import sys
 from datetime import date
 
-from qlib_ext.cli.parser import add_command, count
+from qlib_ext.cli.parser import add_command, count, tell_unknown
 
 _TICKS = """\
 Make daily factors of trades, orders and minute bars, and write them into a Qlib provider.
@@ -150,11 +149,7 @@ def _build(args: argparse.Namespace) -> int:
         n_jobs=args.n_jobs,
         skip_unknown=args.skip_unknown,
     )
-    if done.left_out:
-        print(
-            f"left out {len(done.left_out)} instruments unknown to {args.out}, first {done.left_out[0]}",
-            file=sys.stderr,
-        )
+    tell_unknown(done.left_out, args.out)
     print(
         f"{args.out}: {done.computed} days computed, {done.kept} kept from before; {done.fields} fields $hf_..., "
         f"{done.changed} files changed"

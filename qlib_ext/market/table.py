@@ -65,23 +65,28 @@ def add_fields(
     seen = taken.filter(pl.col("date") <= end if hold else pl.col("date").is_in(list(calendar)))
     if seen.is_empty():
         raise DataError(f"No row lies within the calendar of {provider}, {min(calendar)} to {end}.")
-    dates = seen["date"].to_list()
+    dates = seen["date"].unique().to_list()
     first, last = min(dates), end if hold else max(dates)
     days = [day for day in calendar if first <= day <= last]
     symbols = seen["instrument"].unique().sort()
     spread = _spread(seen, symbols, days, hold)
-    changed = 0
+    positions, changed = [calendar[day] for day in days], 0
     for field, column in fields.items():
         values = spread[column].fill_null(math.nan).to_numpy().reshape(len(symbols), len(days))
         by_stock = dict(zip(symbols, values, strict=True))
-        changed += write_field(provider, field, [calendar[day] for day in days], by_stock)
+        changed += write_field(provider, field, positions, by_stock)
     return Added(changed, len(symbols), sorted({*rows["instrument"]} - {*taken["instrument"]}), len(taken) - len(seen))
 
 
+def scan_table(path: str | Path) -> pl.LazyFrame:
+    """A Parquet file as it is, or a CSV file with all columns as text; polars' errors come when it is read."""
+    return pl.scan_parquet(path) if Path(path).suffix == ".parquet" else pl.scan_csv(path, infer_schema=False)
+
+
 def read_table(path: str | Path) -> pl.DataFrame:
-    """A Parquet file as it is, or a CSV file with all columns as text; raises DataError for any other."""
+    """A file of `scan_table`, read whole; raises DataError for one that is neither."""
     try:
-        return pl.read_parquet(path) if Path(path).suffix == ".parquet" else pl.read_csv(path, infer_schema=False)
+        return scan_table(path).collect()
     except (OSError, pl.exceptions.PolarsError) as error:
         first = str(error).partition("\n")[0]  # the rest advises on polars' own options
         raise DataError(f"{path} cannot be read as CSV or Parquet: {first}.") from error
@@ -100,16 +105,16 @@ def _checked(table: pl.DataFrame, columns: Sequence[str], date_column: str, digi
     if missing := [name for name in ("instrument", date_column, *columns) if name not in table.columns]:
         hint = "; name the column of the day with --date" if missing[0] == date_column else ""
         raise DataError(f"The table has no column {missing[0]!r}, it has {', '.join(table.columns)}{hint}.")
+    text = table.select(pl.col(columns).cast(pl.String).str.strip_chars().replace(["", "NaN"], None))
     rows = table.select(
         pl.col("instrument").cast(pl.String).str.to_uppercase(),
         pl.col(date_column).cast(pl.String).str.head(10).str.to_date("%Y-%m-%d", strict=False).alias("date"),
-        *(_number(column, digits) for column in columns),
-    )
+    ).with_columns(text.select(pl.all().str.slice(0, digits).cast(pl.Float64, strict=False)))
     _refuse(table, rows["date"].is_null(), date_column, "a day such as 2023-02-01")
     _refuse(table, rows["instrument"].is_null(), "instrument", "an instrument such as SH600000")
     for column in columns:
-        known = ~table[column].cast(pl.String).str.strip_chars().replace(["", "NaN"], None).is_null()
-        _refuse(table, known & ~rows[column].is_finite().fill_null(False), column, "a number")
+        finite = rows[column].is_finite().fill_null(False)
+        _refuse(table, text[column].is_not_null() & ~finite, column, "a number")
     if (twice := rows.select("instrument", "date").is_duplicated()).any():
         row = rows.filter(twice).row(0, named=True)
         raise DataError(f"The table has several rows of {row['instrument']} on {row['date']}; leave one.")
@@ -122,11 +127,6 @@ def _spread(rows: pl.DataFrame, symbols: pl.Series, days: list[date], hold: bool
     if not hold:
         return grid.join(rows, on=["instrument", "date"], how="left", maintain_order="left")
     return grid.join_asof(rows.sort("instrument", "date"), on="date", by="instrument", check_sortedness=False)
-
-
-def _number(column: str, digits: int | None) -> pl.Expr:
-    text = pl.col(column).cast(pl.String).str.strip_chars()
-    return (text.str.head(digits) if digits else text).cast(pl.Float64, strict=False)
 
 
 def _refuse(table: pl.DataFrame, wrong: pl.Series, column: str, what: str) -> None:

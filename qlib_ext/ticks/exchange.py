@@ -9,6 +9,7 @@ import polars as pl
 from qlib.log import get_module_logger
 
 from qlib_ext.errors import DataError
+from qlib_ext.market.table import scan_table
 from qlib_ext.ticks.check import check_batch, check_rows, refuse
 from qlib_ext.ticks.rules import FAULTS
 from qlib_ext.ticks.schema import SCHEMAS
@@ -42,7 +43,7 @@ def load(
     A column of ``optional`` that the file lacks is null. Raises DataError for a file that cannot be read, or that
     lacks a column of ``names``.
     """
-    scan = pl.scan_parquet(path) if Path(path).suffix == ".parquet" else pl.scan_csv(path, infer_schema=False)
+    scan = scan_table(path)
     try:
         there = scan.collect_schema()
         found = {ours: next((name for name in theirs if name in there), None) for ours, theirs in names.items()}
