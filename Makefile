@@ -29,7 +29,7 @@ quickstart: install
 
 reports: install
 	@test -n "$(DATA)" || { echo "name the provider's folder: make reports DATA=DIR"; exit 2; }
-	$(BIN)/python -m qlib_ext.reports $(DATA) $(MODELS)
+	$(BIN)/python -m qlib_ext.cli.run $(DATA) $(MODELS)
 
 lint: install
 	$(BIN)/ruff format --check .

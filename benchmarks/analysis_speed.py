@@ -16,13 +16,13 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.measure import in_fresh_process, machine, peak_bytes, reset_peak, table, target, timed
-from qlib_ext.analysis import metrics
 from qlib_ext.analysis.correlation import rank_correlation
 from qlib_ext.analysis.groups import group_summary, group_test, yearly_returns
-from qlib_ext.analysis.intraday_styles import MINUTE_STYLES, complete
-from qlib_ext.analysis.matrix import to_matrix
-from qlib_ext.analysis.strategy import daily_returns, strategy_table
-from qlib_ext.analysis.styles import DAY_STYLES, fields_of
+from qlib_ext.analysis.yearly import daily_returns, strategy_table
+from qlib_ext.cross_section import ic as metrics
+from qlib_ext.cross_section.matrix import to_matrix
+from qlib_ext.factors.intraday_styles import MINUTE_STYLES, complete
+from qlib_ext.factors.styles import DAY_STYLES, fields_of
 
 DAYS, STOCKS, GROUPS, HORIZON, EXPERIMENTS = 2_900, 3_000, 20, 10, 3
 MINUTE_DAYS, BARS = 60, 16

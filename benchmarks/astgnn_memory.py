@@ -18,7 +18,7 @@ import torch
 from benchmarks.measure import in_fresh_process, machine, peak_bytes, reset_peak, table
 from qlib_ext.data.batch import Samples
 from qlib_ext.data.panel import Panel
-from qlib_ext.data.windows import Window
+from qlib_ext.data.window import Window
 from qlib_ext.models.astgnn import ASTGNN
 from qlib_ext.models.gru import GRU
 

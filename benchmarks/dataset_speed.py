@@ -26,7 +26,7 @@ from benchmarks.measure import in_fresh_process, machine, peak_bytes, ratio, res
 from qlib_ext.data.batch import Samples
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.panel import Panel
-from qlib_ext.data.windows import Window
+from qlib_ext.data.window import Window
 
 DAYS, INSTRUMENTS, MEMBERS = 2_900, 700, 300
 REBALANCE_DAYS, SWAPPED = 125, 25

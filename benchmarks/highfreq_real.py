@@ -21,8 +21,8 @@ from qlib.data import D
 
 from benchmarks.measure import table
 from handlers.highfreq import HighFreq27
-from qlib_ext.analysis.metrics import ic_summary, rank_information_coefficient
-from qlib_ext.market.table import add_fields, read_table
+from qlib_ext.cross_section.ic import ic_summary, rank_information_coefficient
+from qlib_ext.provider.tables import add_fields, read_table
 from qlib_ext.ticks.minute_factors import NAMES
 from qlib_ext.ticks.statistics import corr
 

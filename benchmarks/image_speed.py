@@ -18,9 +18,9 @@ from torch import nn
 
 from benchmarks.measure import in_fresh_process, machine, peak_bytes, ratio, reset_peak, table, target, timed, times
 from qlib_ext.data.batch import Batch, Samples
-from qlib_ext.data.images import DAYS_PER_IMAGE, five_day_images, relative_prices
 from qlib_ext.data.panel import Panel
-from qlib_ext.data.windows import Window
+from qlib_ext.data.shapes.images import DAYS_PER_IMAGE, five_day_images, relative_prices
+from qlib_ext.data.window import Window
 from qlib_ext.models.astgnn import ASTGNN
 from qlib_ext.models.gru import GRU
 from qlib_ext.models.resnet_gru import ResNetGRU

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from benchmarks.measure import in_fresh_process, machine, peak_bytes, ratio, reset_peak, table, target, timed, times
+from qlib_ext.cross_section.standardise import standardise
 from qlib_ext.data.batch import Batch, Samples
-from qlib_ext.data.cross_section import standardise
-from qlib_ext.data.frequencies import LENGTHS, Frequencies
 from qlib_ext.data.panel import Panel
-from qlib_ext.data.windows import Window
+from qlib_ext.data.shapes.frequencies import LENGTHS, Frequencies
+from qlib_ext.data.window import Window
 from qlib_ext.models.multitask_gru import MultiTaskGRU
 
 SHAPE = Frequencies(LENGTHS)

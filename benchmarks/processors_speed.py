@@ -17,8 +17,8 @@ import pandas as pd
 import statsmodels.api as sm
 
 from benchmarks.measure import in_fresh_process, machine, peak_bytes, ratio, reset_peak, table, target, timed, times
-from qlib_ext.data.neutralise import MADClip, Neutralise
-from qlib_ext.data.processors import CSZScoreNorm, Fillna
+from qlib_ext.processors.neutralise import MADClip, Neutralise
+from qlib_ext.processors.normalise import CSZScoreNorm, Fillna
 
 STOCKS, DAYS, FACTORS, INDUSTRIES = 5_000, 2_500, 27, 31
 HOLES = 0.02

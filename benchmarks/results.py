@@ -16,8 +16,8 @@ import pandas as pd
 from mlflow import MlflowClient
 
 from benchmarks.measure import table
-from qlib_ext.analysis.evidence import gather
-from qlib_ext.analysis.runs import find_runs, store_of
+from qlib_ext.analysis.report.recorded_run import gather
+from qlib_ext.recorder.runs import find_runs, store_of
 
 PUBLISHED = Path(__file__).resolve().with_name("published.csv")
 WHOLE = "all"

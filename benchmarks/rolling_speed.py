@@ -23,9 +23,9 @@ from qlib.contrib.model.gbdt import LGBModel
 from qlib.contrib.model.pytorch_gru_ts import GRU as ZooGRU
 
 from benchmarks.measure import machine, table, target, times
-from qlib_ext.market.simulate import write_market
 from qlib_ext.models.gru import GRU
 from qlib_ext.rolling.windows import RollingWindow, plan
+from qlib_ext.simulator.simulate import write_market
 
 HERE = Path(__file__).resolve().parent
 LOG = "ROLLING_SPEED_LOG"  # names the file that every fit adds its seconds to
@@ -173,7 +173,7 @@ def our_workflow(name: str, provider: Path, test: tuple, jobs: int) -> dict:
     windows = LENGTHS | {"model": inner, "n_jobs": jobs}
     model = {"class": "RollingModel", "module_path": "qlib_ext.rolling", "kwargs": windows}
     segments = {"test": [str(day.date()) for day in test]}
-    handler = handler_of("Alpha158vwap", "handlers.alpha158vwap", segments["test"], "qlib_ext.data.processors")
+    handler = handler_of("Alpha158vwap", "handlers.alpha158vwap", segments["test"], "qlib_ext.processors.normalise")
     dataset = {"class": "CrossSectionDataset", "module_path": "qlib_ext.data.dataset"}
     return workflow(provider, model, dataset | {"kwargs": {"handler": handler, "segments": segments, "step_len": 20}})
 
@@ -210,7 +210,7 @@ def handler_of(kind: str, module: str, fitted: list[str], processors: str) -> di
 
 def workflow(provider: Path, model: dict, dataset: dict) -> dict:
     signal = {"model": "<MODEL>", "dataset": "<DATASET>"}
-    manager = {"class": "SQLiteExpManager", "module_path": "qlib_ext.recorder"}
+    manager = {"class": "SQLiteExpManager", "module_path": "qlib_ext.recorder.store"}
     return {
         "qlib_init": {"provider_uri": str(provider), "region": "cn", "kernels": 1, "exp_manager": manager},
         "experiment_name": "rolling_speed",

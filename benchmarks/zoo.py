@@ -27,7 +27,8 @@ import yaml
 from jinja2 import Template
 
 from benchmarks.measure import machine, table
-from qlib_ext.analysis.runs import COLUMNS, PERCENT, read_runs, store_of
+from qlib_ext.analysis.compare.runs import COLUMNS, PERCENT, read_runs
+from qlib_ext.recorder.runs import store_of
 
 HERE = Path(__file__).resolve().parent
 WORKFLOWS = HERE.parent / "workflows"

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from qlib.contrib.data.loader import Alpha158DL
 
 from qlib_ext.data.handler import WindowHandler
-from qlib_ext.data.windows import Window
+from qlib_ext.data.window import Window
 
 LABEL = (["Ref($vwap, -2)/Ref($vwap, -1) - 1"], ["LABEL0"])
 FEATURES: dict = {
@@ -17,7 +17,7 @@ FEATURES: dict = {
 }
 LEARN_PROCESSORS = (
     {"class": "DropnaLabel"},
-    {"class": "CSZScoreNorm", "module_path": "qlib_ext.data.processors", "kwargs": {"fields_group": "label"}},
+    {"class": "CSZScoreNorm", "module_path": "qlib_ext.processors.normalise", "kwargs": {"fields_group": "label"}},
 )
 
 

@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 from handlers.alpha158vwap import LEARN_PROCESSORS
 from qlib_ext.data.calendar_loader import CalendarLoader
-from qlib_ext.data.frequencies import LENGTHS, Frequencies
 from qlib_ext.data.handler import WindowHandler
-from qlib_ext.data.images import relative_prices
 from qlib_ext.data.loader import HistoryLoader
-from qlib_ext.data.windows import Window
-from qlib_ext.errors import refuse_unknown
+from qlib_ext.data.shapes.frequencies import LENGTHS, Frequencies
+from qlib_ext.data.shapes.images import relative_prices
+from qlib_ext.data.window import Window
+from qlib_ext.keywords import refuse_unknown
 
 LABEL = (["Ref($vwap, -11)/Ref($vwap, -1) - 1"], ["LABEL0"])
 PRICES = {name: f"${name}" for name in ("open", "high", "low", "close", "vwap")}

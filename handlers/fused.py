@@ -10,10 +10,10 @@ from qlib.data.dataset.processor import Processor
 
 from handlers.bars import BARS
 from handlers.highfreq import NEUTRALISE, FactorLoader, HighFreq27
-from qlib_ext.data import frequencies
-from qlib_ext.data.frequencies import Frequencies, WithFactors
 from qlib_ext.data.loader import HistoryLoader
-from qlib_ext.data.windows import Window
+from qlib_ext.data.shapes import frequencies
+from qlib_ext.data.shapes.frequencies import Frequencies, WithFactors
+from qlib_ext.data.window import Window
 from qlib_ext.errors import WindowError
 
 FACTORS = "highfreq"  # the series of the factors in lengths

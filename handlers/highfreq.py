@@ -12,15 +12,16 @@ from handlers.alpha158vwap import LEARN_PROCESSORS
 from handlers.bars import LABEL
 from qlib_ext.data.handler import WindowHandler
 from qlib_ext.data.loader import HistoryLoader
-from qlib_ext.data.spans import Spans
-from qlib_ext.data.windows import Window
-from qlib_ext.errors import ProviderError, refuse_unknown
-from qlib_ext.market.check import check_features
+from qlib_ext.data.window import Window
+from qlib_ext.errors import ProviderError
+from qlib_ext.expressions.spans import Spans
+from qlib_ext.keywords import refuse_unknown
+from qlib_ext.provider.check import check_features
 from qlib_ext.ticks.factors import GROUPS
 
 DAYS = 20  # of a factor's mean
-NEUTRALISE = "qlib_ext.data.neutralise"
-PROCESSORS = "qlib_ext.data.processors"
+NEUTRALISE = "qlib_ext.processors.neutralise"
+PROCESSORS = "qlib_ext.processors.normalise"
 INFER_PROCESSORS = (
     {"class": "MADClip", "module_path": NEUTRALISE},
     {"class": "Neutralise", "module_path": NEUTRALISE},

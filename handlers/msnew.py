@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 from handlers.alpha158vwap import LEARN_PROCESSORS
 from handlers.bars import LABEL, replaced
-from qlib_ext.data.half_hours import BARS
 from qlib_ext.data.handler import WindowHandler
-from qlib_ext.data.images import half_hour_images
 from qlib_ext.data.intraday import HalfHourLoader
-from qlib_ext.data.windows import Window
+from qlib_ext.data.shapes.half_hours import BARS
+from qlib_ext.data.shapes.images import half_hour_images
+from qlib_ext.data.window import Window
 
 FIELDS = {**{name: f"${name}" for name in BARS}, "float_mv": "$float_mv"}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from handlers.bars import DayBars
-from qlib_ext.data.images import DAYS_PER_IMAGE, five_day_images
-from qlib_ext.data.windows import Window
+from qlib_ext.data.shapes.images import DAYS_PER_IMAGE, five_day_images
+from qlib_ext.data.window import Window
 
 
 class Week(DayBars):

@@ -1,4 +1,4 @@
-"""Losses and cross-sectional correlations: pure functions of tensors.
+"""Losses: pure functions of tensors.
 
 Cross-sectional ones take ``[days, stocks]`` with a mask of the stocks that each day has.
 """
@@ -11,39 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-EPSILON = 1e-12  # keeps the gradient of a correlation finite where a day's scores are all equal
+from qlib_ext.cross_section.tensor_ic import EPSILON, centred, cross_sectional_rank, information_coefficient
 
 
 def mean_squared_error(prediction: Tensor, label: Tensor, mask: Tensor) -> Tensor:
     """``mean (p - y)^2`` over all stocks of all days; prediction, label, mask [days, stocks]."""
     return ((prediction - label)[mask] ** 2).mean()
-
-
-def information_coefficient(prediction: Tensor, label: Tensor, mask: Tensor) -> Tensor:
-    """Pearson correlation of each day's cross-section: ``[days, stocks]`` -> ``[days]``; 0 where one is constant."""
-    count = mask.sum(1, keepdim=True)  # [days, 1]
-    p, y = (_centred(values, mask, count) for values in (prediction, label))
-    norm = (p.square().sum(1) * y.square().sum(1)).clamp_min(EPSILON).sqrt()  # [days]
-    return (p * y).sum(1) / norm
-
-
-def _centred(values: Tensor, mask: Tensor, count: Tensor) -> Tensor:
-    values = values.float().masked_fill(~mask, 0.0)
-    return (values - values.sum(1, keepdim=True) / count).masked_fill(~mask, 0.0)  # [days, stocks]
-
-
-def cross_sectional_rank(values: Tensor, mask: Tensor) -> Tensor:
-    """Rank of each stock within its day, from 1, ties averaged: ``[days, stocks]`` -> ``[days, stocks]``."""
-    filled = values.masked_fill(~mask, torch.inf).contiguous()
-    ascending = filled.sort(dim=1).values
-    below = torch.searchsorted(ascending, filled, right=False)
-    up_to = torch.searchsorted(ascending, filled, right=True)
-    return (below + up_to + 1) / 2  # [days, stocks]
-
-
-def rank_information_coefficient(prediction: Tensor, label: Tensor, mask: Tensor) -> Tensor:
-    """Spearman correlation of each day's cross-section: ``[days, stocks]`` -> ``[days]``."""
-    return information_coefficient(cross_sectional_rank(prediction, mask), cross_sectional_rank(label, mask), mask)
 
 
 def soft_rank(values: Tensor, mask: Tensor, temperature: float = 0.1) -> Tensor:
@@ -53,8 +26,8 @@ def soft_rank(values: Tensor, mask: Tensor, temperature: float = 0.1) -> Tensor:
     ``[days, stocks]`` -> ``[days, stocks]``; O(stocks^2) memory per day.
     """
     count = mask.sum(1, keepdim=True)
-    centred = _centred(values, mask, count)
-    s = centred / (centred.square().sum(1, keepdim=True) / count).clamp_min(EPSILON).sqrt()
+    deviation = centred(values, mask, count)
+    s = deviation / (deviation.square().sum(1, keepdim=True) / count).clamp_min(EPSILON).sqrt()
     above = torch.sigmoid((s[:, :, None] - s[:, None, :]) / temperature)  # [days, stocks, stocks]
     return 0.5 + (above * mask[:, None, :]).sum(2)
 

@@ -13,7 +13,7 @@ import pytest
 import qlib
 import torch
 
-from qlib_ext.market.simulate import Market, simulate, write_market
+from qlib_ext.simulator.simulate import Market, simulate, write_market
 
 pd.set_option("compute.use_bottleneck", False)  # alphalens brings it along; a user's arithmetic is without
 torch.set_num_threads(1)  # the nets of the tests are too small to share

@@ -11,7 +11,7 @@ from qlib.data.dataset.loader import StaticDataLoader
 from torch import Tensor
 
 from qlib_ext.data.dataset import CrossSectionDataset
-from qlib_ext.data.windows import Window
+from qlib_ext.data.window import Window
 
 SEGMENTS = {
     "train": ("2020-01-01", "2020-02-14"),

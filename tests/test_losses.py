@@ -4,6 +4,7 @@ import torch
 from scipy import stats
 
 from qlib_ext import losses
+from qlib_ext.cross_section import tensor_ic
 from qlib_ext.layers.weak_factors import WeakFactorHead
 
 
@@ -29,25 +30,25 @@ def test_mean_squared_error(sections):
 
 def test_information_coefficient_is_pearsons(sections):
     expected = by_day(lambda p, y: stats.pearsonr(p, y)[0], *sections)
-    np.testing.assert_allclose(losses.information_coefficient(*sections), expected, atol=1e-6)
+    np.testing.assert_allclose(tensor_ic.information_coefficient(*sections), expected, atol=1e-6)
     assert losses.negative_ic(*sections).item() == pytest.approx(-expected.mean(), abs=1e-6)
 
 
 def test_rank_is_scipys_with_ties_averaged(sections):
     _, label, mask = sections
-    ranks = losses.cross_sectional_rank(label, mask)
+    ranks = tensor_ic.cross_sectional_rank(label, mask)
     for rank, y, m in zip(ranks.numpy(), label.numpy(), mask.numpy(), strict=True):
         np.testing.assert_array_equal(rank[m], stats.rankdata(y[m]))
 
 
 def test_rank_information_coefficient_is_spearmans(sections):
     expected = by_day(lambda p, y: stats.spearmanr(p, y)[0], *sections)
-    np.testing.assert_allclose(losses.rank_information_coefficient(*sections), expected, atol=1e-6)
+    np.testing.assert_allclose(tensor_ic.rank_information_coefficient(*sections), expected, atol=1e-6)
 
 
 def test_soft_rank_becomes_the_rank(sections):
     prediction, _, mask = sections
-    soft, hard = losses.soft_rank(prediction, mask, 1e-4), losses.cross_sectional_rank(prediction, mask)
+    soft, hard = losses.soft_rank(prediction, mask, 1e-4), tensor_ic.cross_sectional_rank(prediction, mask)
     np.testing.assert_allclose(soft[mask], hard[mask], atol=1e-5)
 
 

@@ -16,10 +16,10 @@ import pytest
 import qlib
 from qlib.model.trainer import task_train
 
-from qlib_ext import reports
-from qlib_ext.analysis.words import LANGUAGES
-from qlib_ext.market.simulate import simulate, write_market
-from qlib_ext.reports import in_order, read_workflows
+from qlib_ext.analysis.report.texts import LANGUAGES
+from qlib_ext.cli import run as reports
+from qlib_ext.cli.run import in_order, read_workflows
+from qlib_ext.simulator.simulate import simulate, write_market
 from qlib_ext.ticks.factors import GROUPS
 from tests.handlers import half_hours
 
@@ -85,7 +85,7 @@ def provider(market, tmp_path_factory):
 @pytest.fixture(scope="module")
 def predictions(provider, tmp_path_factory):
     """What each workflow predicted, all run in the order of `make reports`."""
-    manager = {"class": "SQLiteExpManager", "module_path": "qlib_ext.recorder"}
+    manager = {"class": "SQLiteExpManager", "module_path": "qlib_ext.recorder.store"}
     manager["kwargs"] = {"uri": f"sqlite:///{tmp_path_factory.mktemp('runs')}/mlflow.db", "default_exp_name": "default"}
     qlib.init(provider_uri=str(provider), region="cn", kernels=1, logging_level=40, exp_manager=manager)
     with pytest.MonkeyPatch.context() as patch:

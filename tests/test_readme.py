@@ -10,9 +10,9 @@ import pytest
 import yaml
 from qlib.utils import init_instance_by_config
 
-from qlib_ext.market.simulate import write_market
 from qlib_ext.models.gats import GATs
 from qlib_ext.rolling import RollingModel
+from qlib_ext.simulator.simulate import write_market
 from tests.ticks.test_exchange import shanghai_orders, shanghai_trades
 
 ROOT = Path(__file__).parent.parent
@@ -117,7 +117,7 @@ def test_the_reports_are_made_by_the_runner(shell):
     assert len(commands(REPORTS)) == 2
     for command in commands(REPORTS):
         plan = shell(command.replace("make", f"make -n -o install VENV={sys.prefix}", 1))
-        assert "-m qlib_ext.reports" in plan
+        assert "-m qlib_ext.cli.run" in plan
     names = re.findall(r"MODELS=(\S+)", REPORTS)
     assert all((ROOT / f"workflows/{name}.yaml").is_file() for name in names)
 

@@ -15,9 +15,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from qlib_ext.analysis.runs import Setup, read_runs, store_of
-from qlib_ext.analysis.zoo import published
-from qlib_ext.market.simulate import simulate, write_market
+from qlib_ext.analysis.compare.runs import Setup, read_runs
+from qlib_ext.analysis.compare.zoo import published
+from qlib_ext.recorder.runs import store_of
+from qlib_ext.simulator.simulate import simulate, write_market
 
 WORKFLOWS = Path(__file__).parents[1] / "workflows"
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("csi300_*.yaml"))

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from qlib_ext.market.simulate import write_market
+from qlib_ext.simulator.simulate import write_market
 
 FEATURES = ["RESI5", "WVMA5", "RSQR5", "KLEN", "RSQR10", "CORR5", "CORD5", "CORR10", "ROC60", "RESI10", "VSTD5"]
 FEATURES += ["RSQR60", "CORR60", "WVMA60", "STD5", "RSQR20", "CORD60", "CORD10", "CORR20", "KLOW"]
@@ -44,7 +44,7 @@ def workflow(name: str, provider: Path) -> dict:
         "valid": ["2015-01-01", "2016-12-31"],
         "test": ["2017-01-01", "2020-08-01"],
     }
-    manager = {"class": "SQLiteExpManager", "module_path": "qlib_ext.recorder"}
+    manager = {"class": "SQLiteExpManager", "module_path": "qlib_ext.recorder.store"}
     manager["kwargs"] = {"uri": "sqlite:///mlruns/mlflow.db", "default_exp_name": name}
     record = {"module_path": "qlib.workflow.record_temp"}
     return {

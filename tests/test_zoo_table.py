@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import zoo
-from qlib_ext.analysis.runs import COLUMNS
+from qlib_ext.analysis.compare.runs import COLUMNS
 
 
 def configured(name: str, seed: int, **variables: str) -> dict:

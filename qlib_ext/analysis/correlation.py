@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from qlib_ext.analysis.metrics import Matrix, cross_sectional_rank, information_coefficient
+from qlib_ext.cross_section.ic import Matrix, cross_sectional_rank, information_coefficient
 
 
 def rank_correlation(a: Mapping[str, Matrix], b: Mapping[str, Matrix]) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from qlib_ext.analysis.metrics import Matrix
+from qlib_ext.cross_section.ic import Matrix
 from qlib_ext.errors import DataError
 
 DAYS_PER_YEAR = 252

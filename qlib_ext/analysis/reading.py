@@ -2,51 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from qlib.config import C
 from qlib.data import D
-from qlib.data.base import Expression, Feature
-from qlib.data.data import ExpressionD
-from qlib.data.ops import Ref
 
-from qlib_ext.analysis.intraday_styles import MINUTE_STYLES, complete
-from qlib_ext.analysis.matrix import to_matrix
-from qlib_ext.analysis.styles import DAY_STYLES, LONGEST_WINDOW, fields_of
+from qlib_ext.cross_section.matrix import to_matrix
 from qlib_ext.errors import DataError
+from qlib_ext.factors.intraday_styles import MINUTE_STYLES, complete
+from qlib_ext.factors.styles import DAY_STYLES, LONGEST_WINDOW, fields_of
 
 MINUTE_FREQUENCIES = ("15min", "5min", "1min")  # the coarsest that the provider has is the quickest to read
 MINUTE_FIELDS = ("open", "high", "low", "close", "volume", "amount")
 DAYS_AT_ONCE = 60  # of minute bars in memory
 Frames = dict[str, pd.DataFrame]
-
-
-def horizon_of(label: str) -> int:
-    """Trading days between the first and the last price of a label's expression.
-
-    `Ref($vwap, -11)/Ref($vwap, -1) - 1` is the return of 10 days. Raises DataError where it is none of Qlib's.
-    """
-    try:
-        shifts = set(_shifts(ExpressionD.get_expression_instance(label), 0))
-    except (AttributeError, NameError, SyntaxError, TypeError) as error:
-        raise DataError(f"The label {label!r} cannot be read; give horizon, in trading days ({error}).") from error
-    if len(shifts) < 2:
-        raise DataError(f"The label {label!r} reads prices of one day alone; give horizon, in trading days.")
-    return max(shifts) - min(shifts)
-
-
-def _shifts(expression: Expression, forward: int) -> Iterator[int]:
-    """How many days after the label's day each of its fields is read."""
-    if isinstance(expression, Feature):
-        yield forward
-    if isinstance(expression, Ref):
-        forward -= expression.N
-    for part in vars(expression).values():
-        if isinstance(part, Expression):
-            yield from _shifts(part, forward)
 
 
 def trading_days(first: pd.Timestamp, last: pd.Timestamp, before: int = 0, after: int = 0) -> pd.DatetimeIndex:

@@ -16,15 +16,23 @@ from qlib.workflow import R
 from qlib.workflow.record_temp import ACRecordTemp, SignalRecord
 from qlib.workflow.recorder import Recorder
 
-from qlib_ext.analysis import metrics, reading, strategy
+from qlib_ext.analysis import reading, yearly
 from qlib_ext.analysis.correlation import rank_correlation
 from qlib_ext.analysis.groups import group_summary, group_test, yearly_returns
-from qlib_ext.analysis.intraday_styles import MINUTE_STYLES
-from qlib_ext.analysis.matrix import to_matrix
-from qlib_ext.analysis.report import attach_report
-from qlib_ext.analysis.styles import DAY_STYLES
-from qlib_ext.analysis.words import LANGUAGES
-from qlib_ext.errors import DataError, keywords_of, refuse_unknown
+from qlib_ext.analysis.report.page import attach_report
+from qlib_ext.analysis.report.texts import LANGUAGES
+from qlib_ext.cross_section.ic import (
+    ic_summary,
+    information_coefficient,
+    monthly_mean,
+    rank_information_coefficient,
+)
+from qlib_ext.cross_section.matrix import to_matrix
+from qlib_ext.errors import DataError
+from qlib_ext.expressions.reach import horizon_of
+from qlib_ext.factors.intraday_styles import MINUTE_STYLES
+from qlib_ext.factors.styles import DAY_STYLES
+from qlib_ext.keywords import keywords_of, refuse_unknown
 
 STYLES = (*DAY_STYLES, *MINUTE_STYLES)
 BACKTEST = "portfolio_analysis/report_normal_1day.pkl"
@@ -179,7 +187,7 @@ class FactorRecord(ACRecordTemp):
                 raise DataError(f"horizon is a number of trading days, at least 1; it is {self.horizon}.")
             return self.horizon
         if self.label is not None:
-            return reading.horizon_of(self.label)
+            return horizon_of(self.label)
         try:
             label = self.dataset.handler.data_loader.fields["label"][0][self.label_col]
         except (AttributeError, KeyError, TypeError, IndexError) as error:
@@ -187,7 +195,7 @@ class FactorRecord(ACRecordTemp):
                 "The label's horizon is not known: give FactorRecord dataset: <DATASET>, horizon: N in trading days, "
                 "or label, an expression."
             ) from error
-        return reading.horizon_of(label)
+        return horizon_of(label)
 
     def _label(self, score: pd.DataFrame, read: reading.Frames) -> pd.DataFrame:
         if self.label is not None:
@@ -214,19 +222,19 @@ class FactorRecord(ACRecordTemp):
         s, y = score.to_numpy(), label.to_numpy()
         daily = pd.DataFrame(
             {
-                "ic": metrics.information_coefficient(s, y),
-                "rank_ic": metrics.rank_information_coefficient(s, y),
+                "ic": information_coefficient(s, y),
+                "rank_ic": rank_information_coefficient(s, y),
                 "spaced": np.arange(len(score)) % horizon == 0,
             },
             index=score.index,
         )[score.notna().any(axis=1)]
         daily.insert(2, "rank_ic_cumulative", daily["rank_ic"].cumsum())
         measures = {"ic": daily["ic"], "rank_ic": daily["rank_ic"], "rank_ic_spaced": daily["rank_ic"][daily["spaced"]]}
-        summary = {name: metrics.ic_summary(ic) for name, ic in measures.items()}
+        summary = {name: ic_summary(ic) for name, ic in measures.items()}
         return {
             "ic.pkl": daily,
             "ic_summary.pkl": pd.concat(summary, names=["measure", "period"]),
-            "ic_monthly.pkl": metrics.monthly_mean(daily["rank_ic"]),
+            "ic_monthly.pkl": monthly_mean(daily["rank_ic"]),
         }
 
     def _groups(self, score: pd.DataFrame, read: reading.Frames, n: int) -> dict[str, Any]:
@@ -277,8 +285,8 @@ class FactorRecord(ACRecordTemp):
                 f"No {BACKTEST}, so no strategy table; let PortAnaRecord run before."
             )
             return {}
-        returns = strategy.daily_returns(report)
-        return {"strategy_returns.pkl": returns, "strategy_summary.pkl": strategy.strategy_table(returns)}
+        returns = yearly.daily_returns(report)
+        return {"strategy_returns.pkl": returns, "strategy_summary.pkl": yearly.strategy_table(returns)}
 
 
 def _last_score(experiment: str) -> pd.DataFrame:

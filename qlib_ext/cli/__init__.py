@@ -4,8 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from qlib_ext.cli.analysis import add_compare, add_report
 from qlib_ext.cli.market import add_fields, add_market
-from qlib_ext.cli.runs import add_compare, add_report
 from qlib_ext.cli.ticks import add_ticks
 from qlib_ext.errors import QlibExtError
 

@@ -17,7 +17,7 @@ as it is.
 
 --ticks writes the same market's minute bars, and for the last days its trades and orders, into a
 folder of its own. They add up to the day bars, and informed traders leave traces in them that the
-high-frequency factors find (`qlib_ext.market.informed` says which).
+high-frequency factors find (`qlib_ext.simulator.informed` says which).
 """
 
 _MARKET_NEXT = """\
@@ -72,7 +72,7 @@ def add_market(commands: argparse._SubParsersAction) -> None:
 
 def _market(args: argparse.Namespace) -> int:
     from qlib_ext.errors import DataError
-    from qlib_ext.market.simulate import write_market
+    from qlib_ext.simulator.simulate import write_market
 
     if args.ticks_days is not None and args.ticks is None:
         raise DataError("--ticks-days says how many days of trades and orders --ticks DIR gets; name that folder, too")
@@ -81,7 +81,7 @@ def _market(args: argparse.Namespace) -> int:
     written = write_market(args.out, **same)
     print(f"{args.out}: {'wrote a market of' if written else 'already holds the market of'} {what}")
     if args.ticks is not None:
-        from qlib_ext.market.ticks import write_ticks
+        from qlib_ext.simulator.ticks import write_ticks
 
         written = write_ticks(args.ticks, ticks_days=args.ticks_days or 0, **same)
         print(f"{args.ticks}: {'wrote the ticks of' if written else 'already holds the ticks of'} this market")
@@ -110,7 +110,7 @@ def add_fields(commands: argparse._SubParsersAction) -> None:
 
 
 def _fields(args: argparse.Namespace) -> int:
-    from qlib_ext.market.table import add_fields, read_table
+    from qlib_ext.provider.tables import add_fields, read_table
 
     added = add_fields(
         args.out,

@@ -9,9 +9,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from qlib_ext.data.cross_section import standardise
-from qlib_ext.data.panel import Panel, cells_of
-from qlib_ext.data.windows import Window
+from qlib_ext.cross_section.cells import cells_of
+from qlib_ext.cross_section.standardise import standardise
+from qlib_ext.data.panel import Panel
+from qlib_ext.data.window import Window
 
 
 @dataclass(frozen=True)

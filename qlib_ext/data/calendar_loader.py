@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 from qlib.data import D
 
-from qlib_ext.data.frequencies import PLACES
 from qlib_ext.data.loader import HistoryLoader
+from qlib_ext.data.shapes.frequencies import PLACES
 
 COLUMNS = ("WEEK", "MONTH")
 

@@ -13,9 +13,11 @@ from qlib.utils import get_callable_kwargs
 
 from qlib_ext.data.batch import Samples
 from qlib_ext.data.panel import Panel
-from qlib_ext.data.purging import check_purge, label_reach, last_known_day, trading_days
-from qlib_ext.data.windows import Window
-from qlib_ext.errors import DataError, SegmentError, WindowError, keywords_of, refuse_unknown
+from qlib_ext.data.purging import last_known_day, trading_days
+from qlib_ext.data.window import Window
+from qlib_ext.errors import DataError, SegmentError, WindowError
+from qlib_ext.expressions.reach import check_purge, label_reach
+from qlib_ext.keywords import keywords_of, refuse_unknown
 
 DEFAULT_STEP_LEN = TSDatasetH.DEFAULT_STEP_LEN
 

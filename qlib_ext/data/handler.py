@@ -11,8 +11,8 @@ from qlib.contrib.data.handler import check_transform_proc
 from qlib.data.dataset.handler import DataHandlerLP
 
 from qlib_ext.data.loader import HistoryLoader
-from qlib_ext.data.windows import Window
-from qlib_ext.errors import keywords_of, refuse_unknown
+from qlib_ext.data.window import Window
+from qlib_ext.keywords import keywords_of, refuse_unknown
 
 
 class WindowHandler(DataHandlerLP):

@@ -11,11 +11,11 @@ import pandas as pd
 from qlib.config import C
 from qlib.data import D
 
-from qlib_ext.data.half_hours import BARS, HALF_HOURS, fold, half_hours
+from qlib_ext.cross_section.cells import cells_of
 from qlib_ext.data.loader import RAW_FIELD, HistoryLoader
-from qlib_ext.data.panel import cells_of
+from qlib_ext.data.shapes.half_hours import BARS, HALF_HOURS, fold, half_hours
 from qlib_ext.errors import DataError, ProviderError
-from qlib_ext.market.check import check_features
+from qlib_ext.provider.check import check_features
 
 MINUTES = (30, 15, 5, 1)
 CHUNK_CELLS = 4_000_000  # (time, stock) pairs read at a time
@@ -96,7 +96,7 @@ def longest_bars() -> int:
             return minutes
     raise ProviderError(
         f"The provider {C.dpm.get_data_uri('day')} has no intraday bars: none of calendars/30min.txt, 15min.txt, "
-        "5min.txt, 1min.txt. Add them with qlib_ext.market.provider.add_frequency, or name their folder: "
+        "5min.txt, 1min.txt. Add them with qlib_ext.provider.writer.add_frequency, or name their folder: "
         "qlib.init(provider_uri={'day': ..., '30min': ...})."
     )
 

@@ -13,12 +13,12 @@ from qlib.data import D
 from qlib.data.dataset.loader import QlibDataLoader
 from qlib.log import get_module_logger
 
-from qlib_ext.data import engine as fast
-from qlib_ext.data.engine import RAW_FIELD, Bars
-from qlib_ext.data.expressions import NotNative
-from qlib_ext.data.spans import Spans, by_row, clip, earlier, in_spans
 from qlib_ext.errors import DataError
-from qlib_ext.market.check import check_features, check_provider
+from qlib_ext.expressions import engine as fast
+from qlib_ext.expressions.engine import RAW_FIELD, Bars
+from qlib_ext.expressions.program import NotNative
+from qlib_ext.expressions.spans import Spans, by_row, clip, earlier, in_spans
+from qlib_ext.provider.check import check_features, check_provider
 
 ENGINES = ("fast", "qlib")
 CHUNK_ROWS = 16_384
@@ -39,8 +39,8 @@ class HistoryLoader(QlibDataLoader):
     traded_only: a stock is a member only on days with a close. Its rows of other days go to ``history_``, too. A net
     that has learnt to like calm stocks puts those that are suspended, which nobody can buy, above all others.
 
-    engine: "fast" computes the expressions with `qlib_ext.data.engine`, and leaves to Qlib's engine, saying so in
-    the log, what it does not know: an operator, another freq than day, inst_processors, a provider that is not
+    engine: "fast" computes the expressions with `qlib_ext.expressions.engine`, and leaves to Qlib's engine, saying so
+    in the log, what it does not know: an operator, another freq than day, inst_processors, a provider that is not
     local. "qlib" leaves everything to it.
 
     Raises ProviderError for a missing, empty or damaged provider and for an unknown field, DataError for an

@@ -10,9 +10,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from qlib_ext.cross_section.cells import CHUNK_ROWS, cells_of, refuse_missing
 from qlib_ext.errors import DataError
-
-CHUNK_ROWS = 16_384  # rows copied or read at a time, so that no second copy of the values is needed
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Panel:
         del cells  # what is needed for the index alone is gone before the values come
 
         label_rows = row_of[cells_of(labels.index, days, instruments)]
-        _refuse_missing(label_rows < 0, labels.index)
+        refuse_missing(label_rows < 0, labels.index)
         label_values = np.full((rows, labels.shape[1]), np.nan, dtype=np.float32)
         label_values[label_rows] = labels.to_numpy(dtype=np.float32)
         group_values = None
@@ -159,36 +158,6 @@ def _merged_level(frames: Sequence[pd.DataFrame], level: str) -> pd.Index:
     for frame in frames[1:]:
         merged = merged.union(frame.index.unique(level))
     return merged.sort_values()
-
-
-def cells_of(index: pd.Index, days: pd.DatetimeIndex, instruments: pd.Index) -> np.ndarray:
-    """Position of each row in the flattened [days, instruments] grid, int32 wherever that holds the grid.
-
-    Read from the index's levels, so that no label is written out row by row. Raises DataError for a row whose
-    day or instrument has no features at all.
-    """
-    if not isinstance(index, pd.MultiIndex) or set(index.names) != {"datetime", "instrument"}:
-        raise DataError(f"Rows must be indexed by (datetime, instrument), not by {list(index.names)}.")
-    dtype = np.promote_types(np.int32, np.min_scalar_type(-len(days) * len(instruments)))
-    cells = np.zeros(len(index), dtype=dtype)
-    for name, axis, stride in (("datetime", days, len(instruments)), ("instrument", instruments, 1)):
-        level = index.names.index(name)
-        position = axis.get_indexer(index.levels[level])
-        place = np.where(position < 0, np.iinfo(dtype).min // 2, position * stride).astype(dtype)
-        for low in range(0, len(index), CHUNK_ROWS):
-            chunk = slice(low, low + CHUNK_ROWS)
-            cells[chunk] += place[index.codes[level][chunk]]
-    _refuse_missing(cells < 0, index)
-    return cells
-
-
-def _refuse_missing(missing: np.ndarray, index: pd.MultiIndex) -> None:
-    if missing.any():
-        day, instrument = (index[int(np.argmax(missing))][index.names.index(n)] for n in ("datetime", "instrument"))
-        raise DataError(
-            f"{int(missing.sum())} labels or groups have no row of features, the first on {day:%Y-%m-%d} for "
-            f"{instrument}; a processor of the learning view must not add rows."
-        )
 
 
 def _number_rows(cells: np.ndarray, days: pd.DatetimeIndex, instruments: pd.Index) -> np.ndarray:

@@ -14,14 +14,14 @@ from qlib.log import get_module_logger
 from qlib.model.base import Model
 from torch import Tensor, nn
 
+from qlib_ext.cross_section.ensemble import mean_of_standardised
 from qlib_ext.data.batch import Batch, Samples
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.panel import Panel
-from qlib_ext.data.windows import Window
+from qlib_ext.data.window import Window
 from qlib_ext.errors import CheckpointError, DataError, NotFittedError, NoWeakFactorsError
 from qlib_ext.layers.scores import Scores
 from qlib_ext.losses import LOSSES
-from qlib_ext.models.ensemble import mean_of_standardised
 from qlib_ext.models.options import TrainingOptions, read_options
 from qlib_ext.models.training import Curves, Trainer
 

@@ -14,7 +14,7 @@ from qlib.log import get_module_logger
 from torch import Tensor, nn
 
 from qlib_ext.data.batch import Batch
-from qlib_ext.data.frequencies import LENGTHS
+from qlib_ext.data.shapes.frequencies import LENGTHS
 from qlib_ext.errors import DataError
 from qlib_ext.layers.encoder import RecurrentEncoder
 from qlib_ext.layers.multitask import MultiTaskHead

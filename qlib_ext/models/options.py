@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from qlib_ext.errors import refuse_unknown
+from qlib_ext.keywords import refuse_unknown
 from qlib_ext.losses import LOSSES
 
 METRICS = ("loss", "ic", "rank_ic")

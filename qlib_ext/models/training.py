@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
+from qlib_ext.cross_section.tensor_ic import information_coefficient, rank_information_coefficient
 from qlib_ext.data.batch import Batch, Samples
-from qlib_ext.data.windows import Window
+from qlib_ext.data.window import Window
 from qlib_ext.errors import TrainingError
 from qlib_ext.layers.scores import Scores
-from qlib_ext.losses import information_coefficient, rank_information_coefficient
 from qlib_ext.models.options import TrainingOptions
 
 STEPS_PER_REPORT = 20  # steps between two updates of the progress bar's figures

@@ -11,10 +11,10 @@ import pandas as pd
 from qlib.data.dataset.handler import DataHandlerLP
 from qlib.model.base import Model
 
-from qlib_ext.analysis.matrix import to_matrix
-from qlib_ext.analysis.metrics import ic_summary, rank_information_coefficient
+from qlib_ext.cross_section.ensemble import standardised
+from qlib_ext.cross_section.ic import ic_summary, rank_information_coefficient
+from qlib_ext.cross_section.matrix import to_matrix
 from qlib_ext.errors import DataError, NotFittedError
-from qlib_ext.models.ensemble import standardised
 
 
 class Weighting(Model):

@@ -26,7 +26,15 @@ OF_THE_WHOLE: dict[type, set[str]] = {
     DataHandlerABC: {"start_time", "end_time"},
     Processor: {"fit_start_time", "fit_end_time"},
 }
-ROOMS = ("losses.py", "data/*.py", "layers/*.py", "models/*.py", "rolling/*.py")  # of our code, what trains
+ROOMS = (
+    "cross_section",
+    "data",
+    "expressions",
+    "layers",
+    "models",
+    "processors",
+    "rolling",
+)  # of our code, what trains
 LIBRARIES = {"numpy", "pandas", "torch"}
 PACKAGES = ("pyqlib", "torch", "lightgbm", "numpy", "pandas")
 
@@ -108,7 +116,7 @@ def code(dataset: Any, model: dict) -> list[str]:
     options name, such as weights to start from.
     """
     package = Path(qlib_ext.__file__).parent
-    sources = sorted(path for room in ROOMS for path in package.glob(room))
+    sources = [*sorted(path for room in ROOMS for path in (package / room).rglob("*.py")), package / "losses.py"]
     handler = dataset.handler
     classes = [get_callable_kwargs(model)[0], *map(type, (dataset, handler, *handler.get_all_processors()))]
     sources += [Path(file) for file in map(source, classes) if file is not None]

@@ -13,15 +13,18 @@ from qlib.log import get_module_logger
 from qlib.model.base import Model
 from tqdm.auto import tqdm
 
-from qlib_ext.backends import backend_of
-from qlib_ext.data.purging import check_purge, label_reach, trading_days
-from qlib_ext.errors import DataError, NotFittedError, SegmentError, keywords_of, refuse_unknown
-from qlib_ext.models.ensemble import mean_of_standardised
+from qlib_ext.cross_section.ensemble import mean_of_standardised
+from qlib_ext.data.purging import trading_days
+from qlib_ext.errors import DataError, NotFittedError, SegmentError
+from qlib_ext.expressions.reach import check_purge, label_reach
+from qlib_ext.keywords import keywords_of, refuse_unknown
+from qlib_ext.recorder.windows import WINDOWS
 from qlib_ext.rolling.jobs import Job, Outcome, train_window
 from qlib_ext.rolling.keys import Keys
 from qlib_ext.rolling.rows import RawData
 from qlib_ext.rolling.store import WindowStore
 from qlib_ext.rolling.windows import RollingWindow, check_lengths, plan
+from qlib_ext.system.backends import backend_of
 
 ENDS = (("test from", 0), ("test to", -1))  # of all windows: column and line of their table
 
@@ -104,7 +107,7 @@ class RollingModel(Model):
         self.windows_ = pd.DataFrame([table[job.key] for job in jobs])
         self.scores_ = joined(jobs, scores)
         if store is not None:
-            store.attach("rolling_windows.csv", self.windows_)
+            store.attach(WINDOWS, self.windows_)
         logger.info(f"windows\n{self.windows_.to_string(index=False)}")
 
     def plan(self, dataset: Any) -> list[RollingWindow]:

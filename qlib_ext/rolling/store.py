@@ -22,7 +22,7 @@ from qlib.utils import flatten_dict
 
 from qlib_ext.errors import OutputError, TrainingError
 from qlib_ext.rolling.jobs import Job, Outcome
-from qlib_ext.scratch import scratch_folder
+from qlib_ext.system.scratch import scratch_folder
 
 logger = get_module_logger("qlib_ext.rolling")
 

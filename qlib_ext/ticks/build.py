@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 from tqdm.auto import tqdm
 
-from qlib_ext.backends import backend_of
 from qlib_ext.errors import DataError, ProviderError
-from qlib_ext.market.fields import calendar_of, holding, known_to, write_field
+from qlib_ext.provider.fields import calendar_of, holding, known_to, write_field
+from qlib_ext.system.backends import backend_of
 from qlib_ext.ticks.day import Day, build_day
 from qlib_ext.ticks.factors import GROUPS
 from qlib_ext.ticks.partitions import check_footers, days_in

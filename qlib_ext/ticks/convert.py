@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from qlib_ext.errors import DataError
-from qlib_ext.files import write_whole
+from qlib_ext.system.files import write_whole
 from qlib_ext.ticks import shanghai, shenzhen
 from qlib_ext.ticks.exchange import Reading
 

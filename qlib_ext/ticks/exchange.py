@@ -9,7 +9,7 @@ import polars as pl
 from qlib.log import get_module_logger
 
 from qlib_ext.errors import DataError
-from qlib_ext.market.table import scan_table
+from qlib_ext.provider.tables import scan_table
 from qlib_ext.ticks.check import check_batch, check_rows, refuse
 from qlib_ext.ticks.rules import FAULTS
 from qlib_ext.ticks.schema import SCHEMAS

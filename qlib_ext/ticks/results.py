@@ -14,8 +14,8 @@ import polars as pl
 from filelock import FileLock, Timeout
 
 from qlib_ext.errors import OutputError
-from qlib_ext.files import write_whole
-from qlib_ext.market.fields import AGAIN
+from qlib_ext.provider.fields import AGAIN
+from qlib_ext.system.files import write_whole
 from qlib_ext.ticks.day import Day
 
 

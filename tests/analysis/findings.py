@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
 
-from qlib_ext.analysis import metrics
 from qlib_ext.analysis.groups import group_summary, group_test, yearly_returns
-from qlib_ext.analysis.strategy import strategy_table
+from qlib_ext.analysis.yearly import strategy_table
+from qlib_ext.cross_section import ic as metrics
 from tests.analysis.recorders import save
 
 DAYS = pd.bdate_range("2016-11-01", periods=90, name="datetime")

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 from mlflow import MlflowClient
 
-from qlib_ext.analysis.runs import COLUMNS
+from qlib_ext.analysis.compare.runs import COLUMNS
 
 LABEL = "Ref($vwap, -2)/Ref($vwap, -1) - 1"
 SEGMENTS = {

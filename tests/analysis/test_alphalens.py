@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from qlib_ext.analysis.groups import assign_groups, group_test, turnover
-from qlib_ext.analysis.metrics import rank_information_coefficient
+from qlib_ext.cross_section.ic import rank_information_coefficient
 from tests.analysis.matrices import random_frame, random_prices
 
 GROUPS, DAYS, STOCKS = 5, 120, 60

@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from qlib_ext.analysis.compare import METRICS, Cell, comparison
-from qlib_ext.analysis.runs import COLUMNS, Setup
+from qlib_ext.analysis.compare.runs import COLUMNS, Setup
+from qlib_ext.analysis.compare.table import METRICS, Cell, comparison
 from tests.analysis.recorders import BACKTEST, LABEL, SEGMENTS, port_analysis
 
 IC, DRAWDOWN = METRICS.index("IC"), METRICS.index("max drawdown")

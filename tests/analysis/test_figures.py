@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from qlib_ext.analysis import drawing, figures
-from qlib_ext.analysis.words import LANGUAGES
+from qlib_ext.analysis.report import drawing, figures
+from qlib_ext.analysis.report.texts import LANGUAGES
 from tests.analysis.findings import DAYS, findings
 
 EN = LANGUAGES["en"]

@@ -2,11 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from qlib_ext.analysis import reading, styles
-from qlib_ext.analysis.intraday_styles import MINUTE_STYLES, complete
-from qlib_ext.analysis.styles import DAY_STYLES
+from qlib_ext.analysis import reading
 from qlib_ext.errors import DataError
-from qlib_ext.market.provider import add_frequency, write_provider
+from qlib_ext.expressions.reach import horizon_of
+from qlib_ext.factors import styles
+from qlib_ext.factors.intraday_styles import MINUTE_STYLES, complete
+from qlib_ext.factors.styles import DAY_STYLES
+from qlib_ext.provider.writer import add_frequency, write_provider
 from tests.analysis.matrices import random_frame
 from tests.analysis.test_intraday_styles import random_bars, styles_of
 
@@ -23,7 +25,7 @@ from tests.analysis.test_intraday_styles import random_bars, styles_of
     ],
 )
 def test_the_horizon_is_read_from_the_label(qlib_expressions, label, days):
-    assert reading.horizon_of(label) == days
+    assert horizon_of(label) == days
 
 
 @pytest.mark.parametrize(
@@ -32,7 +34,7 @@ def test_the_horizon_is_read_from_the_label(qlib_expressions, label, days):
 )
 def test_a_label_without_a_horizon(qlib_expressions, label, message):
     with pytest.raises(DataError, match=message):
-        reading.horizon_of(label)
+        horizon_of(label)
 
 
 @pytest.fixture(scope="module")

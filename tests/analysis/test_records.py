@@ -12,12 +12,12 @@ from qlib.workflow import R
 
 from qlib_ext.analysis import records
 from qlib_ext.analysis.groups import group_test
-from qlib_ext.analysis.intraday_styles import MINUTE_STYLES
 from qlib_ext.analysis.records import FactorRecord
-from qlib_ext.analysis.report import report
-from qlib_ext.analysis.styles import DAY_STYLES, fields_of
+from qlib_ext.analysis.report.page import report
 from qlib_ext.errors import DataError
-from qlib_ext.market.simulate import simulate, write_market
+from qlib_ext.factors.intraday_styles import MINUTE_STYLES
+from qlib_ext.factors.styles import DAY_STYLES, fields_of
+from qlib_ext.simulator.simulate import simulate, write_market
 from tests.analysis.tasks import LABEL, task
 
 MARKET = {"stocks": 40, "days": 420, "seed": 0}
@@ -30,7 +30,7 @@ def market(tmp_path_factory):
     write_market(folder / "market", **MARKET)
     manager = {
         "class": "SQLiteExpManager",
-        "module_path": "qlib_ext.recorder",
+        "module_path": "qlib_ext.recorder.store",
         "kwargs": {"uri": f"sqlite:///{folder}/runs/mlflow.db", "default_exp_name": "none"},
     }
     qlib.init(provider_uri=str(folder / "market"), region="cn", kernels=1, logging_level=40, exp_manager=manager)

@@ -3,9 +3,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from qlib_ext.analysis.compare import METRICS, Cell, Row, Section, Table
-from qlib_ext.analysis.render import to_html, to_markdown, to_text
-from qlib_ext.analysis.runs import Setup
+from qlib_ext.analysis.compare.render import to_html, to_markdown, to_text
+from qlib_ext.analysis.compare.runs import Setup
+from qlib_ext.analysis.compare.table import METRICS, Cell, Row, Section, Table
 from qlib_ext.cli import main
 
 HOSTILE = "<script>alert('x')</script> a|b *c* [d](e) \\`f`"

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from qlib_ext.analysis.compare import comparison
-from qlib_ext.analysis.report import report
-from qlib_ext.analysis.words import LANGUAGES
+from qlib_ext.analysis.compare.table import comparison
+from qlib_ext.analysis.report.page import report
+from qlib_ext.analysis.report.texts import LANGUAGES
 from qlib_ext.cli import main
 from tests.analysis.findings import DAYS, findings
 from tests.analysis.recorders import save

@@ -1,7 +1,8 @@
 import pytest
 
-from qlib_ext.analysis.runs import UNKNOWN, Setup, read_runs, store_of
+from qlib_ext.analysis.compare.runs import UNKNOWN, Setup, read_runs
 from qlib_ext.errors import DataError
+from qlib_ext.recorder.runs import store_of
 from tests.analysis.recorders import LABEL, SEGMENTS, port_analysis, save
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from qlib_ext.analysis.tables import Block, Line, printed, shaded, stacked, windows_table
-from qlib_ext.analysis.words import LANGUAGES
+from qlib_ext.analysis.report.tables import Block, Line, printed, shaded, stacked, windows_table
+from qlib_ext.analysis.report.texts import LANGUAGES
 from tests.analysis.findings import findings
 
 EN, ZH = LANGUAGES["en"], LANGUAGES["zh"]

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from qlib.contrib.model import double_ensemble, gbdt, linear, pytorch_nn, pytorch_tabnet, pytorch_tra
 
-from qlib_ext.analysis import runs, zoo
+from qlib_ext.analysis.compare import zoo
+from qlib_ext.recorder import runs
 
 SOURCE = (Path(__file__).parent / "zoo_alpha158.md").read_text().splitlines()
 HEADER = ["IC", "ICIR", "Rank IC", "Rank ICIR", "Annualized Return", "Information Ratio", "Max Drawdown"]

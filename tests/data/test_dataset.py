@@ -5,7 +5,7 @@ from qlib.data.dataset import DatasetH, TSDatasetH
 from qlib.data.dataset.handler import DataHandlerLP
 
 from qlib_ext.data.dataset import CrossSectionDataset
-from qlib_ext.data.windows import Window
+from qlib_ext.data.window import Window
 from qlib_ext.errors import DataError, SegmentError, WindowError
 from tests.frames import SEGMENTS, dataset_of, handler_of, random_rows
 

@@ -13,9 +13,9 @@ from qlib.data.dataset.loader import QlibDataLoader
 from handlers.alpha158vwap import FEATURES, Alpha158vwap
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.handler import WindowHandler
-from qlib_ext.data.purging import label_reach
-from qlib_ext.data.windows import Window
-from qlib_ext.market.index import spans
+from qlib_ext.data.window import Window
+from qlib_ext.expressions.reach import label_reach
+from qlib_ext.simulator.index import spans
 from tests.frames import SEGMENTS, dataset_of, garbage_from, random_rows
 
 ON_TIME = [

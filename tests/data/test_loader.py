@@ -12,7 +12,7 @@ from qlib.data.filter import ExpressionDFilter, NameDFilter
 
 from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.errors import DataError, ProviderError
-from qlib_ext.market.provider import write_provider
+from qlib_ext.provider.writer import write_provider
 
 CALENDAR = pd.bdate_range("2020-01-01", periods=40)
 FIELDS = {

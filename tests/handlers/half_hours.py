@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from qlib_ext.market.provider import add_frequency
-from qlib_ext.market.simulate import Market
+from qlib_ext.provider.writer import add_frequency
+from qlib_ext.simulator.simulate import Market
 
 FIRST, LAST = "2015-04-20", "2015-07-31"
 MINUTES = (30, 15, 5, 1)

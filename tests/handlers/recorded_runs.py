@@ -30,7 +30,7 @@ class RecordedRuns:
 
     def __init__(self, folder: Path, provider: Path) -> None:
         uri = f"sqlite:///{folder}/mlflow.db"
-        manager = {"class": "SQLiteExpManager", "module_path": "qlib_ext.recorder"}
+        manager = {"class": "SQLiteExpManager", "module_path": "qlib_ext.recorder.store"}
         manager["kwargs"] = {"uri": uri, "default_exp_name": "default"}
         qlib.init(provider_uri=str(provider), region="cn", kernels=1, logging_level=40, exp_manager=manager)
         self.folder, self.client, self.clock = folder, MlflowClient(tracking_uri=uri), itertools.count(1)

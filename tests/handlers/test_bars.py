@@ -8,8 +8,8 @@ from qlib.data.dataset import DatasetH, TSDatasetH
 from handlers.bars import FIELDS, DayBars
 from handlers.week import Week
 from qlib_ext.data.dataset import CrossSectionDataset
-from qlib_ext.data.purging import label_reach
 from qlib_ext.errors import DataError, ProviderError, WindowError
+from qlib_ext.expressions.reach import label_reach
 from qlib_ext.models.gru import GRU
 from tests.frames import garbage_from
 from tests.handlers.conftest import windows

@@ -8,10 +8,10 @@ from handlers.bars import MultiFrequencyBars
 from handlers.fused import FusedBars
 from handlers.highfreq import INFER_PROCESSORS, HighFreq27
 from qlib_ext.data.dataset import CrossSectionDataset
-from qlib_ext.data.windows import Window
+from qlib_ext.data.window import Window
 from qlib_ext.errors import DataError, ProviderError, WindowError
-from qlib_ext.market.simulate import simulate, write_market
 from qlib_ext.models.multitask_gru import MultiTaskGRU
+from qlib_ext.simulator.simulate import simulate, write_market
 from tests.frames import garbage_from
 from tests.handlers.conftest import windows
 from tests.handlers.test_highfreq import NAMES, means, slow_scores, write_factors

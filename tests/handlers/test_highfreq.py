@@ -7,11 +7,11 @@ import statsmodels.api as sm
 
 from handlers.highfreq import HighFreq27
 from qlib_ext.data.dataset import CrossSectionDataset
-from qlib_ext.data.purging import label_reach
 from qlib_ext.errors import DataError, ProviderError
-from qlib_ext.market.fields import write_field
-from qlib_ext.market.simulate import simulate, write_market
+from qlib_ext.expressions.reach import label_reach
 from qlib_ext.models.gru import GRU
+from qlib_ext.provider.fields import write_field
+from qlib_ext.simulator.simulate import simulate, write_market
 from qlib_ext.ticks.factors import GROUPS
 from tests.frames import garbage_from
 from tests.handlers.conftest import windows

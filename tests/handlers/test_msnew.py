@@ -9,8 +9,8 @@ from qlib.data.dataset import DatasetH, TSDatasetH
 
 from handlers.msnew import MsNew
 from qlib_ext.data.dataset import CrossSectionDataset
-from qlib_ext.data.purging import label_reach
 from qlib_ext.errors import DataError, ProviderError
+from qlib_ext.expressions.reach import label_reach
 from tests.frames import garbage_from
 from tests.handlers.conftest import windows
 from tests.handlers.half_hours import MINUTES, slow_image, write

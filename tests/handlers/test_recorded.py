@@ -13,8 +13,8 @@ from qlib.data.dataset.handler import DataHandlerLP
 from handlers.bars import LABEL
 from handlers.recorded import RecordedFactors
 from qlib_ext.data.dataset import CrossSectionDataset
-from qlib_ext.data.purging import label_reach
 from qlib_ext.errors import DataError
+from qlib_ext.expressions.reach import label_reach
 from tests.handlers.conftest import windows
 from tests.handlers.recorded_runs import STOCKS, RecordedRuns, rows
 

@@ -10,9 +10,9 @@ from torch import nn
 
 from benchmarks.measure import in_fresh_process
 from benchmarks.multitask_speed import peak_of_step
+from qlib_ext.cross_section.tensor_ic import information_coefficient
 from qlib_ext.data.batch import Batch
 from qlib_ext.errors import CheckpointError, DataError
-from qlib_ext.losses import information_coefficient
 from qlib_ext.models import multitask_gru
 from qlib_ext.models.multitask_gru import MultiTaskGRU
 from tests.frames import dataset_of, random_rows

@@ -10,7 +10,7 @@ from qlib.data.dataset.handler import DataHandlerLP
 from qlib.data.dataset.loader import StaticDataLoader
 
 from qlib_ext.data.handler import WindowHandler
-from qlib_ext.data.windows import Window
+from qlib_ext.data.window import Window
 from qlib_ext.rolling import RollingModel
 from qlib_ext.rolling.jobs import Job
 from qlib_ext.rolling.windows import RollingWindow

@@ -25,7 +25,7 @@ class Bench:
     def __init__(self, folder: Path, provider: Path) -> None:
         self.folder, self.uri = folder, f"sqlite:///{folder}/mlflow.db"
         self.log = folder / "trained.txt"
-        manager = {"class": "SQLiteExpManager", "module_path": "qlib_ext.recorder"}
+        manager = {"class": "SQLiteExpManager", "module_path": "qlib_ext.recorder.store"}
         manager["kwargs"] = {"uri": self.uri, "default_exp_name": "default"}
         self.init = lambda: qlib.init(provider_uri=str(provider), region="cn", logging_level=40, exp_manager=manager)
         self.init()

@@ -9,10 +9,10 @@ import pytest
 from qlib.contrib.model.gbdt import LGBModel
 from qlib.workflow import R
 
-from qlib_ext.analysis.runs import read_runs
+from qlib_ext.analysis.compare.runs import read_runs
+from qlib_ext.cross_section.ensemble import mean_of_standardised
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.errors import DataError, NotFittedError, SegmentError, TrainingError
-from qlib_ext.models.ensemble import mean_of_standardised
 from qlib_ext.models.gru import GRU
 from qlib_ext.rolling import RollingModel
 from tests.frames import random_rows

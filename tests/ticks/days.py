@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from qlib_ext.market.provider import write_provider
+from qlib_ext.provider.writer import write_provider
 from qlib_ext.ticks.schema import ORDERS, TRADES
 
 STOCKS = ("SH600000", "SH600519", "SZ000001")

@@ -223,7 +223,7 @@ def test_an_error_in_a_day_loses_no_other_day(ticks, provider):
 
 def test_loky_gives_the_same_bytes(ticks, provider, tmp_path, request):
     build(provider, ticks, n_jobs=2)
-    assert qlib_ext.ticks.build.backend_of.__module__ == "qlib_ext.backends"
+    assert qlib_ext.ticks.build.backend_of.__module__ == "qlib_ext.system.backends"
     request.getfixturevalue("in_this_process")
     other = provider_in(tmp_path / "other")
     build(other, ticks)

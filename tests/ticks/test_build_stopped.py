@@ -51,7 +51,7 @@ def test_a_killed_run_goes_on_where_it_was(ticks, provider, tmp_path, moment):
 
 def test_a_worker_that_dies_is_explained(ticks, provider, monkeypatch):
     def dies(work, data, jobs, n_jobs, gpus):
-        from qlib_ext.backends import died
+        from qlib_ext.system.backends import died
 
         yield work(data, jobs[0])
         raise WorkerError(died(jobs))

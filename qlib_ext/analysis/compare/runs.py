@@ -1,0 +1,109 @@
+"""What a finished run says of its test, and its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from mlflow.entities import Run as MlflowRun
+
+from qlib_ext.recorder.runs import find_runs, load
+
+COLUMNS = {
+    "IC": "IC",
+    "ICIR": "ICIR",
+    "Rank IC": "Rank IC",
+    "Rank ICIR": "Rank ICIR",
+    "1day.excess_return_without_cost.annualized_return": "excess return without cost",
+    "1day.excess_return_with_cost.annualized_return": "excess return with cost",
+    "1day.excess_return_with_cost.information_ratio": "information ratio",
+    "1day.excess_return_with_cost.max_drawdown": "max drawdown",
+}
+PERCENT = {"excess return without cost", "excess return with cost", "max drawdown"}
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What was tested: only figures of one setup can be compared."""
+
+    universe: str
+    test: str
+    label: str
+
+    @property
+    def known(self) -> bool:
+        """Whether it can be said which stocks were tested on which days."""
+        return UNKNOWN not in (self.universe, self.test)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished run.
+
+    metrics   by the values of COLUMNS, NaN where not recorded; excess return and drawdown as fractions
+    params    the flattened task, as Qlib logs it
+    setup     universe and label of the recorded dataset; the days that have an IC, else the test segment
+    segments  the other segments of the dataset
+    backtest  strategy, benchmark and exchange of the task's PortAnaRecord; empty without one
+    problem   why the setup is unknown, else empty
+    """
+
+    metrics: dict[str, float]
+    params: dict[str, str]
+    setup: Setup
+    segments: str
+    backtest: str
+    problem: str
+
+
+def read_runs(store: str, experiment: str, last: int = 1) -> list[Run]:
+    """The last finished runs of an experiment, newest first; raises DataError as find_runs does.
+
+    Annualised figures are Qlib's: mean daily excess return times 238, sums instead of compounding.
+    """
+    return [read_run(run) for run in find_runs(store, experiment, last)]
+
+
+def read_run(run: MlflowRun) -> Run:
+    """What a run says of its test; what it does not say is unknown or NaN."""
+    dataset, problem = load(run, "dataset")
+    task, _ = load(run, "task")
+    ic, _ = load(run, "sig_analysis/ic.pkl")
+    segments = getattr(dataset, "segments", {})
+    tested = segments.get("test") if ic is None or ic.empty else (ic.index.min(), ic.index.max())
+    universe = getattr(getattr(dataset, "handler", None), "instruments", UNKNOWN)
+    return Run(
+        metrics={column: run.data.metrics.get(name, float("nan")) for name, column in COLUMNS.items()},
+        params=run.data.params,
+        setup=Setup(str(universe), UNKNOWN if tested is None else _span(tested), _label(dataset)),
+        segments=", ".join(f"{name} {_span(bounds)}" for name, bounds in segments.items() if name != "test"),
+        backtest=_backtest(task or {}),
+        problem=problem,
+    )
+
+
+def _span(bounds: Iterable[Any]) -> str:
+    return " to ".join("open" if day is None else f"{pd.Timestamp(day):%Y-%m-%d}" for day in bounds)
+
+
+def _label(dataset: Any) -> str:
+    try:
+        return ", ".join(dataset.handler.data_loader.fields["label"][0])
+    except (AttributeError, KeyError, TypeError):  # a loader that is not made of expressions
+        return UNKNOWN
+
+
+def _backtest(task: dict) -> str:
+    records = task.get("record", [])
+    for record in [records] if isinstance(records, dict) else records:
+        config = record.get("kwargs", {}).get("config", {})
+        if "backtest" in config:
+            strategy, backtest = config.get("strategy", {}), config["backtest"]
+            options = {k: v for k, v in strategy.get("kwargs", {}).items() if k not in ("signal", "model", "dataset")}
+            exchange = backtest.get("exchange_kwargs", {})
+            said = " ".join(f"{key}={value}" for key, value in (options | exchange).items())
+            return f"{strategy.get('class')} against {backtest.get('benchmark')}, {said}"
+    return ""

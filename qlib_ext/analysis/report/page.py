@@ -1,0 +1,254 @@
+"""One page of pictures and tables about the last run of each experiment; it needs no other file and no network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from tempfile import TemporaryDirectory
+from threading import Event
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from markupsafe import Markup
+from mlflow import MlflowClient
+from plotly.offline import get_plotlyjs
+from qlib.workflow.recorder import Recorder
+
+from qlib_ext.analysis.compare import render
+from qlib_ext.analysis.compare.runs import Run, read_run
+from qlib_ext.analysis.compare.table import METRICS, Table, table_of
+from qlib_ext.analysis.correlation import score_correlation
+from qlib_ext.analysis.report import figures
+from qlib_ext.analysis.report.drawing import PALETTE, Colours
+from qlib_ext.analysis.report.recorded_run import Evidence, gather
+from qlib_ext.analysis.report.tables import Grid, Shaded, shaded, stacked, windows_table
+from qlib_ext.analysis.report.texts import LANGUAGES, Words
+from qlib_ext.cross_section.matrix import to_matrix
+from qlib_ext.errors import DataError
+from qlib_ext.recorder.runs import find_runs, load
+from qlib_ext.system.files import write_whole
+
+MOST = len(PALETTE)
+DAYS = re.compile(r'"x":(\["\d{4}-\d\d-\d\d"(?:,"\d{4}-\d\d-\d\d")*\])')  # as plotly writes them
+NO_DAYS = "const days=[]"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section of the page; `key` is its heading among the words."""
+
+    key: str
+    figures: Sequence[Markup] = ()
+    grids: Sequence[Grid] = ()
+    shaded: Sequence[Shaded] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.figures or self.grids or self.shaded)
+
+
+def report(store: str, experiments: Sequence[str], last: int = 1, lang: str = "en") -> str:
+    """The page: pictures of the last finished run of each experiment, a summary over the last ``last`` runs.
+
+    Raises DataError for more experiments than there are colours to tell apart, and as find_runs does.
+    """
+    names = list(dict.fromkeys(experiments))
+    if len(names) > MOST:
+        raise DataError(
+            f"A report shows {MOST} experiments at most, more are not to be told apart; {len(names)} are named. "
+            "Name fewer, or print them with qlib-ext compare."
+        )
+    found = {name: find_runs(store, name, last) for name in names}
+    runs = {name: [read_run(run) for run in of] for name, of in found.items()}
+    client = MlflowClient(tracking_uri=store)
+    evidence = [gather(client, name, of[0]) for name, of in found.items()]
+    between = _between(evidence) if len(evidence) > 1 else None
+    return _page(evidence, {name: of[0] for name, of in runs.items()}, table_of(runs, last), lang, between)
+
+
+def _between(evidence: Sequence[Evidence]) -> pd.DataFrame | None:
+    """The correlations of the scores among each other; None where fewer than two runs have one."""
+    scores = {}
+    for each in evidence:
+        score, problem = load(each.run, "pred.pkl")
+        if problem:
+            each.problems.append(problem)
+        else:
+            scores[each.name] = to_matrix(score.iloc[:, 0], f"score of {each.name}")
+    return score_correlation(scores) if len(scores) > 1 else None
+
+
+def attach_report(recorder: Recorder, folder: str, frames: Mapping[str, Any], lang: str = "en") -> None:
+    """Write the page of a run that need not be finished into the run's ``folder`` of its artifacts, as report.html.
+
+    ``frames`` are FactorRecord's, by file name. Raises OutputError where the page cannot be written.
+    """
+    _finish_logging(recorder)
+    run, name = recorder.client.get_run(recorder.id), frames["about"]["experiment"]
+    read = read_run(run)
+    evidence = [gather(recorder.client, name, run, frames)]
+    with TemporaryDirectory() as temporary:
+        page = f"{temporary}/report.html"
+        text = _page(evidence, {name: read}, table_of({name: [read]}), lang)
+        write_whole(page, text.encode(), "make room and run once more")
+        recorder.save_objects(local_path=page, artifact_path=folder)
+
+
+def _finish_logging(recorder: Recorder) -> None:
+    """Wait for the metrics that were logged before: Qlib's recorder writes them in a thread of its own."""
+    queue = getattr(recorder, "async_log", None)
+    if queue is not None:
+        written = Event()
+        queue(written.set)
+        written.wait(timeout=60)  # a thread that has died never answers
+
+
+def _page(
+    evidence: Sequence[Evidence],
+    runs: Mapping[str, Run],
+    table: Table,
+    lang: str,
+    between: pd.DataFrame | None = None,
+) -> str:
+    w = LANGUAGES[lang]
+    colours = dict(zip((each.name for each in evidence), PALETTE, strict=False))
+    parts = [_strategy(evidence, colours, w), _rank_ic(evidence, colours, w), _groups(evidence, colours, w)]
+    parts += [_correlation(evidence, between, w), _training(evidence, colours, w), _windows(evidence, w)]
+    page = render.TEMPLATES.get_template("report.html").render(
+        w=w,
+        title=w["title"].format(names=", ".join(colours)),
+        plotly=Markup(get_plotlyjs()),
+        colours=colours,
+        facts=_facts(evidence, runs, w),
+        missing=_missing(evidence, between, w),
+        no_days=NO_DAYS,
+        parts=[part for part in parts if part],
+        configs=[(each.name, each.config) for each in evidence if each.config],
+        **render.sections(
+            table,
+            ("", w["runs"], *(w[metric] for metric in METRICS)),
+            lambda setup: w["heading"].format(**vars(setup) | {"test": setup.test.replace(" to ", w["to"])}),
+            (w["best"], w["best_note"]),
+        ),
+    )
+    return _share_days(page)
+
+
+def _share_days(page: str) -> str:
+    """Write each list of days once: the lines of a picture share one, and it takes more room than their values."""
+    lists: dict[str, int] = {}
+    page = DAYS.sub(lambda found: f'"x":days[{lists.setdefault(found[1], len(lists))}]', page)
+    return page.replace(NO_DAYS, f"const days=[{','.join(lists)}]", 1)
+
+
+def _facts(evidence: Sequence[Evidence], runs: Mapping[str, Run], w: Words) -> list[tuple[str, list[str]]]:
+    """What was tested and how, one line a fact; a fact that no experiment knows is left out."""
+    lines: dict[str, list[str]] = {}
+    for each in evidence:
+        about, run = each.frames.get("about", {}), runs[each.name]
+        started = datetime.fromtimestamp(each.run.info.start_time / 1000)
+        facts = {"run": f"{each.run.info.run_id[:8]}, {started:%Y-%m-%d %H:%M}"}
+        facts |= {"model": _model(run.params), "universe": run.setup.universe, "test": run.setup.test}
+        facts["label"] = about.get("label") or run.setup.label
+        if about:
+            days = {name: f"{about[f'{name}_day']:%Y-%m-%d}" for name in ("first", "last")}
+            facts["test"] = w["days"].format(days=about["days"], **days)
+        for name in ("stocks_per_day", "horizon", "groups", "rebalance", "price"):
+            value = about.get(name, "-")
+            facts[name] = f"{value:g}" if isinstance(value, float) else str(value)
+        for name, text in facts.items():
+            lines.setdefault(name, []).append(text)
+    return [(w[name], values) for name, values in lines.items() if set(values) != {"-"}]
+
+
+def _model(params: Mapping[str, str]) -> str:
+    """The class of the model, a rolling model's inner one in brackets."""
+    inner = params.get("model.kwargs.model.class")
+    return params.get("model.class", "-") + (f" ({inner})" if inner else "")
+
+
+def _missing(evidence: Sequence[Evidence], between: pd.DataFrame | None, w: Words) -> list[str]:
+    """One sentence for each thing that is not in the page, which says what to add to have it."""
+    alone = evidence if between is None else []
+    reasons = {
+        "no_factor": [each.name for each in evidence if not each.frames],
+        "no_strategy": [each.name for each in evidence if each.frames and "strategy_returns" not in each.frames],
+        "no_styles": [each.name for each in evidence if each.frames and "style_correlation" not in each.frames],
+        "no_scores": [each.name for each in alone if each.frames and "score_correlation" not in each.frames],
+        "no_curves": [each.name for each in evidence if each.curves.empty],
+        "no_config": [each.name for each in evidence if not each.config],
+    }
+    lines = [w[reason].format(names=", ".join(names)) for reason, names in reasons.items() if names]
+    return lines + [f"{each.name}: {problem}" for each in evidence for problem in each.problems]
+
+
+def _frames(evidence: Sequence[Evidence], file: str) -> dict[str, pd.DataFrame]:
+    return {each.name: each.frames[file] for each in evidence if file in each.frames}
+
+
+def _strategy(evidence: Sequence[Evidence], colours: Colours, w: Words) -> Part:
+    returns, table = _frames(evidence, "strategy_returns"), _frames(evidence, "strategy_summary")
+    pictures = [_html("strategy", figures.strategy_values(returns, colours, w))] if returns else []
+    return Part("strategy", pictures, [stacked(w["strategy_table"], "year", table, w)] if table else [])
+
+
+def _rank_ic(evidence: Sequence[Evidence], colours: Colours, w: Words) -> Part:
+    daily, monthly = _frames(evidence, "ic"), _frames(evidence, "ic_monthly")
+    years = {name: table.loc["rank_ic_spaced"] for name, table in _frames(evidence, "ic_summary").items()}
+    if not (daily and monthly and years):
+        return Part("rank_ic")
+    bars = _html("rank-ic", figures.rank_ic_bars(daily, monthly, colours, w))
+    heat = _html("months", figures.month_heat_map(monthly, w))
+    years = {name: table.rename(columns={"days": "observations"}) for name, table in years.items()}
+    return Part("rank_ic", [bars, heat], [stacked(w["ic_table"], "year", years, w)])
+
+
+def _groups(evidence: Sequence[Evidence], colours: Colours, w: Words) -> Part:
+    returns, summary = _frames(evidence, "group_returns"), _frames(evidence, "group_summary")
+    years = _frames(evidence, "group_years")
+    if not (returns and summary and years):
+        return Part("group_test")
+    pictures = [
+        _html("groups", figures.group_comparison(summary, returns, colours, w)),
+        _html("group-values", figures.group_values(returns, w)),
+    ]
+    return Part(
+        "group_test",
+        pictures,
+        [stacked(w["group_table"], "group", summary, w), stacked(w["group_years"], "year", years, w)],
+    )
+
+
+def _correlation(evidence: Sequence[Evidence], between: pd.DataFrame | None, w: Words) -> Part:
+    scores, styles = _frames(evidence, "score_correlation"), _frames(evidence, "style_correlation")
+    columns = {name: table.iloc[:, 0] for name, table in styles.items()}  # the first is the run's own score
+    others = {name: column for table in styles.values() for name, column in table.iloc[:, 1:].items()}
+    columns |= {name: column for name, column in others.items() if name not in columns}
+    tables = [shaded(f"{w['scores']}{name}", table) for name, table in scores.items()]
+    tables += [shaded(w["styles"], pd.DataFrame(columns))] if columns else []
+    if between is not None:
+        tables.insert(0, shaded(w["between"], between))
+    return Part("correlation", shaded=tables)
+
+
+def _training(evidence: Sequence[Evidence], colours: Colours, w: Words) -> Part:
+    curves = {each.name: each.curves for each in evidence if not each.curves.empty}
+    return Part("training", [_html("training", figures.training_curves(curves, colours, w))] if curves else [])
+
+
+def _windows(evidence: Sequence[Evidence], w: Words) -> Part:
+    tables = [windows_table(each.name, each.windows, w) for each in evidence if each.windows is not None]
+    return Part("windows", grids=tables)
+
+
+def _html(key: str, figure: go.Figure) -> Markup:
+    """The figure as an element of the page; a fixed id keeps the page the same for the same runs."""
+    config = {
+        "displaylogo": False,
+        "showTips": False,
+        "responsive": True,
+        "modeBarButtons": [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
+    }
+    return Markup(figure.to_html(config, include_plotlyjs=False, full_html=False, div_id=f"figure-{key}"))

@@ -1,0 +1,125 @@
+"""The tables of a report: frames by experiment in, printed cells out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from qlib_ext.analysis.report.texts import Words
+
+PERCENT, RATIO, IC, COUNT = "{:.2%}", "{:.2f}", "{:.4f}", "{:.0f}"
+FORMATS = {
+    "mean": IC,
+    "std": IC,
+    "icir": IC,
+    "positive": PERCENT,
+    "observations": COUNT,
+    "sharpe": RATIO,
+    "information_ratio": RATIO,
+    "Rank IC": IC,
+    "rows": "{:,.0f}",
+    "seed": COUNT,
+    "processing": "{:.1f}",
+    "fit": "{:.1f}",
+    "predict": "{:.1f}",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """The cells of one experiment."""
+
+    name: str
+    cells: list[str]
+
+
+@dataclass(frozen=True)
+class Block:
+    """The lines of one key, such as a year or a group."""
+
+    key: str
+    lines: list[Line]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table whose lines name their experiment where there are several."""
+
+    caption: str
+    header: list[str]
+    blocks: list[Block]
+    named: bool
+
+
+def stacked(caption: str, key: str, frames: Mapping[str, pd.DataFrame], w: Words, default: str = PERCENT) -> Grid:
+    """One block for each key of the frames' rows, in it one line for each experiment that has it.
+
+    Cells are printed by FORMATS, else by ``default``; NaN, and a column that an experiment lacks, is "-".
+    """
+    columns = list(dict.fromkeys(column for frame in frames.values() for column in frame))
+    keys = list(dict.fromkeys(row for frame in frames.values() for row in frame.index))
+    blocks = []
+    for row in sorted(keys, key=_order):
+        having = {name: frame.loc[row].reindex(columns) for name, frame in frames.items() if row in frame.index}
+        lines = [
+            Line(name, [printed(value, FORMATS.get(column, default)) for column, value in values.items()])
+            for name, values in having.items()
+        ]
+        blocks.append(Block(_word(row, w), lines))
+    named = len(frames) > 1
+    header = [w[key], *([w["experiment"]] * named), *(_word(column, w) for column in columns)]
+    return Grid(caption, header, blocks, named)
+
+
+def windows_table(name: str, windows: pd.DataFrame, w: Words) -> Grid:
+    """A rolling model's windows, one line each; the ids of their runs are left out."""
+    shown = windows.drop(columns="run")
+    blocks = [
+        Block(str(place), [Line(name, [printed(value, FORMATS.get(column, "{}")) for column, value in row.items()])])
+        for place, (_, row) in enumerate(shown.iterrows(), 1)
+    ]
+    return Grid(name, ["", *(_word(column, w) for column in shown)], blocks, named=False)
+
+
+@dataclass(frozen=True)
+class Shaded:
+    """A table of correlations: lines of a name and, for each column, the figure and the colour below it."""
+
+    caption: str
+    header: list[str]
+    lines: list[tuple[str, list[tuple[str, str]]]]
+
+
+def shaded(caption: str, table: pd.DataFrame) -> Shaded:
+    """Correlations, -1 on the palette's orange, 0 on white, 1 on its blue."""
+    lines = [
+        (str(name), [(printed(value, "{:.3f}"), _shade(value)) for value in row]) for name, row in table.iterrows()
+    ]
+    return Shaded(caption, [str(name) for name in table], lines)
+
+
+def _shade(value: float) -> str:
+    if pd.isna(value):
+        return "transparent"
+    return f"rgb({'90 169 219' if value > 0 else '238 154 92'} / {min(1.0, abs(value)):.0%})"
+
+
+def printed(value: Any, pattern: str) -> str:
+    """A cell; "-" for what is missing."""
+    if isinstance(value, bool | np.bool_):
+        return "✓" if value else "-"
+    return "-" if pd.isna(value) else pattern.format(value)
+
+
+def _order(key: object) -> tuple[int, float]:
+    """The whole test first, then years or groups by their number, then long-short."""
+    text = str(key)
+    return (1, float(text)) if text.isdecimal() else (0 if text == "all" else 2, 0)
+
+
+def _word(key: object, w: Words) -> str:
+    return w.get(str(key), str(key))

@@ -1,0 +1,115 @@
+"""`qlib-ext compare` and `qlib-ext report`: what finished runs have come to."""
+
+import argparse
+import os
+import sys
+
+from qlib_ext.cli.parser import add_command, count
+from qlib_ext.system.files import write_whole
+
+_COMPARE = """\
+Print the Model Zoo's table for the last finished run of each experiment, one row an experiment:
+IC, ICIR, Rank IC, Rank ICIR of the prediction, and from the backtest the annualised excess return
+over the benchmark without and with cost, its information ratio and its maximum drawdown (with
+cost). A run without a backtest shows "-". With --last N, mean and standard deviation over the
+last N runs, for example one per seed.
+
+Experiments that were not the same test (universe, test dates, label) stand in tables of their own
+and a line below says in what they differ; the best mean is marked (*) among the rows of one test.
+The test dates are the days that have an IC, so they end where the data end.
+"""
+
+_COMPARE_EXAMPLE = """\
+examples:
+  qlib-ext compare csi300_lightgbm csi300_gru csi300_astgnn --last 3
+  qlib-ext compare csi300_lightgbm csi300_gru --zoo --html results/compare.html
+  qlib-ext compare csi300_lightgbm csi300_gru --markdown > compare.md
+"""
+
+
+def add_compare(commands: argparse._SubParsersAction) -> None:
+    """`qlib-ext compare`."""
+    parser = add_command(
+        commands, "compare", _compare, "print the results of experiments side by side", _COMPARE, _COMPARE_EXAMPLE
+    )
+    _add_runs(parser)
+    parser.add_argument(
+        "--zoo",
+        action="store_true",
+        help="add what Qlib's Model Zoo published for the same model on Alpha158 and CSI300: other dates and label",
+    )
+    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    parser.add_argument("--html", metavar="FILE", help="write the table as a page of its own as well")
+
+
+def _add_runs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("experiments", nargs="+", metavar="EXPERIMENT", help="experiment_name of a workflow")
+    parser.add_argument(
+        "--runs",
+        default=os.environ.get("QLIB_RUNS", "mlruns"),
+        metavar="DIR",
+        help="folder of the runs (default: $QLIB_RUNS, else mlruns)",
+    )
+    parser.add_argument("--last", type=count, default=1, metavar="N", help="runs of each experiment (default: 1)")
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from qlib_ext.analysis.compare import render
+    from qlib_ext.analysis.compare.table import comparison
+    from qlib_ext.recorder.runs import store_of
+
+    store = store_of(args.runs)
+    table = comparison(store, args.experiments, args.last, args.zoo)
+    if args.html:
+        write_whole(args.html, render.to_html(table).encode(), "name another file")
+        print(f"wrote {args.html}", file=sys.stderr)
+    if args.markdown:
+        print(render.to_markdown(table))
+    else:
+        print(render.to_text(table))
+        names = " ".join(args.experiments)
+        print(f"\npictures of the last runs: qlib-ext report {names} --runs {args.runs} --out report.html")
+        print(f"curves, parameters and files: mlflow ui --backend-store-uri {store}")
+    return 0
+
+
+_REPORT = """\
+Write one page about the last finished run of each experiment, side by side, to open in a browser or
+to send: it needs no other file and no network. It shows the table of `qlib-ext compare` (over the
+last N runs with --last N), net value and excess net value of the strategy and of the groups, Rank IC
+by month with its sum, tables by year, correlations, training curves, windows, and the configuration.
+
+Most of it is what FactorRecord saved; a part that a run lacks is left out, and a line near
+the top says which record to add to the workflow:
+
+    - class: FactorRecord
+      module_path: qlib_ext.analysis.records
+      kwargs: {dataset: <DATASET>}
+
+after PortAnaRecord. FactorRecord leaves the page of its own run in the recorder as
+factor_analysis/report.html. A page takes about 5 MB, most of it plotly.js.
+"""
+
+_REPORT_EXAMPLE = """\
+examples:
+  qlib-ext report csi300_astgnn --out astgnn.html
+  qlib-ext report csi300_lightgbm csi300_gru csi300_astgnn --last 3 --lang zh --out report.html
+"""
+
+
+def add_report(commands: argparse._SubParsersAction) -> None:
+    """`qlib-ext report`."""
+    parser = add_command(commands, "report", _report, "write a page of pictures and tables", _REPORT, _REPORT_EXAMPLE)
+    _add_runs(parser)
+    parser.add_argument("--out", default="report.html", metavar="FILE", help="the page (default: report.html)")
+    parser.add_argument("--lang", choices=["en", "zh"], default="en", help="English or Chinese (default: en)")
+
+
+def _report(args: argparse.Namespace) -> int:
+    from qlib_ext.analysis.report.page import report
+    from qlib_ext.recorder.runs import store_of
+
+    page = report(store_of(args.runs), args.experiments, args.last, args.lang)
+    write_whole(args.out, page.encode(), "name another file")
+    print(f"wrote {args.out}")
+    return 0

@@ -1,0 +1,20 @@
+"""Keywords that a constructor takes, and the message for one that it does not."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from inspect import Parameter, signature
+
+
+def keywords_of(klass: type) -> set[str]:
+    """The keywords that a class and its bases name in their constructors."""
+    named = (p for base in klass.__mro__[:-1] for p in signature(base).parameters.values())
+    return {p.name for p in named if p.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)}
+
+
+def refuse_unknown(keywords: Iterable[str], valid: Iterable[str], owner: str) -> None:
+    """Raise a TypeError that names the nearest valid keyword for the first one that ``owner`` does not know."""
+    known = sorted(valid)
+    for name in keywords:
+        if name not in known:
+            nearest = get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise TypeError(f"{owner} has no option {name!r}; did you mean {nearest!r}? It takes {', '.join(known)}.")

@@ -1,0 +1,135 @@
+"""A table of dated values -> fields of a Qlib provider: industries, valuations, whatever has a stock and a day."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from qlib_ext.errors import DataError, ProviderError
+from qlib_ext.provider.fields import calendar_of, holding, known_to, write_field
+
+
+@dataclass(frozen=True)
+class Added:
+    """What came of a table: files changed, instruments taken and unknown to the provider, rows outside its calendar."""
+
+    changed: int
+    instruments: int
+    unknown: list[str]
+    off_calendar: int
+
+
+def add_fields(
+    provider: str | Path,
+    table: pl.DataFrame,
+    columns: Sequence[str],
+    date_column: str = "date",
+    hold: bool = False,
+    digits: int | None = None,
+    overwrite: bool = False,
+) -> Added:
+    """Write columns of a table into a provider, each as the field of its name in small letters.
+
+    table          rows (instrument, day, values), at most one a stock and day; values are numbers or text of numbers
+    date_column    the day on which a value is known; an expression sees it from that day on
+    hold           a value stands until the stock's next row, to the calendar's end after its last; an empty one ends
+                   it. Otherwise a value stands on its own day alone, and days without one, from the table's first
+                   day to its last, are NaN
+    digits         the first ones of a code are the value, such as 2 for the first level of the industry 370102
+    overwrite      the field may exist: its values from the table's first day on, to its last or with hold to the
+                   calendar's end, are replaced, for the table's stocks
+
+    Left out, and returned, are stocks unknown to the provider and, by number, rows on no day of the calendar; with hold
+    those after its end alone.
+
+    Raises DataError for a table that cannot be used, ProviderError for a provider that cannot take it or has the field
+    already, OutputError where the disk refuses.
+    """
+    provider = Path(provider).expanduser().absolute()
+    calendar = {date.fromisoformat(day): place for day, place in calendar_of(provider).items()}
+    fields = {_field_of(column): column for column in columns}
+    if not overwrite and (there := [field for field in fields if holding(provider, field)]):
+        raise ProviderError(f"{provider} has ${there[0]} already: rename the column, or add --overwrite.")
+    rows = _checked(table, list(fields.values()), date_column, digits)
+    taken = rows.filter(pl.col("instrument").is_in(sorted(known_to(provider))))
+    if taken.is_empty():
+        example = f", such as {rows['instrument'][0]}," if len(rows) else ""
+        raise DataError(f"None of the table's {rows['instrument'].n_unique()} instruments{example} is in {provider}.")
+    end = max(calendar)
+    seen = taken.filter(pl.col("date") <= end if hold else pl.col("date").is_in(list(calendar)))
+    if seen.is_empty():
+        raise DataError(f"No row lies within the calendar of {provider}, {min(calendar)} to {end}.")
+    dates = seen["date"].unique().to_list()
+    first, last = min(dates), end if hold else max(dates)
+    days = [day for day in calendar if first <= day <= last]
+    symbols = seen["instrument"].unique().sort()
+    spread = _spread(seen, symbols, days, hold)
+    positions, changed = [calendar[day] for day in days], 0
+    for field, column in fields.items():
+        values = spread[column].fill_null(math.nan).to_numpy().reshape(len(symbols), len(days))
+        by_stock = dict(zip(symbols, values, strict=True))
+        changed += write_field(provider, field, positions, by_stock)
+    return Added(changed, len(symbols), sorted({*rows["instrument"]} - {*taken["instrument"]}), len(taken) - len(seen))
+
+
+def scan_table(path: str | Path) -> pl.LazyFrame:
+    """A Parquet file as it is, or a CSV file with all columns as text; polars' errors come when it is read."""
+    return pl.scan_parquet(path) if Path(path).suffix == ".parquet" else pl.scan_csv(path, infer_schema=False)
+
+
+def read_table(path: str | Path) -> pl.DataFrame:
+    """A file of `scan_table`, read whole; raises DataError for one that is neither."""
+    try:
+        return scan_table(path).collect()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        first = str(error).partition("\n")[0]  # the rest advises on polars' own options
+        raise DataError(f"{path} cannot be read as CSV or Parquet: {first}.") from error
+
+
+def _field_of(column: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_]\w*", column, re.ASCII) or column in ("instrument", "date"):
+        raise DataError(
+            f"{column!r} is no name for a field, $name in expressions: rename the column, to letters and _."
+        )
+    return column.lower()
+
+
+def _checked(table: pl.DataFrame, columns: Sequence[str], date_column: str, digits: int | None) -> pl.DataFrame:
+    """Rows (instrument, date, columns as float64) of a table that can be used."""
+    if missing := [name for name in ("instrument", date_column, *columns) if name not in table.columns]:
+        hint = "; name the column of the day with --date" if missing[0] == date_column else ""
+        raise DataError(f"The table has no column {missing[0]!r}, it has {', '.join(table.columns)}{hint}.")
+    text = table.select(pl.col(columns).cast(pl.String).str.strip_chars().replace(["", "NaN"], None))
+    rows = table.select(
+        pl.col("instrument").cast(pl.String).str.to_uppercase(),
+        pl.col(date_column).cast(pl.String).str.head(10).str.to_date("%Y-%m-%d", strict=False).alias("date"),
+    ).with_columns(text.select(pl.all().str.slice(0, digits).cast(pl.Float64, strict=False)))
+    _refuse(table, rows["date"].is_null(), date_column, "a day such as 2023-02-01")
+    _refuse(table, rows["instrument"].is_null(), "instrument", "an instrument such as SH600000")
+    for column in columns:
+        finite = rows[column].is_finite().fill_null(False)
+        _refuse(table, text[column].is_not_null() & ~finite, column, "a number")
+    if (twice := rows.select("instrument", "date").is_duplicated()).any():
+        row = rows.filter(twice).row(0, named=True)
+        raise DataError(f"The table has several rows of {row['instrument']} on {row['date']}; leave one.")
+    return rows
+
+
+def _spread(rows: pl.DataFrame, symbols: pl.Series, days: list[date], hold: bool) -> pl.DataFrame:
+    """The values of each stock on each day, stock by stock, day after day."""
+    grid = symbols.to_frame().join(pl.DataFrame({"date": days}), how="cross")
+    if not hold:
+        return grid.join(rows, on=["instrument", "date"], how="left", maintain_order="left")
+    return grid.join_asof(rows.sort("instrument", "date"), on="date", by="instrument", check_sortedness=False)
+
+
+def _refuse(table: pl.DataFrame, wrong: pl.Series, column: str, what: str) -> None:
+    if wrong.any():
+        value = table.filter(wrong)[column][0]
+        raise DataError(f"{wrong.sum()} of {len(table)} rows of the column {column!r} are not {what}, first {value!r}.")

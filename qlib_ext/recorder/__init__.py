@@ -1,0 +1,5 @@
+"""The store of the runs, and how a finished run is found and read."""
+
+from qlib_ext.recorder.store import SQLiteExpManager
+
+__all__ = ["SQLiteExpManager"]

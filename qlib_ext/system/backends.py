@@ -1,0 +1,124 @@
+"""Where the jobs run: one function a backend, all of the same form.
+
+A backend calls ``work(data, job)`` for every job, at most ``n_jobs`` at a time, with ``gpus`` GPUs of its machine per
+job, and yields the results as they come. It hands ``data`` over once, not once a job.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, ClassVar, Protocol
+
+import joblib
+from joblib.externals.loky import ProcessPoolExecutor
+from tqdm import tqdm
+
+from qlib_ext.errors import OutputError, WorkerError
+from qlib_ext.system.scratch import scratch_folder
+
+
+class Job(Protocol):
+    """What is handed to a worker; ``noun`` is what the messages call it: window, day."""
+
+    noun: ClassVar[str]
+
+
+Work = Callable[[Any, Any], Any]  # (data, job) -> result
+Backend = Callable[[Work, Any, Sequence[Job], int, float], Iterator[Any]]
+
+PARENT_CHECK_SECONDS = 1.0
+THREADS = ("OMP_NUM_THREADS", "POLARS_MAX_THREADS")
+_of_this_process: dict[str, Any] = {}
+
+
+def loky(work: Work, data: Any, jobs: Sequence[Job], n_jobs: int, gpus: float) -> Iterator[Any]:
+    """Processes of this machine, which share its GPUs; one file holds the data, and all map it into their memory."""
+    workers = min(n_jobs, len(jobs))
+    threads = {name: str(max(1, joblib.cpu_count() // workers)) for name in THREADS if name not in os.environ}
+    with scratch_folder() as folder:
+        file = str(folder / "data")
+        try:
+            joblib.dump(data, file)
+        except OSError as error:
+            raise OutputError(
+                f"The data that all {jobs[0].noun}s share cannot be written to {folder} ({error}). Make room there, or "
+                "let TMPDIR name another folder."
+            ) from error
+        pool = ProcessPoolExecutor(workers, initializer=_open, initargs=(file, os.getpid()), env=threads)
+        try:
+            for future in as_completed([pool.submit(_work, work, job) for job in jobs]):
+                yield future.result()
+        except BrokenProcessPool as error:
+            raise WorkerError(died(jobs)) from error
+        finally:
+            pool.shutdown(kill_workers=True)
+
+
+def _open(file: str, parent: int) -> None:
+    """Map the data, and end with the parent, which may be killed without a chance to say so."""
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore of the system, which a killed worker leaves behind
+    _of_this_process["data"] = joblib.load(file, mmap_mode="r")
+
+    def end_with_parent() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_CHECK_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def _work(work: Work, job: Job) -> Any:
+    return work(_of_this_process["data"], job)
+
+
+def ray(work: Work, data: Any, jobs: Sequence[Job], n_jobs: int, gpus: float) -> Iterator[Any]:
+    """Workers of a Ray cluster: that of $RAY_ADDRESS, else one started on this machine.
+
+    The data lies in Ray's object store, once a machine. A job whose worker dies is given to another one.
+    """
+    try:
+        import ray as cluster
+    except ImportError as error:
+        raise WorkerError('backend: ray needs Ray: pip install "qlib_ext[ray]"') from error
+    if not cluster.is_initialized():
+        cluster.init(logging_level=logging.WARNING)
+    shared = cluster.put(data)
+    remote = cluster.remote(num_gpus=gpus, max_retries=3)(work)
+    waiting = list(reversed(jobs))
+    running: list[Any] = []
+    try:
+        while waiting or running:
+            while waiting and len(running) < n_jobs:
+                running.append(remote.remote(shared, waiting.pop()))
+            finished, running = cluster.wait(running)
+            yield from cluster.get(finished)
+    except (cluster.exceptions.WorkerCrashedError, cluster.exceptions.OutOfMemoryError) as error:
+        raise WorkerError(died(jobs)) from error
+    finally:
+        for left in running:
+            cluster.cancel(left, force=True)
+
+
+def died(jobs: Sequence[Job]) -> str:
+    """What to say where a worker is gone without a word."""
+    noun = jobs[0].noun
+    return (
+        f"A process at work on a {noun} died, most often for want of memory. Lower n_jobs and run again: finished "
+        f"{noun}s are kept."
+    )
+
+
+BACKENDS: dict[str, Backend] = {"loky": loky, "ray": ray}
+
+
+def backend_of(name: str) -> Backend:
+    """The backend of that name; raises ValueError that names those there are."""
+    if name not in BACKENDS:
+        raise ValueError(f"backend is one of {', '.join(BACKENDS)}, not {name!r}.")
+    return BACKENDS[name]

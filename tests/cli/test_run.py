@@ -1,0 +1,189 @@
+"""`make reports`: the order, what is not run again, what is left out and why; qrun itself is put aside."""
+
+import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from qlib_ext.cli import run as reports
+from qlib_ext.cli.run import Workflow, held, in_order, lacking, main
+from tests.analysis.conftest import empty_store, recorders  # noqa: F401 (fixtures)
+from tests.analysis.recorders import save
+
+LAST = datetime.date(2021, 12, 31)
+
+
+def workflow(name: str, provider="/market", handler="DayBars", **options) -> Workflow:
+    """A workflow as read_workflows reads it."""
+    dataset = {"kwargs": {"handler": {"class": handler, "kwargs": {"end_time": LAST, **options}}}}
+    config = {"experiment_name": name, "qlib_init": {"provider_uri": str(provider)}, "task": {"dataset": dataset}}
+    return Workflow(Path(f"{name}.yaml"), config)
+
+
+def record(recorders, done: Workflow, **changes) -> str:  # noqa: F811
+    """A finished run of the workflow, as qrun leaves it; -> its id."""
+    artifacts = recorders.run(done.name, {"Rank IC": 0.05})
+    save(artifacts / "task", changes.get("task", done.config["task"]))
+    save(artifacts / "config", changes.get("config", done.config))
+    return artifacts.parent.name
+
+
+def test_a_workflow_comes_after_those_that_it_reads():
+    flows = {
+        "both": workflow("both", experiments=["day", "week"]),
+        "day": workflow("day"),
+        "deep": workflow("deep", experiments=["ms"]),
+        "ms": workflow("ms"),
+        "week": workflow("week"),
+    }
+    names = [flow.name for flow in in_order(flows)]
+    assert sorted(names) == sorted(flows)
+    for name in names:
+        assert all(names.index(needed) < names.index(name) for needed in flows[name].inputs)
+    assert [flow.name for flow in in_order(flows, ["both"])] == ["day", "week", "both"]
+
+
+def test_a_finished_run_of_the_same_task_and_provider_is_held(recorders):  # noqa: F811
+    flow, runs = workflow("day"), str(recorders.folder)
+    assert held(flow, runs, {}) is None, "no experiment"
+    run = record(recorders, flow)
+    assert held(flow, runs, {}).info.run_id == run
+    assert held(workflow("day", step_len=10), runs, {}) is None, "another task"
+    assert held(workflow("day", provider="/other"), runs, {}) is None, "another provider"
+    assert held(workflow("day", provider="/other/../market"), runs, {}) is not None, "the same folder"
+
+
+def test_a_run_without_its_configuration_is_not_held(recorders):  # noqa: F811
+    flow = workflow("day")
+    recorders.run("day")
+    assert held(flow, str(recorders.folder), {}) is None
+
+
+def test_a_run_that_is_older_than_what_it_read_is_not_held(recorders):  # noqa: F811
+    day, both, runs = workflow("day"), workflow("both", experiments=["day"]), str(recorders.folder)
+    record(recorders, both)
+    client, experiment = recorders.client, recorders.experiment("both")
+    (run,) = client.search_runs([experiment])
+    record(recorders, day)
+    read = held(day, runs, {})
+    assert held(both, runs, {"day": read}) is None, "day ended after both started"
+    later = client.create_run(experiment, start_time=read.info.end_time + 1)
+    folder = Path(later.info.artifact_uri.removeprefix("file://"))
+    folder.mkdir(parents=True)
+    save(folder / "task", both.config["task"])
+    save(folder / "config", both.config)
+    client.set_terminated(later.info.run_id)
+    assert held(both, runs, {"day": read}).info.run_id == later.info.run_id != run.info.run_id
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, ""),
+        ({"fields": {"turnover": "$volume / Mean($volume, 60)"}}, ""),
+        ({"fields": {"turnover": "$free_turnover"}}, "free_turnover"),
+        ({"handler": "MsNew", "fields": {"float_mv": "$float_mv"}}, "has no bars of 30, 15, 5, 1 minutes"),
+        ({"handler": "HighFreq27", "groups": ["orders"]}, "hf_"),
+        ({"handler": "FusedBars"}, "hf_"),
+    ],
+)
+def test_what_a_provider_cannot_give_is_said(small, options, said):
+    reason = lacking(workflow("any", **options), small[0])
+    assert bool(reason) == bool(said)
+    assert said in reason
+
+
+def test_factors_that_a_provider_has_are_enough(copy):
+    folder = copy("factors")
+    for close in (folder / "features").glob("*/close.day.bin"):
+        for name in reports.GROUPS["orders"][1:]:
+            np.fromfile(close, dtype="<f4").tofile(close.with_name(f"hf_{name}.day.bin"))
+    one = reports.GROUPS["orders"][0]
+    assert f"hf_{one}" in lacking(workflow("l2", handler="HighFreq27", groups=["orders"]), folder)
+    assert lacking(workflow("l2", handler="HighFreq27", groups=["orders"], without=[one]), folder) == ""
+
+
+@pytest.fixture
+def project(tmp_path, recorders, small, monkeypatch):  # noqa: F811
+    """A folder of three workflows whose qrun is a note in ``started``, and the command."""
+    folder, started = tmp_path / "workflows", []
+    folder.mkdir()
+    for name, options in {"day": {}, "week": {"fields": {"a": "$none"}}, "both": {"experiments": ["day"]}}.items():
+        config = workflow(f"market_{name}", provider=small[0], **options).config
+        if name == "both":
+            config["task"]["dataset"]["kwargs"]["handler"]["kwargs"]["experiments"] = ["market_day"]
+        (folder / f"market_{name}.yaml").write_text(yaml.safe_dump(config))
+    fails: set[str] = set()
+
+    def start(flow, environment, head):
+        started.append(flow.name)
+        if flow.name in fails:
+            return "it failed: no such luck"
+        record(recorders, flow)
+        run = recorders.client.search_runs([recorders.experiment(flow.name)], order_by=["attributes.start_time DESC"])[
+            0
+        ]
+        assert run.info.status == "FINISHED"
+        return ""
+
+    monkeypatch.setattr(reports, "start", start)
+    monkeypatch.setattr(reports, "report", lambda store, names: f"page of {', '.join(names)}")
+    monkeypatch.setattr(recorders, "clock", iter(range(4_000_000_000_000, 5_000_000_000_000)))  # later than any end
+
+    def command(*arguments):
+        options = ["--workflows", str(folder), "--runs", str(recorders.folder), "--out", str(tmp_path / "report.html")]
+        return main([str(small[0]), *arguments, *options])
+
+    return command, started, fails
+
+
+def test_what_is_held_is_not_run_and_what_cannot_be_is_left_out(project, tmp_path, capsys):
+    command, started, _ = project
+    assert command() == 0
+    assert started == ["market_day", "market_both"]
+    assert (tmp_path / "report.html").read_text() == "page of market_day, market_both"
+    said = capsys.readouterr().out.splitlines()
+    assert [line for line in said if line.startswith("[2/3] market_week: left out, ") and "none" in line]
+    assert "[1/3] market_day: Rank IC 0.0500" in said
+    assert command() == 0
+    assert started == ["market_day", "market_both"], "nothing is run again"
+    assert "the recorder holds it" in capsys.readouterr().out
+
+
+def test_a_failure_leaves_out_what_reads_it_and_the_rest_runs(project, tmp_path, capsys):
+    command, _, fails = project
+    fails.add("market_day")
+    assert command() == 2, "no run, no page"
+    said = capsys.readouterr()
+    assert "market_day: left out, it failed: no such luck" in said.out
+    assert "market_both: left out, it reads market_day, which the recorder does not hold" in said.out
+    assert said.err.startswith("error: No workflow has a finished run")
+    fails.clear()
+    fails.add("market_both")
+    assert command() == 1
+    assert (tmp_path / "report.html").read_text() == "page of market_day"
+
+
+def test_more_experiments_than_colours_take_more_pages(project, tmp_path, monkeypatch):
+    monkeypatch.setattr(reports, "PALETTE", ("black",))
+    assert project[0]() == 0
+    pages = {path.name: path.read_text() for path in tmp_path.glob("report*.html")}
+    assert pages == {"report.html": "page of market_day", "report_2.html": "page of market_both"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["market_dya"], "no workflow 'market_dya'; there are market_both, market_day, market_week")],
+)
+def test_a_workflow_that_is_not_there_is_named(project, capsys, arguments, said):
+    assert project[0](*arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_provider_or_has_no_workflow_is_named(tmp_path, small, capsys):
+    assert main([str(tmp_path / "none")]) == 2
+    assert "does not exist" in capsys.readouterr().err
+    assert main([str(small[0]), "--workflows", str(tmp_path)]) == 2
+    assert "has no market_*.yaml" in capsys.readouterr().err

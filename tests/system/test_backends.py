@@ -1,0 +1,59 @@
+"""The seam for jobs, whatever they are: results, threads, and what is said where a worker dies or data do not fit."""
+
+import errno
+import os
+from dataclasses import dataclass
+from typing import ClassVar
+
+import joblib
+import numpy as np
+import pytest
+
+from qlib_ext.errors import OutputError, WorkerError
+from qlib_ext.system.backends import backend_of, died, loky
+
+
+@dataclass(frozen=True)
+class Sum:
+    noun: ClassVar[str] = "sum"
+
+    add: float
+
+
+def work(data: np.ndarray, job: Sum) -> tuple[float, str | None, bool]:
+    if np.isnan(job.add):
+        os._exit(1)
+    return float(data.sum() + job.add), os.environ.get("POLARS_MAX_THREADS"), data.flags.writeable
+
+
+def test_loky_hands_the_data_over_and_shares_the_cores(monkeypatch):
+    monkeypatch.delenv("POLARS_MAX_THREADS", raising=False)
+    found = list(loky(work, np.arange(4.0), [Sum(add) for add in (1.0, 2.0, 3.0)], 2, 0.0))
+    assert sorted(total for total, _, _ in found) == [7.0, 8.0, 9.0]
+    assert {threads for _, threads, _ in found} == {str(max(1, joblib.cpu_count() // 2))}
+    assert not any(writeable for _, _, writeable in found), "the data is mapped, not copied"
+
+
+def test_threads_that_the_user_has_chosen_stay(monkeypatch):
+    monkeypatch.setenv("POLARS_MAX_THREADS", "5")
+    assert next(iter(loky(work, np.zeros(1), [Sum(0.0)], 1, 0.0)))[1] == "5"
+
+
+def test_a_worker_that_dies_is_told_by_what_it_worked_on():
+    with pytest.raises(WorkerError, match=r"at work on a sum died.*Lower n_jobs.*finished sums are kept"):
+        list(loky(work, np.zeros(1), [Sum(float("nan"))], 1, 0.0))
+    assert "a sum died" in died([Sum(0.0)])
+
+
+def test_data_that_the_disk_does_not_hold(monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(joblib, "dump", full)
+    with pytest.raises(OutputError, match=r"data that all sums share cannot be written .*TMPDIR"):
+        list(loky(work, np.zeros(1), [Sum(0.0)], 1, 0.0))
+
+
+def test_unknown_backends():
+    with pytest.raises(ValueError, match="backend is one of loky, ray, not 'dask'"):
+        backend_of("dask")
