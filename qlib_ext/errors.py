@@ -1,5 +1,7 @@
 """Every error that qlib_ext raises on purpose; each message says what is wrong, where, and what to do."""
 
+from __future__ import annotations
+
 
 class QlibExtError(Exception):
     """Root of the errors of qlib_ext."""

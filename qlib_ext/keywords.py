@@ -1,5 +1,7 @@
 """Keywords that a constructor takes, and the message for one that it does not."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from difflib import get_close_matches
 from inspect import Parameter, signature

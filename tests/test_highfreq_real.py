@@ -1,5 +1,7 @@
 """The factors of fifteen-minute bars, where cutting the day otherwise changes nothing, are those of minute bars."""
 
+from __future__ import annotations
+
 import numpy as np
 import polars as pl
 

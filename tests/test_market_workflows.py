@@ -4,6 +4,8 @@ They differ from csi300_*, which are tested as a user starts them, in model and 
 with one epoch and without backtest. One combination runs as `make reports` runs it.
 """
 
+from __future__ import annotations
+
 import copy
 import os
 import re

@@ -1,5 +1,7 @@
 """Every command and every piece of code in README.md is run."""
 
+from __future__ import annotations
+
 import os
 import re
 import subprocess

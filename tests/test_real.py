@@ -1,5 +1,7 @@
 """On the real providers that QLIB_EXT_REAL names (make test-real); skipped, saying so, where it names none."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 

@@ -1,5 +1,7 @@
 """The rooms of the package in their order: a room imports only what stands before it."""
 
+from __future__ import annotations
+
 import ast
 import subprocess
 import sys

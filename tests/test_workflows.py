@@ -1,5 +1,7 @@
 """Each workflow csi300_* as a user starts it: `qrun` in a folder of its own, on a simulated market."""
 
+from __future__ import annotations
+
 import copy
 import os
 import re

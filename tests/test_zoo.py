@@ -1,5 +1,7 @@
 """The Model Zoo's `_ts` workflows run on our models once module_path says so, dataset TSDatasetH included."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys

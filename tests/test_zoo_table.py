@@ -1,5 +1,7 @@
 """The bookkeeping of `python -m benchmarks.zoo`: seeds of one configuration are averaged, other parameters are not."""
 
+from __future__ import annotations
+
 import pandas as pd
 import pytest
 

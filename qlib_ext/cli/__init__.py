@@ -1,5 +1,7 @@
 """The command `qlib-ext`: a file for the subcommands of each room, a function for each subcommand."""
 
+from __future__ import annotations
+
 import argparse
 import sys
 from collections.abc import Sequence

@@ -1,5 +1,7 @@
 """`qlib-ext compare` and `qlib-ext report`: what finished runs have come to."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys

@@ -1,5 +1,7 @@
 """`qlib-ext market`, a simulated market to learn and test on; `qlib-ext fields`, a table -> fields of a provider."""
 
+from __future__ import annotations
+
 import argparse
 import sys
 

@@ -1,5 +1,7 @@
 """What subcommands share: how they come to the parser, types of arguments, lines on stderr."""
 
+from __future__ import annotations
+
 import argparse
 import sys
 from collections.abc import Callable, Sequence

@@ -1,5 +1,7 @@
 """`qlib-ext ticks`: trades, orders and minute bars -> daily factors in a Qlib provider."""
 
+from __future__ import annotations
+
 import argparse
 from datetime import date
 

@@ -1,5 +1,7 @@
 """Say in one sentence what is wrong with a Qlib provider folder before Qlib stumbles over it."""
 
+from __future__ import annotations
+
 import difflib
 import os
 from collections.abc import Iterable

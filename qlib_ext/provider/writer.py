@@ -1,5 +1,7 @@
 """Write Qlib provider folders: the calendars, instruments and .bin files that `qlib.init` reads."""
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Iterable, Mapping

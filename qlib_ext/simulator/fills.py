@@ -10,6 +10,8 @@ standard deviations, and it is large (e^2.2 times the lots) with probability 0.1
 +1 for a buyer, -1 for a seller and flow what informed traders do (`qlib_ext.simulator.informed`).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import NamedTuple
 

@@ -1,5 +1,7 @@
 """The index of the simulated market: its members, their weights and its own bars."""
 
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray

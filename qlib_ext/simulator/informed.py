@@ -34,6 +34,8 @@ signs of this market; in the report bigorder_ret, bigorder_ret2 and concentratio
 down_single_amt_perc a positive one (exhibits 6 and 25).
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

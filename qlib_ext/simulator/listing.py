@@ -1,5 +1,7 @@
 """What is settled before the first trade: the calendar, and each stock's listing and corporate actions."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,5 +1,7 @@
 """The trading of the simulated market: one day after another, all stocks at once; formulas in simulate.py."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

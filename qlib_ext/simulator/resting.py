@@ -10,6 +10,8 @@ cancelled. Nobody cancels after 14:57.
 No order book is kept: an order that never trades may stand at a price at which others trade later.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

@@ -25,6 +25,8 @@ since the day's average price has come half of the day's way. `Market.signal` is
 (1 + decay) / 2 times s[t+1], with the decays 0.7, 1, 1 and 0.8.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version

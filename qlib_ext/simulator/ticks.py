@@ -11,6 +11,8 @@ and the closing auction at 15:00:00, whose trades are of side "N" and make the l
 rows. Which factors tell of the next days' returns, and how well: `qlib_ext.simulator.informed`.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping
 from importlib.metadata import version

@@ -1,5 +1,7 @@
 """Write a folder whole or not at all."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

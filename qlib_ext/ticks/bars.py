@@ -1,5 +1,7 @@
 """Minute bars: built from trades, and laid out so that every minute of the day has its row."""
 
+from __future__ import annotations
+
 import polars as pl
 
 from qlib_ext.ticks.schema import MINUTES

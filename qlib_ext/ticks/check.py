@@ -3,6 +3,8 @@
 What is wrong with a row by itself stands in ``rules``. Every message names the count and the first instrument and time.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 
 import polars as pl

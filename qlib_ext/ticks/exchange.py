@@ -1,5 +1,7 @@
 """What the readers of both exchanges share: columns under any of their names, text to types, rows dropped."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,5 +1,7 @@
 """All 27 factors of one day."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 import polars as pl

@@ -1,5 +1,7 @@
 """The fifteen factors of a day's minute bars (exhibit 6 of the report in docs/highfreq_factors.md)."""
 
+from __future__ import annotations
+
 import polars as pl
 
 from qlib_ext.ticks.bars import every_minute

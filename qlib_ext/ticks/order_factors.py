@@ -1,5 +1,7 @@
 """The four factors of a day's orders (exhibit 36 of the report in docs/highfreq_factors.md)."""
 
+from __future__ import annotations
+
 import polars as pl
 
 from qlib_ext.ticks.sessions import EARLY, minute_of

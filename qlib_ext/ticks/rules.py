@@ -1,5 +1,7 @@
 """What a row must not be: source -> fault -> expression that is true for a faulty row."""
 
+from __future__ import annotations
+
 from datetime import time
 
 import polars as pl

@@ -4,6 +4,8 @@ Rows of one instrument stand in the order in which they happened. Files are read
 instrument, since a batch of instruments then skips the row groups of the others.
 """
 
+from __future__ import annotations
+
 import polars as pl
 
 from qlib_ext.errors import DataError

@@ -6,6 +6,8 @@ The opening auction (09:15-09:30) belongs to none. A row stamped within the minu
 auction is (Shanghai prints it up to 15:00:01), belongs to that session's last minute.
 """
 
+from __future__ import annotations
+
 import polars as pl
 
 MINUTES_A_DAY = 240

@@ -4,6 +4,8 @@ The active side is given, N in an auction. The stream of orders holds what of an
 that traded at once is not in it, an order that traded whole has no row.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
 
 from qlib_ext.ticks.exchange import Reading, code, finish, load, number, own_rows, time_of_day, yuan

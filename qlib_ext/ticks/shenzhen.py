@@ -4,6 +4,8 @@ No side is given: orders and trades share one sequence of numbers, so that of tw
 came later and was the active one. In the closing auction (from 14:57) there is no active side.
 """
 
+from __future__ import annotations
+
 from datetime import time
 from pathlib import Path
 

@@ -4,6 +4,8 @@ A series counts as constant when its values differ by no more than 1e-12 of the 
 value: the smallest real step of a price, a volume or a return is far larger, the noise of float64 smaller.
 """
 
+from __future__ import annotations
+
 import polars as pl
 
 NOISE = 1e-12

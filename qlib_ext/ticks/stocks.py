@@ -1,5 +1,7 @@
 """A number for each stock of a frame: grouping by small integers is much faster than by the names."""
 
+from __future__ import annotations
+
 import polars as pl
 
 

@@ -1,5 +1,7 @@
 """Random matrices [days, stocks] with holes, for the tests of the analysis."""
 
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 

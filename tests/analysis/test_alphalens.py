@@ -1,5 +1,7 @@
 """The figures of alphalens-reloaded on the same input."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,7 @@ from qlib_ext.factors.intraday_styles import MINUTE_STYLES, complete
 from qlib_ext.factors.styles import DAY_STYLES
 from qlib_ext.provider.writer import add_frequency, write_provider
 from tests.analysis.matrices import random_frame
-from tests.analysis.test_intraday_styles import random_bars, styles_of
+from tests.factors.test_intraday_styles import random_bars, styles_of
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """FactorRecord after SignalRecord and PortAnaRecord, as qrun runs them, on a simulated market."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np

@@ -1,5 +1,7 @@
 """The page as `qlib-ext report` writes it."""
 
+from __future__ import annotations
+
 import json
 import os
 import re

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import pytest
 
 from qlib_ext.analysis.compare.runs import UNKNOWN, Setup, read_runs

@@ -1,5 +1,7 @@
 """The published figures equal Qlib's README; zoo_alpha158.md is its table as of commit 007082a."""
 
+from __future__ import annotations
+
 import inspect
 from pathlib import Path
 

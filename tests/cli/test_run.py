@@ -1,5 +1,7 @@
 """`make reports`: the order, what is not run again, what is left out and why; qrun itself is put aside."""
 
+from __future__ import annotations
+
 import datetime
 from pathlib import Path
 

@@ -1,5 +1,7 @@
 """The commands `qlib-ext ticks read` and `qlib-ext ticks build`, from an exchange's files to a provider."""
 
+from __future__ import annotations
+
 import subprocess
 import sys
 

@@ -1,5 +1,7 @@
 """The handler over a provider: Qlib's rows for members, complete windows for newcomers, nothing of the future."""
 
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,5 +1,7 @@
 """What is wrong with a provider or an option is named, with what to do."""
 
+from __future__ import annotations
+
 import re
 
 import numpy as np

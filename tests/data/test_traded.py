@@ -1,5 +1,7 @@
 """`traded_only`: who has no close is no member that day, and windows still read the day."""
 
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 import pytest

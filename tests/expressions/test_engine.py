@@ -1,5 +1,7 @@
 """The fast engine gives what Qlib's gives, and leaves to it, in one line of the log, what it does not know."""
 
+from __future__ import annotations
+
 from types import SimpleNamespace
 
 import numpy as np

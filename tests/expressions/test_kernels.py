@@ -1,5 +1,7 @@
 """Each kernel equals the slow and obvious answer, window by window: with holes, ties, constants, few rows."""
 
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,5 +1,7 @@
 """Each style of minute bars against its formula on one stock-day at a time."""
 
+from __future__ import annotations
+
 from itertools import pairwise
 
 import numpy as np

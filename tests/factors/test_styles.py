@@ -1,5 +1,7 @@
 """Each style against its formula, worked out stock by stock and day by day."""
 
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,5 +1,7 @@
 """What the tests of the handlers read: a provider's copies, and the windows that a dataset makes of them."""
 
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 

@@ -1,5 +1,7 @@
 """DayBars and Week over a provider: a slow construction, nothing of the future, Qlib's own datasets, bad input."""
 
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 import pytest

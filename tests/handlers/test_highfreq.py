@@ -1,5 +1,7 @@
 """HighFreq27 over a provider: a slow construction, nothing of the future, a planted signal found, bad input."""
 
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,5 +1,7 @@
 """MsNew over intraday providers of 30, 15, 5 and 1 minutes: a slow construction, no future, bad input."""
 
+from __future__ import annotations
+
 import shutil
 
 import numpy as np

@@ -1,5 +1,7 @@
 """MultiFrequencyBars over a provider: a slow construction, nothing of the future, bad input."""
 
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 import pytest

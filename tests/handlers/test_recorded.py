@@ -1,5 +1,7 @@
 """RecordedFactors over runs made by hand: which rows are read, joined with what, and what is refused."""
 
+from __future__ import annotations
+
 import shutil
 
 import numpy as np

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import pytest
 import torch
 from qlib.contrib.model.pytorch_gru_ts import GRUModel

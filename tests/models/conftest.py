@@ -1,5 +1,7 @@
 """Every model of the contract, and rows to train it on."""
 
+from __future__ import annotations
+
 import pytest
 
 from qlib_ext.models.multitask_gru import MultiTaskGRU

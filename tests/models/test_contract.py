@@ -1,5 +1,7 @@
 """What every model promises."""
 
+from __future__ import annotations
+
 import pickle
 
 import numpy as np

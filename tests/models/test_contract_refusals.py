@@ -1,5 +1,7 @@
 """What every model refuses, and that nothing is lost by it."""
 
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,5 +1,7 @@
 """The GRU whose one factor is a sigmoid: what it computes, and that another activation is refused."""
 
+from __future__ import annotations
+
 import pytest
 import torch
 

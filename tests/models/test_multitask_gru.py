@@ -1,5 +1,7 @@
 """MultiTaskGRU: what is shared, the loss, correlations that do not exist, bad options."""
 
+from __future__ import annotations
+
 from types import SimpleNamespace
 
 import numpy as np

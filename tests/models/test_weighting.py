@@ -1,5 +1,7 @@
 """The linear weightings against slow formulas, in Qlib's dataset and ours."""
 
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 import pytest

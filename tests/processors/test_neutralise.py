@@ -1,5 +1,7 @@
 """Clipping and neutralising among a day's stocks: statsmodels' residuals, pandas' medians, no day but its own."""
 
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,5 +1,7 @@
 """Every processor gives the numbers of Qlib's of the same name, on frames of every layout, and writes in place."""
 
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,5 +1,7 @@
 """What a field's file holds after values of some days have come to it."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

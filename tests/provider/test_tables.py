@@ -1,5 +1,7 @@
 """A table of dated values becomes fields that Qlib reads, each value on its day or until the next."""
 
+from __future__ import annotations
+
 import math
 import re
 from datetime import timedelta

@@ -1,5 +1,7 @@
 """Backends: the same bytes wherever windows are trained, and what happens when a worker dies."""
 
+from __future__ import annotations
+
 import errno
 import os
 import tempfile

@@ -1,5 +1,7 @@
 """What is part of a window's key, and what is not."""
 
+from __future__ import annotations
+
 import datetime
 
 import numpy as np

@@ -1,5 +1,7 @@
 """A run that is killed at any moment goes on where it was, and leaves nothing behind."""
 
+from __future__ import annotations
+
 import os
 import random
 import signal

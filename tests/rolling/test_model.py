@@ -1,5 +1,7 @@
 """RollingModel as qrun uses it: the joined scores are those of the plain model, trained by hand on each window."""
 
+from __future__ import annotations
+
 import datetime
 import pickle
 

@@ -1,5 +1,7 @@
 """What is finished is not trained again; what was touched, or is not finished, is."""
 
+from __future__ import annotations
+
 import errno
 
 import numpy as np

@@ -1,5 +1,7 @@
 """A window's rows: exactly what a handler of the window's own dates would give, and nothing of the future."""
 
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 import pytest

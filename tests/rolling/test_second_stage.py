@@ -1,5 +1,7 @@
 """Two rolling models, the second on what the first recorded: it runs, and it reads nothing of the future."""
 
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 import pytest

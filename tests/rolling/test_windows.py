@@ -1,5 +1,7 @@
 """Cutting the test segment: every trading day once, nothing known too late, no day purged in vain."""
 
+from __future__ import annotations
+
 import pandas as pd
 import pytest
 from hypothesis import given, settings

@@ -1,5 +1,7 @@
 """What the property tests of the simulated ticks draw."""
 
+from __future__ import annotations
+
 from hypothesis import strategies as st
 
 from qlib_ext.simulator.fills import Bar

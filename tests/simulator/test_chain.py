@@ -1,5 +1,7 @@
 """The whole chain on a market where informed traders leave traces: day bars to ticks, factors, windows and a net."""
 
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,5 +1,7 @@
 """Who knows what: the flow itself, and the whole way from day bars to factors that tell of the next days' returns."""
 
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 import polars as pl

@@ -1,5 +1,7 @@
 """The planted effects, measured with nothing but the fields that a model sees."""
 
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 import pytest

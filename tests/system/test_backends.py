@@ -1,5 +1,7 @@
 """The seam for jobs, whatever they are: results, threads, and what is said where a worker dies or data do not fit."""
 
+from __future__ import annotations
+
 import errno
 import os
 from dataclasses import dataclass

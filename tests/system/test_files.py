@@ -1,5 +1,7 @@
 """Files that are there whole or not at all."""
 
+from __future__ import annotations
+
 import os
 
 import pytest

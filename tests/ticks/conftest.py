@@ -1,5 +1,7 @@
 """Partitions of three days, their provider, and a way to build without worker processes."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest

@@ -1,5 +1,7 @@
 """Random trades and orders, with everything that a day may hold: auctions, empty minutes, lone orders, equal rows."""
 
+from __future__ import annotations
+
 from datetime import time
 
 import numpy as np

@@ -1,5 +1,7 @@
 """The 27 factors, slowly: one stock, one factor, one loop at a time, with pandas and scipy."""
 
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 from scipy import stats

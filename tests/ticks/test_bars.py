@@ -1,5 +1,7 @@
 """Minute bars equal the slow reference, and hold every share and yuan of the sessions."""
 
+from __future__ import annotations
+
 import numpy as np
 import polars as pl
 from hypothesis import given, settings

@@ -1,5 +1,7 @@
 """`qlib-ext ticks build`: the right values in the right place, and nothing computed twice or lost."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np

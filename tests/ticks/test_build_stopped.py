@@ -1,5 +1,7 @@
 """A build that is killed, or that has no room left: nothing is half, nothing finished is lost."""
 
+from __future__ import annotations
+
 import errno
 import subprocess
 import sys

@@ -1,5 +1,7 @@
 """Rows that contradict each other are found and named."""
 
+from __future__ import annotations
+
 from datetime import time
 
 import polars as pl

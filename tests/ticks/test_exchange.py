@@ -1,5 +1,7 @@
 """Small files as the exchanges write them, text in every column, into the schema; and what is refused."""
 
+from __future__ import annotations
+
 from datetime import time
 
 import polars as pl

@@ -1,5 +1,7 @@
 """Each of the 27 factors equals the slow reference on random ticks, and only on what it may look at."""
 
+from __future__ import annotations
+
 import math
 from datetime import time
 

@@ -1,5 +1,7 @@
 """Bad partitions: each is a clear error that names the file and, where there is one, the row group."""
 
+from __future__ import annotations
+
 from datetime import time
 
 import polars as pl

@@ -1,5 +1,7 @@
 """The real Level-2 stock-days of ../shared/market/level2; skipped, saying so, where they are not."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np

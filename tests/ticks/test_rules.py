@@ -1,5 +1,7 @@
 """The rules for a row know the same session as `sessions`."""
 
+from __future__ import annotations
+
 from datetime import time
 
 import polars as pl

@@ -1,5 +1,7 @@
 """The minute of a time, at every edge of the day."""
 
+from __future__ import annotations
+
 from datetime import time
 
 import polars as pl

@@ -1,5 +1,7 @@
 """skew, kurt and corr are scipy's, and undefined for series that are constant but for noise."""
 
+from __future__ import annotations
+
 import numpy as np
 import polars as pl
 import pytest

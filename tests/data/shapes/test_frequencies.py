@@ -1,5 +1,7 @@
 """Week and month bars made of daily columns: a slow construction, holes, the calendar, bad lengths."""
 
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 import pytest

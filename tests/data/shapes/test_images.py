@@ -1,5 +1,7 @@
 """Windows that are shaped and set against each other: what is missing, who takes part, and that nets train on them."""
 
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 import pytest
