@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from qlib_ext.cross_section.tensor_ic import EPSILON, centred, cross_sectional_rank, information_coefficient
+from qlib_ext.cross_section.tensor_ic import cross_sectional_rank, deviation, information_coefficient
 
 
 def mean_squared_error(prediction: Tensor, label: Tensor, mask: Tensor) -> Tensor:
@@ -19,15 +19,20 @@ def mean_squared_error(prediction: Tensor, label: Tensor, mask: Tensor) -> Tenso
     return ((prediction - label)[mask] ** 2).mean()
 
 
+def standardised(values: Tensor, mask: Tensor, dim: int = 1) -> Tensor:
+    """``(x - mean x) / std x`` along a dimension, std over n; 0 outside the mask and where x is constant."""
+    distance = deviation(values, mask, dim)
+    variance = distance.square().sum(dim, keepdim=True) / mask.sum(dim, keepdim=True)
+    return distance / variance.masked_fill(variance == 0, 1.0).sqrt()
+
+
 def soft_rank(values: Tensor, mask: Tensor, temperature: float = 0.1) -> Tensor:
     """``rank_i = 1/2 + sum_j sigmoid((s_i - s_j) / temperature)``, s standardised per day; differentiable.
 
-    The sum runs over the day's stocks, i included; as the temperature falls to 0 it becomes the rank.
-    ``[days, stocks]`` -> ``[days, stocks]``; O(stocks^2) memory per day.
+    The sum runs over the day's stocks, i included; as the temperature falls to 0 it becomes the rank. All s of a day
+    whose values are equal are 0. ``[days, stocks]`` -> ``[days, stocks]``; O(stocks^2) memory per day.
     """
-    count = mask.sum(1, keepdim=True)
-    deviation = centred(values, mask, count)
-    s = deviation / (deviation.square().sum(1, keepdim=True) / count).clamp_min(EPSILON).sqrt()
+    s = standardised(values, mask)
     above = torch.sigmoid((s[:, :, None] - s[:, None, :]) / temperature)  # [days, stocks, stocks]
     return 0.5 + (above * mask[:, None, :]).sum(2)
 
@@ -51,9 +56,7 @@ def orthogonality(weak_factors: Tensor) -> Tensor:
 
     Source: Orient Securities, factor selection series 96 (2023-08-24), the loss of the two-stage network.
     """
-    z = weak_factors.float()
-    z = z - z.mean(0)
-    z = z / z.square().mean(0).clamp_min(EPSILON).sqrt()  # [samples, K]
+    z = standardised(weak_factors, torch.ones_like(weak_factors, dtype=torch.bool), dim=0)  # [samples, K]
     correlation = z.T @ z / len(z)  # [K, K]
     return torch.linalg.matrix_norm(correlation) / z.shape[1] ** 2
 

@@ -30,22 +30,9 @@ def test_mean_squared_error(sections):
     assert losses.mean_squared_error(*sections).item() == pytest.approx(((p - y)[m] ** 2).mean())
 
 
-def test_information_coefficient_is_pearsons(sections):
+def test_negative_ic_is_the_mean_of_pearsons(sections):
     expected = by_day(lambda p, y: stats.pearsonr(p, y)[0], *sections)
-    np.testing.assert_allclose(tensor_ic.information_coefficient(*sections), expected, atol=1e-6)
     assert losses.negative_ic(*sections).item() == pytest.approx(-expected.mean(), abs=1e-6)
-
-
-def test_rank_is_scipys_with_ties_averaged(sections):
-    _, label, mask = sections
-    ranks = tensor_ic.cross_sectional_rank(label, mask)
-    for rank, y, m in zip(ranks.numpy(), label.numpy(), mask.numpy(), strict=True):
-        np.testing.assert_array_equal(rank[m], stats.rankdata(y[m]))
-
-
-def test_rank_information_coefficient_is_spearmans(sections):
-    expected = by_day(lambda p, y: stats.spearmanr(p, y)[0], *sections)
-    np.testing.assert_allclose(tensor_ic.rank_information_coefficient(*sections), expected, atol=1e-6)
 
 
 def test_soft_rank_becomes_the_rank(sections):
@@ -83,12 +70,48 @@ def test_padding_changes_no_loss(loss, sections):
     torch.testing.assert_close(loss(*padded, wider), loss(prediction, label, mask))
 
 
-def test_a_constant_day_has_no_correlation_and_a_finite_gradient():
-    score = torch.ones(1, 5, requires_grad=True)
-    loss = losses.negative_ic(score, torch.arange(5.0)[None], torch.ones(1, 5, dtype=torch.bool))
-    loss.backward()
-    assert loss.item() == 0
+SCALES = [1e-30, 1e-6, 1.0, 1e20]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("loss", [losses.negative_ic, losses.negative_rank_ic])
+def test_correlation_losses_are_of_no_scale(loss, scale, sections):
+    prediction, label, mask = sections
+    score = (prediction * scale).requires_grad_()
+    found = loss(score, label * scale, mask)
+    found.backward()
+    torch.testing.assert_close(found, loss(prediction, label, mask))
+    expected = prediction.clone().requires_grad_()
+    loss(expected, label, mask).backward()
+    torch.testing.assert_close(score.grad * scale, expected.grad, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_orthogonality_is_of_no_scale(scale):
+    z = torch.randn(50, 6, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(losses.orthogonality(z * scale), losses.orthogonality(z))
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-30, 0.1, 1e20])
+@pytest.mark.parametrize("loss", [losses.negative_ic, losses.negative_rank_ic])
+def test_a_constant_day_has_no_correlation_and_a_gradient_that_leads_away(loss, value):
+    score = torch.full((1, 5), value, requires_grad=True)
+    label, mask = torch.arange(5.0)[None], torch.ones(1, 5, dtype=torch.bool)
+    found = loss(score, label, mask)
+    found.backward()
+    assert found.item() == 0
     assert torch.isfinite(score.grad).all()
+    assert score.grad[0, 0] > 0 > score.grad[0, -1]
+
+
+def test_a_constant_weak_factor_is_orthogonal_to_the_others():
+    z = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
+    z[:, 2] = 0.1
+    z.requires_grad_()
+    found = losses.orthogonality(z)
+    found.backward()
+    torch.testing.assert_close(found * 9, losses.orthogonality(z[:, :2]) * 4)
+    assert torch.isfinite(z.grad).all()
 
 
 def test_orthogonality_is_the_norm_of_numpys_correlation_matrix():

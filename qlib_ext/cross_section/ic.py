@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
 ROWS_AT_ONCE = 128  # days whose sorting fits the processor's cache
+INFINITE = [np.inf, -np.inf]
+LARGEST = 1022  # exponent whose power of two float64 holds, as it holds that of its negative
 
 
 def cross_sectional_rank(values: Matrix) -> Matrix:
@@ -42,8 +44,9 @@ def _rank(values: Matrix) -> Matrix:
 def information_coefficient(score: Matrix, label: Matrix) -> Matrix:
     """Pearson correlation of each day's cross-section: [days, stocks] twice -> [days].
 
-    `IC_t = sum_i (s_i - mean s)(y_i - mean y) / sqrt(sum_i (s_i - mean s)^2 sum_i (y_i - mean y)^2)` over the stocks
-    that have both. NaN on a day with fewer than two of them, or where either is the same for all of them.
+    ``IC_t = sum_i (s_i - mean s)(y_i - mean y) / sqrt(sum_i (s_i - mean s)^2 sum_i (y_i - mean y)^2)`` over the stocks
+    that have both. NaN on a day with fewer than two of them, or where either is the same for all of them. The scale of
+    neither matters. ``cross_section.tensor_ic`` is the torch form.
 
     Source: Huatai, AI series 42 (2021-02-21), exhibit 23; equal to Qlib's `calc_ic`.
     """
@@ -56,22 +59,20 @@ def information_coefficient(score: Matrix, label: Matrix) -> Matrix:
 
 def _correlation(score: Matrix, label: Matrix) -> Matrix:
     both = ~(np.isnan(score) | np.isnan(label))
-    count = both.sum(1)
-    s, y = (_centred(values, both, count) for values in (score, label))
-    norm = np.sqrt((s * s).sum(1) * (y * y).sum(1))
-    usable = (count > 1) & _varies(score, both) & _varies(label, both) & (norm > 0)
-    return np.divide((s * y).sum(1), norm, out=np.full(len(score), np.nan), where=usable)
+    s, y = (_deviation(values, both) for values in (score, label))
+    variances = (s * s).sum(1) * (y * y).sum(1)
+    return np.divide((s * y).sum(1), np.sqrt(variances), out=np.full(len(score), np.nan), where=variances > 0)
 
 
-def _centred(values: Matrix, both: NDArray[np.bool_], count: NDArray[np.int_]) -> Matrix:
+def _deviation(values: Matrix, both: NDArray[np.bool_]) -> Matrix:
+    """Distance from the day's mean times a power of two, whose squares float64 holds; 0 where all are equal."""
     filled = np.where(both, values, 0.0)
-    return np.where(both, filled - (filled.sum(1) / np.maximum(count, 1))[:, None], 0.0)
-
-
-def _varies(values: Matrix, both: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    centred = np.where(both, filled - (filled.sum(1) / np.maximum(both.sum(1), 1))[:, None], 0.0)
     # by comparison: centring leaves a rounding error of a constant, whose correlation would be noise
     low, high = np.where(both, values, np.inf).min(1), np.where(both, values, -np.inf).max(1)
-    return low < high
+    _, exponent = np.frexp(np.abs(centred).max(1))
+    factor = np.where(low < high, np.ldexp(1.0, -np.clip(exponent, -LARGEST, LARGEST)), 0.0)
+    return centred * factor[:, None]
 
 
 def rank_information_coefficient(score: Matrix, label: Matrix) -> Matrix:
@@ -84,6 +85,12 @@ def rank_information_coefficient(score: Matrix, label: Matrix) -> Matrix:
     missing = np.isnan(score) | np.isnan(label)
     ranks = (cross_sectional_rank(np.where(missing, np.nan, values)) for values in (score, label))
     return information_coefficient(*ranks)
+
+
+def daily_rank_ic(score: pd.Series, label: pd.Series) -> pd.Series:
+    """The Rank IC of each day of a score and a label, series by (datetime, instrument), over the rows of the score."""
+    s, y = (values.unstack("instrument") for values in (score, label.reindex(score.index).replace(INFINITE, np.nan)))
+    return pd.Series(rank_information_coefficient(s.to_numpy(float), y.to_numpy(float)), s.index)
 
 
 def ic_summary(ic: pd.Series) -> pd.DataFrame:

@@ -4,41 +4,54 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from qlib.log import get_module_logger
 
+from qlib_ext.cross_section.cells import axes_of, cells_of, first_of
 from qlib_ext.errors import DataError
 
-LEVELS = {"datetime", "instrument"}
+logger = get_module_logger("qlib_ext.cross_section")
 
 
 def to_matrix(values: pd.Series, name: str) -> pd.DataFrame:
     """The values of a Series by (datetime, instrument), in either order, as float64 [days, stocks], both ascending.
 
-    Raises DataError, which calls them `name`, for another index, rows that are there twice, infinite values and
+    Raises DataError, which calls them ``name``, for another index, rows that are there twice, infinite values and
     values of which none is a number.
     """
-    if set(values.index.names) != LEVELS:
-        raise DataError(f"The {name} is by {list(values.index.names)}; give it by (datetime, instrument).")
+    axes_of(values.index)
     index = values.index.remove_unused_levels()
-    day, stock = (np.asarray(index.codes[index.names.index(level)]) for level in ("datetime", "instrument"))
-    days, stocks = index.levels[index.names.index("datetime")], index.levels[index.names.index("instrument")]
+    own = axes_of(index)
     numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-    _refuse(np.isinf(numbers), index, f"The {name} is infinite", "repair what made it")
-    _refuse((day < 0) | (stock < 0), index, f"The {name} has rows without a day or an instrument", "drop them")
-    place = day.astype(np.int64) * len(stocks) + stock
-    if len(place) and np.bincount(place).max() > 1:
-        _refuse(index.duplicated(), index, f"The {name} has rows that are there twice", "keep one of each")
+    _refuse(np.isinf(numbers), index, f"The {name} is infinite", "Repair what made it")
+    nameless = (own.day < 0) | (own.instrument < 0)
+    _refuse(nameless, index, f"The {name} has rows without a day or an instrument", "Drop them")
+    days, stocks = pd.DatetimeIndex(own.days).sort_values(), own.instruments.sort_values()
+    cells = cells_of(index, days, stocks)
+    if len(cells) and np.bincount(cells).max() > 1:
+        _refuse(index.duplicated(), index, f"The {name} has rows that are there twice", "Keep one of each")
     if np.isnan(numbers).all():
-        raise DataError(f"The {name} has {len(numbers)} rows and none is a number; see what made it.")
+        raise DataError(f"The {name} has {len(numbers)} rows and none is a number. See what made it.")
     matrix = np.full(len(days) * len(stocks), np.nan)
-    matrix[place] = numbers
-    frame = pd.DataFrame(matrix.reshape(len(days), len(stocks)), pd.DatetimeIndex(days), stocks)
-    return frame.sort_index().sort_index(axis=1)
+    matrix[cells] = numbers
+    return pd.DataFrame(matrix.reshape(len(days), len(stocks)), days, stocks)
 
 
-def _refuse(wrong: np.ndarray, index: pd.MultiIndex, what: str, remedy: str) -> None:
+def _refuse(wrong: np.ndarray, index: pd.MultiIndex, fault: str, remedy: str) -> None:
     if wrong.any():
-        first = dict(zip(index.names, index[int(wrong.argmax())], strict=True))
-        raise DataError(
-            f"{what} in {wrong.sum()} of {len(index)} rows, first on {first['datetime']} at {first['instrument']}; "
-            f"{remedy}."
-        )
+        raise DataError(f"{fault} in {wrong.sum()} of {len(index)} rows, first on {first_of(wrong, index)}. {remedy}.")
+
+
+def without_infinite(values: pd.Series, name: str) -> pd.Series:
+    """The values, by (datetime, instrument), with NaN in place of infinite ones, which a warning counts and names.
+
+    Such values are quotients of a price that is written as 0 where a stock was suspended.
+    """
+    infinite = np.isinf(values.to_numpy(dtype=np.float64, na_value=np.nan))
+    if not infinite.any():
+        return values
+    logger.warning(
+        f"The {name} is infinite in {infinite.sum()} of {len(values)} rows, first on "
+        f"{first_of(infinite, values.index)}; these count as missing. A price of 0 is the usual cause: write a "
+        "suspension as NaN."
+    )
+    return values.mask(infinite)

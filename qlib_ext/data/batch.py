@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from qlib_ext.cross_section.cells import cells_of
+from qlib_ext.cross_section.cells import cells_of, index_of
 from qlib_ext.cross_section.standardise import standardise
 from qlib_ext.data.panel import Panel
 from qlib_ext.data.window import Window
@@ -56,14 +56,11 @@ class Samples:
     def __init__(self, panel: Panel, index: pd.MultiIndex) -> None:
         cells = cells_of(index, panel.days, panel.instruments)
         cells.sort()
-        day = (cells // len(panel.instruments)).astype(np.int32, copy=False)
-        instrument = (cells % len(panel.instruments)).astype(np.int32, copy=False)
-        del cells
         self.panel = panel
+        self.index = index_of(cells, panel.days, panel.instruments)
+        del cells
+        day, instrument = (np.asarray(codes, dtype=np.int32) for codes in self.index.codes)
         self.bounds = np.append(np.flatnonzero(np.diff(day, prepend=np.int32(-1))), len(day))
-        self.index = pd.MultiIndex(
-            levels=[panel.days, panel.instruments], codes=[day, instrument], names=["datetime", "instrument"]
-        )
         device = panel.values.device
         self.day = torch.from_numpy(day).to(device)
         self.instrument = torch.from_numpy(instrument).to(device)

@@ -13,9 +13,10 @@ from qlib.data import D
 
 from qlib_ext.cross_section.cells import cells_of
 from qlib_ext.data.loader import RAW_FIELD, HistoryLoader
-from qlib_ext.data.shapes.half_hours import BARS, HALF_HOURS, fold, half_hours
+from qlib_ext.data.shapes.half_hours import BARS, fold, half_hours
 from qlib_ext.errors import DataError, ProviderError
 from qlib_ext.provider.check import check_features
+from qlib_ext.provider.sessions import HALF_HOURS
 
 MINUTES = (30, 15, 5, 1)
 CHUNK_CELLS = 4_000_000  # (time, stock) pairs read at a time

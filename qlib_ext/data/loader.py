@@ -13,15 +13,15 @@ from qlib.data import D
 from qlib.data.dataset.loader import QlibDataLoader
 from qlib.log import get_module_logger
 
+from qlib_ext.cross_section.cells import CHUNK_ROWS, by_row
 from qlib_ext.errors import DataError
 from qlib_ext.expressions import engine as fast
 from qlib_ext.expressions.engine import RAW_FIELD, Bars
 from qlib_ext.expressions.program import NotNative
-from qlib_ext.expressions.spans import Spans, by_row, clip, earlier, in_spans
+from qlib_ext.expressions.spans import Spans, clip, earlier, in_spans
 from qlib_ext.provider.check import check_features, check_provider
 
 ENGINES = ("fast", "qlib")
-CHUNK_ROWS = 16_384
 
 logger = get_module_logger("qlib_ext.loader")
 

@@ -19,7 +19,7 @@ from qlib.data.data import ExpressionD
 from qlib.log import get_module_logger
 from qlib.utils import code_to_fname
 
-from qlib_ext.cross_section.cells import cells_of
+from qlib_ext.cross_section.cells import cells_of, index_of
 from qlib_ext.expressions.kernels import compiled
 from qlib_ext.expressions.program import NotNative, Program
 from qlib_ext.expressions.spans import Spans, grid
@@ -158,9 +158,8 @@ class Rows:
         return self._frame(values[:, :border], self.members), self._frame(values[:, border:], self.others)
 
     def _frame(self, values: np.ndarray, cells: np.ndarray) -> pd.DataFrame:
-        codes = np.divmod(cells, len(self.names))
-        index = pd.MultiIndex(levels=[self.days, self.names], codes=codes, names=["datetime", "instrument"])
-        return pd.DataFrame(values.T, index=index.remove_unused_levels(), copy=False)
+        index = index_of(cells, self.days, self.names).remove_unused_levels()
+        return pd.DataFrame(values.T, index=index, copy=False)
 
 
 def compute(values: np.ndarray, programs: Programs, native: list[int], bars: dict[str, Bars], rows: Rows) -> list[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from qlib_ext.cross_section.cells import by_row
 
 Spans = dict[str, list[tuple[pd.Timestamp, pd.Timestamp]]]
 
@@ -43,11 +44,3 @@ def grid(spans: Spans, days: pd.DatetimeIndex, names: pd.Index) -> np.ndarray:
 def in_spans(index: pd.MultiIndex, spans: Spans) -> np.ndarray:
     """True for each row (datetime, instrument) that lies within one of its instrument's spans."""
     return by_row(index, lambda days, names: grid(spans, days, names))
-
-
-def by_row(index: pd.MultiIndex, of: Callable[[pd.DatetimeIndex, pd.Index], np.ndarray]) -> np.ndarray:
-    """What ``of`` makes of an index's days and instruments, ``[days, instruments]``, for each of its rows."""
-    places = [index.names.index(level) for level in ("datetime", "instrument")]
-    days, names = (index.levels[place] for place in places)
-    day_codes, name_codes = (index.codes[place] for place in places)
-    return of(days, names)[day_codes, name_codes]

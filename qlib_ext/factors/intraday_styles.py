@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlib_ext.errors import DataError
+from qlib_ext.provider.sessions import HALF_HOURS
 
 Bars = NDArray[np.float64]
-HALF_HOURS = 8
 EXTREME = 1.96
 
 

@@ -14,7 +14,7 @@ from qlib.log import get_module_logger
 from qlib.model.base import Model
 from torch import Tensor, nn
 
-from qlib_ext.cross_section.ensemble import mean_of_standardised
+from qlib_ext.cross_section.zscore import mean_of_zscores
 from qlib_ext.data.batch import Batch, Samples
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.panel import Panel
@@ -147,7 +147,7 @@ class NeuralModel(Model):
             if weak[0] is not None:
                 names = [f"net{number}_factor{k}" for k in range(weak[0].shape[1])]
                 factors.append(pd.DataFrame(_joined(weak), samples.index, names))
-        return mean_of_standardised(scores), pd.concat(factors, axis=1) if factors else None
+        return mean_of_zscores(scores), pd.concat(factors, axis=1) if factors else None
 
     def _trainer(self, net: nn.Module, panel: Panel, window: Window) -> Trainer:
         """A trainer of a net that lies on the device and knows the panel."""

@@ -11,9 +11,9 @@ import pandas as pd
 from qlib.data.dataset.handler import DataHandlerLP
 from qlib.model.base import Model
 
-from qlib_ext.cross_section.ensemble import standardised
 from qlib_ext.cross_section.ic import ic_summary, rank_information_coefficient
 from qlib_ext.cross_section.matrix import to_matrix
+from qlib_ext.cross_section.zscore import zscore_or_mean
 from qlib_ext.errors import DataError, NotFittedError
 
 
@@ -45,7 +45,9 @@ class Weighting(Model):
             raise NotFittedError(f"{type(self).__name__} has no weights yet: call fit.")
         features = dataset.prepare(segment, col_set="feature", data_key=DataHandlerLP.DK_I)
         require_columns(self.weights_.index, features)
-        return (standardised(features[self.weights_.index]) @ self.weights_ / self.weights_.abs().sum()).rename("score")
+        return (zscore_or_mean(features[self.weights_.index]) @ self.weights_ / self.weights_.abs().sum()).rename(
+            "score"
+        )
 
 
 class EqualWeight(Weighting):

@@ -15,6 +15,8 @@ from qlib.data.dataset import processor
 from qlib.data.dataset.processor import get_group_columns
 from qlib.data.dataset.utils import fetch_df_by_index
 
+from qlib_ext.cross_section.zscore import zscore
+
 COLUMNS = 16  # taken at a time, so that no step needs a second frame
 
 
@@ -66,8 +68,7 @@ class CSZScoreNorm(processor.CSZScoreNorm):
 
     def _of_day(self, values: pd.DataFrame) -> pd.DataFrame:
         if self.zscore_func is processor.zscore:
-            by_day = values.groupby(level="datetime")
-            return (values - by_day.transform("mean")) / by_day.transform("std")
+            return zscore(values)
         values = values - values.groupby(level="datetime").transform("median")
         spread = values.abs().groupby(level="datetime").transform("median")
         return (values / spread / 1.4826).clip(-3, 3)

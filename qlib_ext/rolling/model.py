@@ -7,13 +7,13 @@ from typing import Any
 
 import pandas as pd
 from qlib.config import C
-from qlib.contrib.eva.alpha import calc_ic
 from qlib.data.dataset.handler import DataHandlerLP
 from qlib.log import get_module_logger
 from qlib.model.base import Model
 from tqdm.auto import tqdm
 
-from qlib_ext.cross_section.ensemble import mean_of_standardised
+from qlib_ext.cross_section.ic import daily_rank_ic
+from qlib_ext.cross_section.zscore import mean_of_zscores
 from qlib_ext.data.purging import trading_days
 from qlib_ext.errors import DataError, NotFittedError, SegmentError
 from qlib_ext.expressions.reach import check_purge, label_reach
@@ -171,9 +171,13 @@ def tested(dataset: Any, key: str) -> pd.DataFrame:
 
 def line(job: Job, scores: pd.Series, label: pd.Series, run: str, outcome: Outcome | None) -> dict[str, Any]:
     """One line of the table of windows: dates, seed, Rank IC, seconds; ``trained`` is False for one that was kept."""
-    _, rank_ic = calc_ic(scores, label.reindex(scores.index), dropna=True)
     seconds = {"processing": None, "fit": None, "predict": None} if outcome is None else outcome.seconds
-    own = {"seed": job.seed, "rows": len(scores), "Rank IC": rank_ic.mean(), "trained": outcome is not None}
+    own = {
+        "seed": job.seed,
+        "rows": len(scores),
+        "Rank IC": daily_rank_ic(scores, label).mean(),
+        "trained": outcome is not None,
+    }
     return {**job.window.dates(), **own, **seconds, "run": run}
 
 
@@ -182,7 +186,7 @@ def joined(jobs: list[Job], scores: dict[str, pd.Series]) -> pd.Series:
     windows: dict[RollingWindow, list[pd.Series]] = {}
     for job in jobs:
         windows.setdefault(job.window, []).append(scores[job.key])
-    series = pd.concat([mean_of_standardised(seeds) for seeds in windows.values()]).sort_index()
+    series = pd.concat([mean_of_zscores(seeds) for seeds in windows.values()]).sort_index()
     days, names = (series.index.get_level_values(level) for level in ("datetime", "instrument"))
     # made anew from the values alone: what was read from a file pickles to other bytes than what was just trained
     kind = None if isinstance(names.dtype, pd.StringDtype) else names.dtype

@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from qlib_ext.errors import DataError
+from qlib_ext.provider.sessions import MINUTES_A_DAY
 
 MINUTE = 60_000  # ms
-CONTINUOUS = 237 * MINUTE  # 14:57
-CLOSE = 240 * MINUTE  # 15:00, when the closing auction trades
+CLOSE = MINUTES_A_DAY * MINUTE  # 15:00, when the closing auction trades
+CONTINUOUS = CLOSE - 3 * MINUTE  # 14:57
 FEWEST_LOTS = 4  # one each at the open, the high, the low and the close
 
 _ORDERS, _ORDERS_SPREAD = 350, 0.3  # active orders a day, and their spread between days in logs

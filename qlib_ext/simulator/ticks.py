@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from qlib_ext.errors import DataError
+from qlib_ext.provider.sessions import AFTERNOON, MINUTES_A_SESSION, MORNING, MORNING_END
 from qlib_ext.provider.writer import ABOUT, read_about
-from qlib_ext.simulator.fills import Bar, Fills, draw_fills
+from qlib_ext.simulator.fills import MINUTE, Bar, Fills, draw_fills
 from qlib_ext.simulator.informed import informed_flow
 from qlib_ext.simulator.resting import draw_orders
 from qlib_ext.simulator.simulate import Market, simulate
@@ -34,7 +35,7 @@ from qlib_ext.ticks.bars import minute_bars
 from qlib_ext.ticks.schema import ORDERS, TRADES
 
 _PARTS = {"minute", "trades", "orders", ABOUT}
-_OPEN, _LUNCH, _LUNCH_AT = 34_200_000, 5_400_000, 7_200_000  # ms: 09:30, 90 minutes after 120 of trading
+_OPEN, _LUNCH, _LUNCH_AT = MORNING * MINUTE, (AFTERNOON - MORNING_END) * MINUTE, MINUTES_A_SESSION * MINUTE  # ms
 _WORDS = {"side": {0: "N", 1: "B", -1: "S"}, "kind": {0: "add", 1: "cancel"}}
 
 

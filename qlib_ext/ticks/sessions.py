@@ -1,4 +1,4 @@
-"""Which of the day's 240 minutes a time belongs to.
+"""Which of the day's 240 minutes a time belongs to, as expressions of polars: ``provider.sessions`` has the sessions.
 
     09:30-11:30  minutes   0..119      13:00-15:00  minutes 120..239
 
@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import polars as pl
 
-MINUTES_A_DAY = 240
-MINUTES_A_SESSION = 120
+from qlib_ext.provider.sessions import AFTERNOON, MINUTES_A_SESSION, MORNING, OPENING_AUCTION
+
 EARLY = 30  # the minutes before this one are 09:30-10:00
 LATE = 210  # from this minute on it is 14:30-15:00
 _NS = 60_000_000_000
-_MORNING, _AFTERNOON = 9 * 60 + 30, 13 * 60
-_AUCTION = 9 * 60 + 15
 
 
 def _of_day(time: pl.Expr) -> pl.Expr:
@@ -27,7 +25,7 @@ def minute_of(time: pl.Expr) -> pl.Expr:
     """The trading minute of a time of day, 0..239, null outside the two sessions."""
     of_day = _of_day(time)
     last = MINUTES_A_SESSION - 1
-    morning, afternoon = of_day - _MORNING, of_day - _AFTERNOON
+    morning, afternoon = of_day - MORNING, of_day - AFTERNOON
     return (
         pl.when(morning.is_between(0, MINUTES_A_SESSION))
         .then(morning.clip(upper_bound=last))
@@ -38,12 +36,12 @@ def minute_of(time: pl.Expr) -> pl.Expr:
 
 def start_of(minute: pl.Expr) -> pl.Expr:
     """The time of day at which a trading minute starts, the inverse of ``minute_of``."""
-    of_day = minute.cast(pl.Int64) + pl.when(minute < MINUTES_A_SESSION).then(_MORNING).otherwise(
-        _AFTERNOON - MINUTES_A_SESSION
+    of_day = minute.cast(pl.Int64) + pl.when(minute < MINUTES_A_SESSION).then(MORNING).otherwise(
+        AFTERNOON - MINUTES_A_SESSION
     )
     return (of_day * _NS).cast(pl.Time)
 
 
 def in_opening_auction(time: pl.Expr) -> pl.Expr:
     """Whether a time lies in 09:15-09:30, before continuous trading."""
-    return _of_day(time).is_between(_AUCTION, _MORNING - 1)
+    return _of_day(time).is_between(OPENING_AUCTION, MORNING - 1)

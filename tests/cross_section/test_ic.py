@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from qlib.contrib.eva.alpha import calc_ic
+from scipy import stats
 
 from qlib_ext.cross_section import ic as metrics
+from qlib_ext.cross_section import tensor_ic
 from tests.analysis.matrices import random_frame
 
 FEW = st.sampled_from([-1.5, 0.0, -0.0, 1e-300, 2.0, 7.0, np.nan])
@@ -26,14 +31,75 @@ def test_ranks_of_more_days_than_are_sorted_at_once():
     np.testing.assert_array_equal(metrics.cross_sectional_rank(values), pd.DataFrame(values).rank(axis=1).to_numpy())
 
 
+def rows_of(values):
+    return pd.DataFrame(values).rename_axis("datetime").stack(future_stack=True)
+
+
+EIGHTHS = st.sampled_from([-1.5, -0.125, 0.0, 0.25, 2.0, 7.0, np.nan])  # exact in float32
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data(), st.integers(1, 4), st.integers(1, 9))
+def test_the_numpy_and_the_torch_form_are_those_of_qlib_and_scipy(data, days, stocks):
+    score, label = (data.draw(arrays(float, (days, stocks), elements=EIGHTHS)) for _ in range(2))
+    both = ~(np.isnan(score) | np.isnan(label))
+    mask = torch.from_numpy(both)
+    tensors = [torch.from_numpy(values).float() for values in (score, label)]
+    for ours, of_tensors, theirs, of_qlib in (
+        (metrics.information_coefficient, tensor_ic.information_coefficient, stats.pearsonr, 0),
+        (metrics.rank_information_coefficient, tensor_ic.rank_information_coefficient, stats.spearmanr, 1),
+    ):
+        found = ours(score, label)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of days without a correlation
+            days_of = zip(score, label, both, strict=True)
+            expected = [theirs(s[m], y[m])[0] if m.sum() > 1 else np.nan for s, y, m in days_of]
+            qlibs = calc_ic(rows_of(score), rows_of(label))
+        np.testing.assert_allclose(found, expected, atol=1e-12)
+        np.testing.assert_allclose(found, qlibs[of_qlib], atol=1e-12)
+        np.testing.assert_allclose(of_tensors(*tensors, mask), np.nan_to_num(found), atol=2e-6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(arrays(float, st.tuples(st.integers(1, 4), st.integers(1, 9)), elements=FEW), st.randoms())
+def test_ranks_of_tensors_are_those_of_scipy(values, random):
+    mask = ~np.isnan(values)
+    found = tensor_ic.cross_sectional_rank(torch.from_numpy(values), torch.from_numpy(mask)).numpy()
+    for rank, y, m in zip(found, values, mask, strict=True):
+        np.testing.assert_array_equal(rank[m], stats.rankdata(y[m]))
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e-6, 1.0, 1e30, 1e300])
+def test_the_ic_is_of_no_scale(scale):
+    score, label = random_frame(20, 9, seed=0).to_numpy(), random_frame(20, 9, seed=1).to_numpy()
+    expected = metrics.information_coefficient(score, label)
+    assert np.isfinite(expected).all()
+    np.testing.assert_allclose(metrics.information_coefficient(score * scale, label), expected, rtol=1e-12)
+    if 1e-38 < scale < 1e38:
+        mask = torch.from_numpy(~np.isnan(score + label))
+        s, y = torch.tensor(score * scale), torch.tensor(label)
+        np.testing.assert_allclose(tensor_ic.information_coefficient(s, y, mask), expected, atol=2e-6)
+
+
 @pytest.mark.parametrize("ties", [False, True])
-def test_both_ics_are_those_of_qlib(ties):
+def test_both_ics_of_many_days_are_those_of_qlib(ties):
     score, label = random_frame(300, 40, seed=0, ties=ties), random_frame(300, 40, seed=1, ties=ties)
     long = [frame.stack().rename(name) for frame, name in ((score, "score"), (label, "label"))]
     ic, rank_ic = calc_ic(*long)
     s, y = score.to_numpy(), label.to_numpy()
     np.testing.assert_allclose(metrics.information_coefficient(s, y), ic, atol=1e-12)
     np.testing.assert_allclose(metrics.rank_information_coefficient(s, y), rank_ic, atol=1e-12)
+
+
+def test_the_rank_ic_of_rows_is_that_of_their_matrices():
+    score, label = random_frame(6, 9, seed=0), random_frame(6, 9, seed=1)
+    label.iloc[2] = np.nan
+    label.iloc[3, 4] = np.inf
+    rows = [frame.stack(future_stack=True).sample(frac=1, random_state=0) for frame in (score, label)]
+    found = metrics.daily_rank_ic(rows[0].dropna(), rows[1])
+    known = label.replace(np.inf, np.nan)
+    np.testing.assert_allclose(found, metrics.rank_information_coefficient(score.to_numpy(), known.to_numpy()))
+    assert list(found.index) == list(score.index)
 
 
 def test_a_perfect_and_a_reversed_score():

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qlib_ext.cross_section.matrix import to_matrix
+from qlib_ext.cross_section import matrix
+from qlib_ext.cross_section.matrix import to_matrix, without_infinite
 from qlib_ext.errors import DataError
 
 DAYS = pd.bdate_range("2020-01-01", periods=4)
@@ -39,8 +42,8 @@ def test_float32_and_integers_become_float64():
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
-        (series().replace(5.0, np.inf), r"score is infinite in 1 of 12 rows, first on 2020-01-02 .* at SZ000001"),
-        (pd.concat([series(), series().iloc[3:5]]), r"there twice in 2 of 14 rows, first on 2020-01-02 .* at SH600000"),
+        (series().replace(5.0, np.inf), r"score is infinite in 1 of 12 rows, first on 2020-01-02 at SZ000001"),
+        (pd.concat([series(), series().iloc[3:5]]), r"there twice in 2 of 14 rows, first on 2020-01-02 at SH600000"),
         (series() * np.nan, "12 rows and none is a number"),
         (series().iloc[:0], "0 rows and none is a number"),
         (series().rename_axis(["date", "instrument"]), r"by \['date', 'instrument'\]"),
@@ -54,3 +57,14 @@ def test_float32_and_integers_become_float64():
 def test_what_is_refused(broken, message):
     with pytest.raises(DataError, match=message):
         to_matrix(broken, "score")
+
+
+def test_infinite_values_are_missing_where_that_is_asked_for(monkeypatch):
+    broken = series().replace(5.0, np.inf).replace(7.0, -np.inf)
+    warnings = []
+    monkeypatch.setattr(matrix, "logger", SimpleNamespace(warning=warnings.append))
+    found = without_infinite(broken, "label")
+    assert found.isna().to_numpy().nonzero()[0].tolist() == [5, 7]
+    (warning,) = warnings
+    assert "The label is infinite in 2 of 12 rows, first on 2020-01-02 at SZ000001" in warning
+    assert without_infinite(series(), "label").equals(series())

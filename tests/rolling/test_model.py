@@ -12,7 +12,7 @@ from qlib.contrib.model.gbdt import LGBModel
 from qlib.workflow import R
 
 from qlib_ext.analysis.compare.runs import read_runs
-from qlib_ext.cross_section.ensemble import mean_of_standardised
+from qlib_ext.cross_section.zscore import mean_of_zscores
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.errors import DataError, NotFittedError, SegmentError, TrainingError
 from qlib_ext.models.gru import GRU
@@ -75,7 +75,7 @@ def test_the_prediction_is_that_of_the_plain_model_trained_on_each_window(done, 
     windows = sorted({window for window, _ in by_hand}, key=str)
     assert len(windows) == 2
     assert not by_hand[windows[0], 0].equals(by_hand[windows[0], 1]), "the seeds must differ"
-    expected = pd.concat([mean_of_standardised([by_hand[w, 0], by_hand[w, 1]]) for w in windows])
+    expected = pd.concat([mean_of_zscores([by_hand[w, 0], by_hand[w, 1]]) for w in windows])
     got = bench.prediction(run)
     assert got.index.is_monotonic_increasing
     pd.testing.assert_series_equal(got, expected.sort_index(), check_exact=True)

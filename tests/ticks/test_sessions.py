@@ -7,7 +7,8 @@ from datetime import time
 import polars as pl
 import pytest
 
-from qlib_ext.ticks.sessions import MINUTES_A_DAY, in_opening_auction, minute_of, start_of
+from qlib_ext.provider.sessions import MINUTES_A_DAY
+from qlib_ext.ticks.sessions import in_opening_auction, minute_of, start_of
 
 EDGES = [
     (time(9, 14, 59, 999_000), None, False),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from qlib_ext.data.shapes.half_hours import HALF_HOURS
+from qlib_ext.provider.sessions import HALF_HOURS
 
 CLOSE = 3
 PRICES = 5  # open, high, low, close, vwap
