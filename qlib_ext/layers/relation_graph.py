@@ -55,8 +55,8 @@ class RelationGraph:
     def layouts(self) -> list[tuple[Tensor, Tensor]]:
         """The groups of two samples or more as rows: the groups' numbers [rows], and their samples [rows, size].
 
-        Rows are padded with -1. Groups are laid out with others of about their size, so that all rows together have fewer than
-        twice as many places as there are samples, whatever the sizes.
+        Rows are padded with -1. Groups are laid out with others of about their size, so that all rows together have
+        fewer than twice as many places as there are samples, whatever the sizes.
         """
         sizes = torch.bincount(self.group + 1)[1:]  # [groups]
         samples = self.group.argsort(stable=True)[len(self.group) - int(sizes.sum()) :]  # [grouped], group by group
