@@ -1,5 +1,7 @@
 """Random graphs of related stocks, and the matrix of all pairs that they stand for."""
 
+from __future__ import annotations
+
 import torch
 
 from qlib_ext.layers.relation_graph import RelationGraph

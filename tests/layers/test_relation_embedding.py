@@ -1,5 +1,7 @@
 """Relational embedding equals a matrix of all pairs and their relation vectors, in float64, with its gradients."""
 
+from __future__ import annotations
+
 import pytest
 import torch
 from hypothesis import given, settings

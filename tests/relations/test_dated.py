@@ -1,5 +1,7 @@
 """A day's graph equals a walk through the tables, and knows nothing of what they say of later days."""
 
+from __future__ import annotations
+
 from datetime import date, timedelta
 
 import pandas as pd

@@ -1,5 +1,7 @@
 """Nearest neighbours equal numpy's correlations pair by pair, and know nothing of later days."""
 
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 import polars as pl
