@@ -1,5 +1,6 @@
 # make quickstart   from an empty machine to a backtest on the simulated market
 # make reports      the workflows of the reports, DATA=DIR the provider; MODELS="market_model0 ...": those and what they read
+# make workflows    workflows/*.yaml from their table, qlib_ext/workflows/table
 # make test         install, lint, type check, test
 # make test-real    the same tests with the real data of ../shared/market
 # make test-slow    the tests that take minutes: runs killed twenty times
@@ -10,8 +11,9 @@ BIN := $(VENV)/bin
 MARKET := .data/market
 REAL := .data/real
 STOCKS := 300
+MODELS := 'market_*'
 
-.PHONY: install quickstart reports test test-real test-slow lint
+.PHONY: install quickstart reports workflows test test-real test-slow lint
 
 install: $(VENV)/.installed
 
@@ -29,7 +31,10 @@ quickstart: install
 
 reports: install
 	@test -n "$(DATA)" || { echo "name the provider's folder: make reports DATA=DIR"; exit 2; }
-	$(BIN)/python -m qlib_ext.cli.run $(DATA) $(MODELS)
+	$(BIN)/qlib-ext run $(MODELS) --data $(DATA)
+
+workflows: install
+	$(BIN)/qlib-ext init workflows --overwrite
 
 lint: install
 	$(BIN)/ruff format --check .

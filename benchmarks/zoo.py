@@ -24,11 +24,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
-from jinja2 import Template
 
 from benchmarks.measure import machine, table
 from qlib_ext.analysis.compare.runs import COLUMNS, PERCENT, read_runs
 from qlib_ext.recorder.runs import store_of
+from qlib_ext.workflows.reading import read_workflow
 
 HERE = Path(__file__).resolve().parent
 WORKFLOWS = HERE.parent / "workflows"
@@ -79,7 +79,7 @@ def run_all(options: argparse.Namespace) -> None:
         "OMP_NUM_THREADS": str(options.threads),
     }
     for name, seed in jobs(options.models, options.seeds):
-        workflow = configuration(name, environment | {"SEED": str(seed)})
+        workflow = configuration(name, seed, environment)
         if not recorded(name, seed, workflow):
             try:
                 record(name, seed, workflow, run(name, workflow, environment))
@@ -122,30 +122,25 @@ def jobs(models: list[str], seeds: list[int]) -> Iterator[tuple[str, int]]:
                 yield name, seed
 
 
-def configuration(name: str, environment: dict[str, str]) -> dict:
+def configuration(name: str, seed: int, environment: dict[str, str]) -> dict:
     """The workflow of one run."""
     if name in OURS:
         file, changes = OURS[name]
-        workflow = read_workflow(file, environment)
+        workflow = read_workflow(WORKFLOWS / f"{file}.yaml", environment | {"SEEDS": f"[{seed}]"}).config
         workflow["task"]["model"]["kwargs"].update(changes)
         return workflow
-    seed = {} if name in UNSEEDED else {"seed": int(environment["SEED"])}
+    seeded = {} if name in UNSEEDED else {"seed": seed}
     if name == "Zoo LightGBM":
-        workflow = read_workflow("csi300_lightgbm", environment)
-        workflow["task"]["model"]["kwargs"].update(seed)
+        workflow = read_workflow(WORKFLOWS / "csi300_lightgbm.yaml", environment).config
+        workflow["task"]["model"]["kwargs"].update(seeded)
         return workflow
-    workflow = read_workflow("csi300_gru", environment)
+    workflow = read_workflow(WORKFLOWS / "csi300_gru.yaml", environment).config
     path, reads, kwargs = ZOO[name.removeprefix("Zoo ")]
     module, _, kind = path.rpartition(".")
-    model = {"class": kind, "module_path": f"qlib.contrib.model.{module}", "kwargs": kwargs | seed}
+    model = {"class": kind, "module_path": f"qlib.contrib.model.{module}", "kwargs": kwargs | seeded}
     workflow["task"]["model"] = copy.deepcopy(model)
     workflow["task"]["dataset"] = zoo_dataset(workflow["task"]["dataset"], reads)
     return workflow
-
-
-def read_workflow(file: str, environment: dict[str, str]) -> dict:
-    """A workflow as qrun reads it."""
-    return yaml.safe_load(Template((WORKFLOWS / f"{file}.yaml").read_text()).render(environment))
 
 
 def zoo_dataset(ours: dict, reads: str) -> dict:
@@ -178,9 +173,9 @@ def run(name: str, workflow: dict, environment: dict[str, str]) -> dict[str, Any
 
 
 def digest(workflow: dict) -> str:
-    """What tells one configuration of a model from another: its parameters but for the seed, and the dates."""
+    """What tells one configuration of a model from another: its parameters but for the seeds, and the dates."""
     model, dataset = workflow["task"]["model"], workflow["task"]["dataset"]
-    kwargs = {key: value for key, value in model["kwargs"].items() if key != "seed"}
+    kwargs = {key: value for key, value in model["kwargs"].items() if key not in ("seed", "seeds")}
     what = [model | {"kwargs": kwargs}, dataset["kwargs"]["segments"]]
     return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:12]
 

@@ -1,7 +1,7 @@
 """The workflows market_*: what they say, and each of them in a small market of all data that they read.
 
 They differ from csi300_*, which are tested as a user starts them, in model and data set; so these run in this process,
-with one epoch and without backtest. One combination runs as `make reports` runs it.
+with one epoch and without backtest. One combination runs as `qlib-ext run` runs it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ import qlib
 from qlib.model.trainer import task_train
 
 from qlib_ext.analysis.report.texts import LANGUAGES
-from qlib_ext.cli import run as reports
-from qlib_ext.cli.run import in_order, read_workflows
+from qlib_ext.cli import main
 from qlib_ext.simulator.simulate import simulate, write_market
 from qlib_ext.ticks.factors import GROUPS
+from qlib_ext.workflows.reading import in_order, read_workflows
 from tests.handlers import half_hours
 
-WORKFLOWS = read_workflows(Path(__file__).parents[1] / "workflows", {})
+FILES = Path(__file__).parents[1] / "workflows"
+WORKFLOWS = {name: w for name, w in read_workflows(FILES, {}).items() if name.startswith("market_")}
 STAGE_1 = {name: workflow for name, workflow in WORKFLOWS.items() if not workflow.inputs}
 STAGE_2 = {name: workflow for name, workflow in WORKFLOWS.items() if workflow.inputs}
 MODELS = {name: workflow for name, workflow in STAGE_2.items() if name.startswith("market_model")}
@@ -57,8 +58,7 @@ def quick(name: str) -> dict:
         inner = options["model"].setdefault("kwargs", {})
         inner |= {key: 1 for key in ("n_epochs", "num_boost_round") if key in inner}
         inner |= {"min_stocks": 2} if options["model"]["class"] == "MultiTaskGRU" else {}
-        for seeded in (options, inner):
-            seeded |= {"seeds": seeded["seeds"][:1]} if seeded.get("seeds") else {}
+        options |= {"seeds": options["seeds"][:1]} if "seeds" in options else {}
     task["record"] = task["record"][:1]
     return task
 
@@ -86,7 +86,7 @@ def provider(market, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def predictions(provider, tmp_path_factory):
-    """What each workflow predicted, all run in the order of `make reports`."""
+    """What each workflow predicted, all run in the order of `qlib-ext run`."""
     manager = {"class": "SQLiteExpManager", "module_path": "qlib_ext.recorder.store"}
     manager["kwargs"] = {"uri": f"sqlite:///{tmp_path_factory.mktemp('runs')}/mlflow.db", "default_exp_name": "default"}
     qlib.init(provider_uri=str(provider), region="cn", kernels=1, logging_level=40, exp_manager=manager)
@@ -211,34 +211,16 @@ def test_twins_differ_in_the_graph_alone(plain, graph):
 
 @pytest.mark.parametrize("name", SETS)
 def test_a_group_makes_a_graph_of_vectors_that_it_draws_together(name):
-    grouped = read_workflows(WORKFLOWS[DAY].path.parent, {"GRAPH_GROUP": "$industry"})[f"{name}_astgnn"]
+    grouped = read_workflows(FILES, {"GRAPH_GROUP": "$industry"})[f"{name}_astgnn"]
     assert grouped.handler["kwargs"]["group"] == "$industry"
     net = grouped.config["task"]["model"]["kwargs"]["model"]["kwargs"]
     assert [net[key] for key in GRAPH] == [16, "instrument", False, 10.0]
 
 
-def test_the_environment_changes_lengths_dates_and_seed():
-    names = {
-        "START": "2011-01-01",
-        "TEST": "2016-01-01",
-        "END": "2018-12-31",
-        "TRAIN": "4Y",
-        "VALID": "6M",
-        "STEP": "1Y",
-    }
-    named = read_workflows(WORKFLOWS[DAY].path.parent, names | {"SEED": "7", "BENCHMARK": "SH000300", "EPOCHS": "3"})
-    task = named[WEEK].config["task"]
-    assert [task["model"]["kwargs"][key] for key in ("train", "valid", "step")] == ["4Y", "6M", "1Y"]
-    assert task["dataset"]["kwargs"]["segments"]["test"] == [date(2016, 1, 1), date(2018, 12, 31)]
-    assert task["model"]["kwargs"]["model"]["kwargs"]["seed"] == 7
-    assert named["market_model0"].handler["kwargs"]["start_time"] == date(2016, 1, 1)
-    assert named[DAY].config["benchmark"] == "SH000300"
-
-
 @pytest.mark.parametrize(
     "done", [[DAY], pytest.param([DAY, WEEK, "market_model0_equal"], marks=pytest.mark.slow, id="both stages")]
 )
-def test_make_reports_runs_a_combination_once(tmp_path, monkeypatch, capsys, done):
+def test_a_combination_is_run_once(tmp_path, monkeypatch, capsys, done):
     """As a user starts it, with qrun; the second time the recorder holds everything."""
     market = tmp_path / "market"
     write_market(market, stocks=25, days=400, seed=0)
@@ -248,9 +230,9 @@ def test_make_reports_runs_a_combination_once(tmp_path, monkeypatch, capsys, don
     dates = {"START": "2014-12-01", "TEST": "2015-09-01", "MODEL_TEST": "2016-01-04", "END": "2016-02-29"}
     for name, value in (lengths | dates | {"BENCHMARK": "SH000300", "OMP_NUM_THREADS": "1"}).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.chdir(WORKFLOWS[DAY].path.parents[1])
-    arguments = [str(market), done[-1], "market_model2", "--runs", str(tmp_path / "runs")]
-    assert reports.main(arguments) == 0, capsys.readouterr().out
+    monkeypatch.chdir(FILES.parent)
+    arguments = ["run", done[-1], "market_model2", "--data", str(market), "--runs", str(tmp_path / "runs")]
+    assert main(arguments) == 0, capsys.readouterr().out
     said = capsys.readouterr().out
     assert said.count("runs since") == len(done)
     for name in done:
@@ -263,7 +245,7 @@ def test_make_reports_runs_a_combination_once(tmp_path, monkeypatch, capsys, don
     page = (tmp_path / "runs/report.html").read_text()
     assert f"<title>Factor report: {', '.join(done)}" in page
     assert (LANGUAGES["en"]["between"] in page) == (len(done) > 1)
-    assert reports.main(arguments) == 0
+    assert main(arguments) == 0
     again = capsys.readouterr().out
     assert "runs since" not in again
-    assert again.count("the recorder holds it") == len(done)
+    assert again.count("is finished, run ") == len(done)

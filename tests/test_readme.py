@@ -29,7 +29,7 @@ def commands(block: str) -> list[str]:
     return [line.split("  #")[0].strip() for line in block.splitlines() if line.strip()]
 
 
-TWO_COMMANDS, INSTALL, REAL_DATA, FIELDS, TICKS, REPORTS = blocks("bash")
+TWO_COMMANDS, INSTALL, REAL_DATA, WORKFLOWS, FIELDS, TICKS, REPORTS = blocks("bash")
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +79,9 @@ def test_an_installed_wheel_is_found_from_any_folder(shell, tmp_path):
         PYTHONPATH=str(site),
     )
     assert found.split() == [f"{site}/qlib_ext/__init__.py", f"{site}/handlers/__init__.py"]
+    shell("python -m qlib_ext.cli init workflows", cwd=tmp_path, PYTHONPATH=str(site))
+    assert len(list((tmp_path / "workflows").iterdir())) == len(list((ROOT / "workflows").iterdir()))
+    assert list(site.glob("qlib_ext-*.dist-info/licenses/LICENSE"))
 
 
 def test_real_data_in_five_lines(shell, tmp_path):
@@ -91,6 +94,17 @@ def test_real_data_in_five_lines(shell, tmp_path):
     printed = shell(compare)
     assert "csi300_astgnn" in printed
     assert "csi300_lightgbm" in printed
+
+
+def test_the_workflows_are_listed_run_with_variables_and_written(shell, tmp_path):
+    overview, one, run, init = commands(WORKFLOWS)
+    assert "market_model4 " in shell(overview)
+    assert re.search(r"SEEDS +\[0\] +", shell(one))
+    (tmp_path / "workflows").symlink_to(ROOT / "workflows")
+    shell(run, cwd=tmp_path)
+    assert (tmp_path / "runs/mlflow.db").is_file()
+    shell(init, cwd=tmp_path)
+    assert len(list((tmp_path / "my_workflows").iterdir())) == len(list((ROOT / "workflows").iterdir()))
 
 
 def test_industries_of_a_table_become_a_field(shell, tmp_path):
@@ -116,12 +130,15 @@ def test_ticks_are_read_and_built_into_a_provider(shell, tmp_path):
 
 
 def test_the_reports_are_made_by_the_runner(shell):
-    assert len(commands(REPORTS)) == 2
-    for command in commands(REPORTS):
-        plan = shell(command.replace("make", f"make -n -o install VENV={sys.prefix}", 1))
-        assert "-m qlib_ext.cli.run" in plan
-    names = re.findall(r"MODELS=(\S+)", REPORTS)
-    assert all((ROOT / f"workflows/{name}.yaml").is_file() for name in names)
+    some, all_ = commands(REPORTS)
+    _, _, name, _, provider = some.split()
+    assert (ROOT / f"workflows/{name}.yaml").is_file(), "tests/test_market_workflows.py runs such a one"
+    plan = shell(all_.replace("make", f"make -n -o install VENV={sys.prefix}", 1))
+    assert f"qlib-ext run 'market_*' --data {Path(provider).expanduser()}" in plan
+
+
+def test_the_files_of_the_workflows_are_made_by_make(shell):
+    assert "qlib-ext init workflows --overwrite" in shell(f"make -n -o install workflows VENV={sys.prefix}")
 
 
 def test_a_model_of_ones_own(shell, tmp_path):

@@ -22,7 +22,6 @@ ORDER = (
     "qlib_ext.provider",
     "qlib_ext.factors",
     "qlib_ext.expressions",
-    "qlib_ext.relations",
     "qlib_ext.ticks",
     "qlib_ext.simulator",
     "qlib_ext.processors",
@@ -32,6 +31,7 @@ ORDER = (
     "qlib_ext.models",
     "qlib_ext.analysis",
     "handlers",
+    "qlib_ext.workflows",
     "qlib_ext.cli",
 )
 

@@ -10,7 +10,7 @@ from qlib_ext.analysis.compare.runs import COLUMNS
 
 
 def configured(name: str, seed: int, **variables: str) -> dict:
-    return zoo.configuration(name, {"QLIB_DATA": "provider", "QLIB_RUNS": "runs", "SEED": str(seed)} | variables)
+    return zoo.configuration(name, seed, {"QLIB_DATA": "provider", "QLIB_RUNS": "runs"} | variables)
 
 
 @pytest.mark.parametrize("name", ["GATs K=2", "Zoo LSTM", "Zoo LightGBM"])

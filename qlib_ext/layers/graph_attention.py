@@ -25,16 +25,10 @@ def attend(source: Tensor, target: Tensor, h: Tensor, mask: Tensor, slope: float
     Rows of masked stocks carry no meaning.
     """
     with torch.autocast(h.device.type, enabled=False):
-        total, _ = attention_sums(source.float(), target.float(), h.float(), mask, slope)
-        return (total[..., :-1] / total[..., -1:]).to(h.dtype)
+        return _attend(source.float(), target.float(), h.float(), mask, slope).to(h.dtype)
 
 
-def attention_sums(s: Tensor, t: Tensor, h: Tensor, mask: Tensor, slope: float) -> tuple[Tensor, Tensor]:
-    """Numerator and denominator of ``attend`` before their division, and the logarithm of their scale.
-
-    ``sum_j exp(LeakyReLU(s_i + t_j) - m_i) [h_j, 1]`` [days, stocks, hidden + 1], and m [days, stocks], the largest of
-    the row's logits; so the sums over other neighbours can be added to it.
-    """
+def _attend(s: Tensor, t: Tensor, h: Tensor, mask: Tensor, slope: float) -> Tensor:
     t, order = t.masked_fill(~mask, -torch.inf).sort(dim=1)  # masked stocks first: [days, stocks]
     there = torch.isfinite(t)
     highest = t[:, -1:]  # [days, 1]
@@ -52,7 +46,7 @@ def attention_sums(s: Tensor, t: Tensor, h: Tensor, mask: Tensor, slope: float) 
     largest = torch.maximum(above, below).detach()
     total = _at(upper, place.clamp(max=t.shape[1] - 1)) * (above - largest).exp()[..., None]
     total = total + _at(lower, (place - 1).clamp(min=0)) * (below - largest).exp()[..., None]
-    return total, largest
+    return total[..., :-1] / total[..., -1:]
 
 
 def _at(sums: Tensor, place: Tensor) -> Tensor:

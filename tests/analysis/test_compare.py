@@ -126,9 +126,10 @@ def test_runs_of_one_experiment_with_other_parameters_are_averaged_and_it_is_sai
     assert not any("differ in" in note for note in comparison(recorders.store, ["net"], last=1).notes)
 
 
-def test_seeds_may_differ_and_a_repeated_one_is_said(recorders):
+@pytest.mark.parametrize("option", ["seed", "seeds"])
+def test_seeds_may_differ_and_a_repeated_one_is_noted(recorders, option):
     for at, seed in enumerate((0, 1, 1)):
-        recorders.run("net", params={"model.kwargs.seed": seed, "cmd-sys.argv": f"qrun {at}.yaml"})
+        recorders.run("net", params={f"model.kwargs.{option}": [seed], "cmd-sys.argv": f"qrun {at}.yaml"})
     assert not any("repeat" in note or "differ" in note for note in comparison(recorders.store, ["net"], 1).notes)
     notes = comparison(recorders.store, ["net"], last=3).notes
     assert "net: 1 of its 3 runs repeat the parameters and the seed of another." in notes

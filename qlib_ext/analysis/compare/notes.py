@@ -9,7 +9,7 @@ from qlib_ext.analysis.compare import zoo
 from qlib_ext.analysis.compare.runs import Run, Setup
 
 # the params in which runs of one experiment may differ
-ARGV, SEED = "cmd-sys.argv", "model.kwargs.seed"
+ARGV, SEEDS = "cmd-sys.argv", ("model.kwargs.seed", "model.kwargs.seeds")
 
 Tests = dict[Setup, dict[str, list[Run]]]
 
@@ -52,7 +52,7 @@ def _different_runs(tests: Tests) -> Iterator[str]:
     for experiments in tests.values():
         for name, runs in experiments.items():
             params = [{key: value for key, value in run.params.items() if key != ARGV} for run in runs if run.params]
-            keys = {key for of in params for key in of if key != SEED}
+            keys = {key for of in params for key in of if key not in SEEDS}
             differing = sorted(key for key in keys if len({of.get(key) for of in params}) > 1)
             if differing:
                 yield f"{name}: its {len(runs)} runs, of which this is the mean, differ in {', '.join(differing)}."

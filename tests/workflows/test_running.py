@@ -1,4 +1,4 @@
-"""`make reports`: the order, what is not run again, what is left out and why; qrun itself is put aside."""
+"""`qlib-ext run`: the order, what is not run again, what is left out and why; qrun itself is put aside."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 import yaml
 
-from qlib_ext.cli import run as reports
-from qlib_ext.cli.run import Workflow, held, in_order, lacking, main
+from qlib_ext.cli import main
+from qlib_ext.errors import DataError
+from qlib_ext.ticks.factors import GROUPS
+from qlib_ext.workflows import running
+from qlib_ext.workflows.reading import Workflow, in_order, read_workflow
+from qlib_ext.workflows.running import finished_run, missing_data
 from tests.analysis.conftest import empty_store, recorders  # noqa: F401 (fixtures)
 from tests.analysis.recorders import save
 
@@ -47,37 +51,37 @@ def test_a_workflow_comes_after_those_that_it_reads():
     assert [flow.name for flow in in_order(flows, ["both"])] == ["day", "week", "both"]
 
 
-def test_a_finished_run_of_the_same_task_and_provider_is_held(recorders):  # noqa: F811
-    flow, runs = workflow("day"), str(recorders.folder)
-    assert held(flow, runs, {}) is None, "no experiment"
+def test_a_finished_run_of_the_same_task_and_provider_is_finished(recorders):  # noqa: F811
+    flow, runs = workflow("day"), recorders.folder
+    assert finished_run(flow, runs, {}) is None, "no experiment"
     run = record(recorders, flow)
-    assert held(flow, runs, {}).info.run_id == run
-    assert held(workflow("day", step_len=10), runs, {}) is None, "another task"
-    assert held(workflow("day", provider="/other"), runs, {}) is None, "another provider"
-    assert held(workflow("day", provider="/other/../market"), runs, {}) is not None, "the same folder"
+    assert finished_run(flow, runs, {}).info.run_id == run
+    assert finished_run(workflow("day", step_len=10), runs, {}) is None, "another task"
+    assert finished_run(workflow("day", provider="/other"), runs, {}) is None, "another provider"
+    assert finished_run(workflow("day", provider="/other/../market"), runs, {}) is not None, "the same folder"
 
 
-def test_a_run_without_its_configuration_is_not_held(recorders):  # noqa: F811
+def test_a_run_without_its_configuration_is_not_finished(recorders):  # noqa: F811
     flow = workflow("day")
     recorders.run("day")
-    assert held(flow, str(recorders.folder), {}) is None
+    assert finished_run(flow, recorders.folder, {}) is None
 
 
-def test_a_run_that_is_older_than_what_it_read_is_not_held(recorders):  # noqa: F811
-    day, both, runs = workflow("day"), workflow("both", experiments=["day"]), str(recorders.folder)
+def test_a_run_that_is_older_than_what_it_read_is_not_finished(recorders):  # noqa: F811
+    day, both, runs = workflow("day"), workflow("both", experiments=["day"]), recorders.folder
     record(recorders, both)
     client, experiment = recorders.client, recorders.experiment("both")
     (run,) = client.search_runs([experiment])
     record(recorders, day)
-    read = held(day, runs, {})
-    assert held(both, runs, {"day": read}) is None, "day ended after both started"
+    read = finished_run(day, runs, {})
+    assert finished_run(both, runs, {"day": read}) is None, "day ended after both started"
     later = client.create_run(experiment, start_time=read.info.end_time + 1)
     folder = Path(later.info.artifact_uri.removeprefix("file://"))
     folder.mkdir(parents=True)
     save(folder / "task", both.config["task"])
     save(folder / "config", both.config)
     client.set_terminated(later.info.run_id)
-    assert held(both, runs, {"day": read}).info.run_id == later.info.run_id != run.info.run_id
+    assert finished_run(both, runs, {"day": read}).info.run_id == later.info.run_id != run.info.run_id
 
 
 @pytest.mark.parametrize(
@@ -92,7 +96,7 @@ def test_a_run_that_is_older_than_what_it_read_is_not_held(recorders):  # noqa: 
     ],
 )
 def test_what_a_provider_cannot_give_is_said(small, options, said):
-    reason = lacking(workflow("any", **options), small[0])
+    reason = missing_data(workflow("any", provider=small[0], **options))
     assert bool(reason) == bool(said)
     assert said in reason
 
@@ -100,11 +104,11 @@ def test_what_a_provider_cannot_give_is_said(small, options, said):
 def test_factors_that_a_provider_has_are_enough(copy):
     folder = copy("factors")
     for close in (folder / "features").glob("*/close.day.bin"):
-        for name in reports.GROUPS["orders"][1:]:
+        for name in GROUPS["orders"][1:]:
             np.fromfile(close, dtype="<f4").tofile(close.with_name(f"hf_{name}.day.bin"))
-    one = reports.GROUPS["orders"][0]
-    assert f"hf_{one}" in lacking(workflow("l2", handler="HighFreq27", groups=["orders"]), folder)
-    assert lacking(workflow("l2", handler="HighFreq27", groups=["orders"], without=[one]), folder) == ""
+    one = GROUPS["orders"][0]
+    assert f"hf_{one}" in missing_data(workflow("l2", folder, "HighFreq27", groups=["orders"]))
+    assert missing_data(workflow("l2", folder, "HighFreq27", groups=["orders"], without=[one])) == ""
 
 
 @pytest.fixture
@@ -119,7 +123,7 @@ def project(tmp_path, recorders, small, monkeypatch):  # noqa: F811
         (folder / f"market_{name}.yaml").write_text(yaml.safe_dump(config))
     fails: set[str] = set()
 
-    def start(flow, environment, head):
+    def start(flow, runs, environment, head):
         started.append(flow.name)
         if flow.name in fails:
             return "it failed: no such luck"
@@ -130,18 +134,18 @@ def project(tmp_path, recorders, small, monkeypatch):  # noqa: F811
         assert run.info.status == "FINISHED"
         return ""
 
-    monkeypatch.setattr(reports, "start", start)
-    monkeypatch.setattr(reports, "report", lambda store, names: f"page of {', '.join(names)}")
+    monkeypatch.setattr(running, "start", start)
+    monkeypatch.setattr(running, "report", lambda store, names: f"page of {', '.join(names)}")
     monkeypatch.setattr(recorders, "clock", iter(range(4_000_000_000_000, 5_000_000_000_000)))  # later than any end
 
     def command(*arguments):
         options = ["--workflows", str(folder), "--runs", str(recorders.folder), "--out", str(tmp_path / "report.html")]
-        return main([str(small[0]), *arguments, *options])
+        return main(["run", *arguments, "--data", str(small[0]), *options])
 
     return command, started, fails
 
 
-def test_what_is_held_is_not_run_and_what_cannot_be_is_left_out(project, tmp_path, capsys):
+def test_what_is_finished_is_not_run_and_what_cannot_be_is_left_out(project, tmp_path, capsys):
     command, started, _ = project
     assert command() == 0
     assert started == ["market_day", "market_both"]
@@ -151,7 +155,7 @@ def test_what_is_held_is_not_run_and_what_cannot_be_is_left_out(project, tmp_pat
     assert "[1/3] market_day: Rank IC 0.0500" in said
     assert command() == 0
     assert started == ["market_day", "market_both"], "nothing is run again"
-    assert "the recorder holds it" in capsys.readouterr().out
+    assert "market_day: is finished, run " in capsys.readouterr().out
 
 
 def test_a_failure_leaves_out_what_reads_it_and_the_rest_runs(project, tmp_path, capsys):
@@ -160,7 +164,7 @@ def test_a_failure_leaves_out_what_reads_it_and_the_rest_runs(project, tmp_path,
     assert command() == 2, "no run, no page"
     said = capsys.readouterr()
     assert "market_day: left out, it failed: no such luck" in said.out
-    assert "market_both: left out, it reads market_day, which the recorder does not hold" in said.out
+    assert "market_both: left out, it reads market_day, which no run has finished" in said.out
     assert said.err.startswith("error: No workflow has a finished run")
     fails.clear()
     fails.add("market_both")
@@ -169,23 +173,57 @@ def test_a_failure_leaves_out_what_reads_it_and_the_rest_runs(project, tmp_path,
 
 
 def test_more_experiments_than_colours_take_more_pages(project, tmp_path, monkeypatch):
-    monkeypatch.setattr(reports, "PALETTE", ("black",))
+    monkeypatch.setattr(running, "PALETTE", ("black",))
     assert project[0]() == 0
     pages = {path.name: path.read_text() for path in tmp_path.glob("report*.html")}
     assert pages == {"report.html": "page of market_day", "report_2.html": "page of market_both"}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [(["market_dya"], "no workflow 'market_dya'; there are market_both, market_day, market_week")],
-)
-def test_a_workflow_that_is_not_there_is_named(project, capsys, arguments, said):
-    assert project[0](*arguments) == 2
-    assert said in capsys.readouterr().err
+def test_a_pattern_names_several(project):
+    command, started, _ = project
+    assert command("*_day", "*_week") == 0
+    assert started == ["market_day"]
+
+
+@pytest.mark.parametrize("name", ["market_dya", "workflows/market_dya.yaml"])
+def test_a_workflow_that_is_not_there_is_answered_with_the_nearest(project, capsys, name):
+    assert project[0](name) == 2
+    assert f"There is no workflow {name!r}; did you mean 'market_day'?" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_no_provider_or_has_no_workflow_is_named(tmp_path, small, capsys):
-    assert main([str(tmp_path / "none")]) == 2
-    assert "does not exist" in capsys.readouterr().err
-    assert main([str(small[0]), "--workflows", str(tmp_path)]) == 2
-    assert "has no market_*.yaml" in capsys.readouterr().err
+    (tmp_path / "flow.yaml").write_text(yaml.safe_dump(workflow("flow", provider=tmp_path / "none").config))
+    assert main(["run", "--workflows", str(tmp_path)]) == 2
+    assert f"{tmp_path}/none does not exist" in capsys.readouterr().err
+    assert main(["run", "--data", str(small[0]), "--workflows", str(tmp_path / "empty")]) == 2
+    assert f"has no workflows (*.yaml); `qlib-ext init {tmp_path}/empty` writes them" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: {{ B | defalt(1) }}", "cannot be read as a workflow: No filter named 'defalt'"),
+        ("a: [1", "cannot be read as a workflow"),
+        ("a: 1", "is no workflow: it needs experiment_name, .* of which 'experiment_name' is missing"),
+        ("just a text", "is no workflow"),
+        ("experiment_name: x\nqlib_init: {provider_uri: /d}\ntask: {dataset: {kwargs: }}", "is no workflow"),
+    ],
+)
+def test_a_file_that_is_no_workflow_is_named(tmp_path, text, message):
+    (tmp_path / "flow.yaml").write_text(text)
+    with pytest.raises(DataError, match=message) as raised:
+        read_workflow(tmp_path / "flow.yaml", {})
+    assert str(tmp_path / "flow.yaml") in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_numbers_are_read_as_qrun_reads_them(tmp_path):
+    config = workflow("flow").config
+    (tmp_path / "flow.yaml").write_text(yaml.safe_dump(config) + "lr: 1e-3\n")
+    assert read_workflow(tmp_path / "flow.yaml", {}).config["lr"] == 0.001
+
+
+def test_the_provider_of_day_bars_is_the_provider():
+    flow = workflow("any")
+    flow.config["qlib_init"]["provider_uri"] = {"day": "/market", "15min": "/minutes"}
+    assert flow.provider == Path("/market")

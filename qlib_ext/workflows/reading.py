@@ -1,0 +1,105 @@
+"""Workflows as qrun reads them, and the order in which they run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from fnmatch import filter as matching
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from qlib_ext.errors import DataError
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A file, and its configuration as qrun reads it."""
+
+    path: Path
+    config: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The name of its experiment."""
+        return str(self.config["experiment_name"])
+
+    @property
+    def handler(self) -> dict[str, Any]:
+        """The configuration of its handler."""
+        handler: dict[str, Any] = self.config["task"]["dataset"]["kwargs"]["handler"]
+        return handler
+
+    @property
+    def provider(self) -> Path:
+        """The folder of its provider, that of the day bars where there are several."""
+        uri = self.config["qlib_init"]["provider_uri"]
+        return Path(uri["day"] if isinstance(uri, dict) else uri).expanduser().resolve()
+
+    @property
+    def inputs(self) -> list[str]:
+        """The experiments that its handler reads, which are to be finished before it."""
+        return list(self.handler["kwargs"].get("experiments", []))
+
+
+def read_workflows(folder: Path, environment: Mapping[str, str]) -> dict[str, Workflow]:
+    """The workflows of a folder by name, with the variables of the environment filled in.
+
+    Raises DataError for a folder without workflows, and for a file that is none.
+    """
+    found = {}
+    for path in sorted(folder.glob("*.yaml")):
+        workflow = read_workflow(path, environment)
+        found[workflow.name] = workflow
+    if not found:
+        raise DataError(f"{folder.absolute()} has no workflows (*.yaml); `qlib-ext init {folder}` writes them.")
+    return found
+
+
+def read_workflow(path: Path, environment: Mapping[str, str]) -> Workflow:
+    """One of them; raises DataError for a file that is no workflow."""
+    try:
+        text = jinja2.Template(path.read_text(encoding="utf-8")).render(environment)
+        workflow = Workflow(path, YAML(typ="safe", pure=True).load(text))  # another reader takes 1e-3 for a text
+        _ = workflow.name, workflow.provider, workflow.inputs
+    except (jinja2.TemplateError, YAMLError, UnicodeDecodeError) as error:
+        first = str(error).splitlines()[0]
+        raise DataError(f"{path} cannot be read as a workflow: {first} ({type(error).__name__}).") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path} is no workflow: it needs experiment_name, qlib_init.provider_uri and "
+            f"task.dataset.kwargs.handler.kwargs, of which {error} is missing. Move it to another folder."
+        ) from error
+    return workflow
+
+
+def in_order(workflows: Mapping[str, Workflow], names: Sequence[str] = ()) -> list[Workflow]:
+    """The named workflows, or all, each after those that it reads; those that read none come first.
+
+    names: names, or patterns such as ``market_*``. Raises DataError for one that no workflow has.
+    """
+    wanted = [found for name in names or ["*"] for found in select(workflows, name)]
+    ordered: dict[str, Workflow] = {}
+
+    def add(name: str) -> None:
+        if name in workflows:
+            for needed in workflows[name].inputs:
+                add(needed)
+            ordered[name] = workflows[name]
+
+    for name in wanted:
+        add(name)
+    return sorted(ordered.values(), key=lambda workflow: bool(workflow.inputs))
+
+
+def select(names: Mapping[str, Any], pattern: str) -> list[str]:
+    """The names that a pattern fits; raises DataError, with the nearest name, where there is none."""
+    found = matching(names, pattern)
+    if not found:
+        nearest = get_close_matches(Path(pattern).stem, names, n=1, cutoff=0.0)[0]
+        raise DataError(f"There is no workflow {pattern!r}; did you mean {nearest!r}? `qlib-ext workflows` lists them.")
+    return found

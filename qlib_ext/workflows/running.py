@@ -1,0 +1,132 @@
+"""Runs workflows one after the other, each after those that it reads, and puts their results side by side.
+
+What the recorder holds is not run again, and what the provider cannot give is left out, each with one line.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mlflow.entities import Run
+from qlib.utils import flatten_dict
+
+from qlib_ext.analysis.report.drawing import PALETTE
+from qlib_ext.analysis.report.page import report
+from qlib_ext.data.intraday import MINUTES
+from qlib_ext.errors import DataError, ProviderError
+from qlib_ext.expressions.engine import RAW_FIELD
+from qlib_ext.provider.check import check_features, check_provider
+from qlib_ext.recorder.runs import find_runs, load, store_of
+from qlib_ext.system.files import write_whole
+from qlib_ext.ticks.factors import GROUPS
+from qlib_ext.workflows.reading import Workflow
+
+
+def run_all(workflows: Sequence[Workflow], runs: Path, environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Run each workflow that is to be run, and print what becomes of it.
+
+    Returns the names of those that have a finished run, and of those that failed. Raises ProviderError for a provider
+    that is none.
+    """
+    for provider in {workflow.provider for workflow in workflows}:
+        check_provider(provider)
+    finished: dict[str, Run] = {}
+    failed = []
+    for number, workflow in enumerate(workflows, 1):
+        head = f"[{number}/{len(workflows)}] {workflow.name}:"
+        reason = missing_data(workflow) or missing_runs(workflow, finished)
+        run = None if reason else finished_run(workflow, runs, finished)
+        if run is not None:
+            print(f"{head} is finished, run {run.info.run_id[:8]}", flush=True)
+        elif not reason:
+            reason = start(workflow, runs, environment, head)
+            if reason:
+                failed.append(workflow.name)
+            else:
+                run = last_run(workflow, runs)
+        if run is None:
+            print(f"{head} left out, {reason}", flush=True)
+        else:
+            finished[workflow.name] = run
+            print(f"{head} Rank IC {run.data.metrics.get('Rank IC', float('nan')):.4f}", flush=True)
+    return list(finished), failed
+
+
+def missing_data(workflow: Workflow) -> str:
+    """What the provider lacks for a workflow; empty where it lacks nothing."""
+    handler, provider = workflow.handler, workflow.provider
+    if handler["class"] == "MsNew" and not any((provider / f"calendars/{n}min.txt").is_file() for n in MINUTES):
+        return f"the provider {provider} has no bars of {', '.join(map(str, MINUTES))} minutes"
+    fields = {field for text in flatten_dict(handler["kwargs"]).values() for field in RAW_FIELD.findall(str(text))}
+    if handler["class"] in ("HighFreq27", "FusedBars"):
+        groups = handler["kwargs"].get("groups", list(GROUPS))
+        without = handler["kwargs"].get("without", ())
+        fields |= {f"hf_{name}" for group in groups for name in GROUPS[group] if name not in without}
+    try:
+        check_features(provider, sorted(fields), [folder.name for folder in (provider / "features").iterdir()])
+    except ProviderError as error:
+        return str(error)
+    return ""
+
+
+def missing_runs(workflow: Workflow, finished: Mapping[str, Run]) -> str:
+    """Which experiments that a workflow reads have no finished run; empty where all have."""
+    missing = [name for name in workflow.inputs if name not in finished]
+    return f"it reads {', '.join(missing)}, which no run has finished" if missing else ""
+
+
+def finished_run(workflow: Workflow, runs: Path, finished: Mapping[str, Run]) -> Run | None:
+    """The last finished run, if it is of the same task and provider and no older than the runs that it read."""
+    run = last_run(workflow, runs)
+    if run is None:
+        return None
+    (task, _), (config, _) = load(run, "task"), load(run, "config")
+    if (
+        task != workflow.config["task"]
+        or config is None
+        or Workflow(workflow.path, config).provider != workflow.provider
+    ):
+        return None
+    outdated = any(finished[name].info.end_time > run.info.start_time for name in workflow.inputs)
+    return None if outdated else run
+
+
+def last_run(workflow: Workflow, runs: Path) -> Run | None:
+    """The last finished run of a workflow's experiment; None where there is none."""
+    try:
+        return find_runs(store_of(runs), workflow.name)[0]
+    except DataError:
+        return None
+
+
+def start(workflow: Workflow, runs: Path, environment: Mapping[str, str], head: str) -> str:
+    """qrun a workflow, its output into a file; why it failed, or nothing."""
+    log = runs / "logs" / f"{workflow.name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    print(f"{head} runs since {time.strftime('%H:%M')}, tail -f {log}", flush=True)
+    began = time.monotonic()
+    with log.open("w") as file:
+        command = [sys.executable, "-m", "qlib.cli.run", str(workflow.path)]
+        code = subprocess.run(command, env=dict(environment), stdout=file, stderr=subprocess.STDOUT).returncode
+    print(f"{head} {'done' if code == 0 else 'stopped'} after {time.monotonic() - began:.0f} s", flush=True)
+    if code == 0:
+        return ""
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return f"it failed: {lines[-1] if lines else 'qrun printed nothing'}; see {log}"
+
+
+def write_pages(runs: Path, names: Sequence[str], out: Path) -> None:
+    """All experiments side by side, as many on a page as can be told apart: report.html, report_2.html and so on.
+
+    Raises DataError where there is none.
+    """
+    if not names:
+        raise DataError("No workflow has a finished run, so there is nothing to report; the lines above say why.")
+    for number, low in enumerate(range(0, len(names), len(PALETTE)), 1):
+        page = out if number == 1 else out.with_stem(f"{out.stem}_{number}")
+        write_whole(page, report(store_of(runs), names[low : low + len(PALETTE)]).encode(), "name another file")
+        print(f"wrote {page}", flush=True)

@@ -1,0 +1,7 @@
+"""The table of the workflows: universe, data set, model and options of each; `make workflows` writes their files."""
+
+from __future__ import annotations
+
+from qlib_ext.workflows.table import csi300, frequencies, market
+
+TABLE = csi300.ENTRIES | market.ENTRIES | frequencies.ENTRIES

@@ -1,0 +1,54 @@
+"""The data sets of the workflows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from qlib_ext.workflows.table.entry import DataSet, Options, variable
+
+TRADED: Options = {"seasoned_days": 60, "traded_only": True}
+NEUTRAL: Options = {"industry": variable("INDUSTRY", "'$industry'"), "size": variable("FLOAT_MV", "'$float_mv'")}
+TURNOVER = '{turnover: "' + variable("TURNOVER", "'$volume / Mean($volume, 60)'") + '"}'
+FLOAT_MV = '{float_mv: "' + variable("FLOAT_MV", "'$float_mv'") + '"}'
+FACTORS = "day bars, $hf_... of {}, $industry, $float_mv"
+
+ALPHA158 = DataSet("Alpha158vwap", "handlers.alpha158vwap")
+DAY = DataSet("DayBars", "handlers.bars", TRADED | {"fields": TURNOVER})
+WEEK = DataSet("Week", "handlers.week", TRADED | {"fields": TURNOVER})
+MSNEW = DataSet(
+    "MsNew",
+    "handlers.msnew",
+    TRADED | {"fields": FLOAT_MV},
+    needs="day bars, bars of 30, 15, 5 or 1 minutes, $float_mv",
+)
+HIGHFREQ = DataSet(
+    "HighFreq27",
+    "handlers.highfreq",
+    {"groups": ["minute", "trades", "orders"]} | NEUTRAL,
+    needs=FACTORS.format("minute bars, trades and orders"),
+)
+MS = replace(HIGHFREQ, options={"groups": ["minute"]} | NEUTRAL, needs=FACTORS.format("minute bars"))
+L2 = replace(HIGHFREQ, options={"groups": ["trades", "orders"]} | NEUTRAL, needs=FACTORS.format("trades and orders"))
+
+
+def graph(data: DataSet) -> DataSet:
+    """The data set with the stocks' groups beside it, which a graph may draw together."""
+    return replace(data, options={"group": variable("GRAPH_GROUP", "'null'")} | data.options)
+
+
+def multi_frequency(lengths: str, **options: Any) -> DataSet:
+    """Day, week and month bars, so many of each."""
+    return DataSet("MultiFrequencyBars", "handlers.bars", TRADED | {"lengths": f"&lengths {lengths}"} | options)
+
+
+def fused(lengths: str) -> DataSet:
+    """Those with the high-frequency factors beside them."""
+    options = {"lengths": f"&lengths {lengths}"} | HIGHFREQ.options
+    return DataSet("FusedBars", "handlers.fused", options, needs=HIGHFREQ.needs)
+
+
+def recorded(*experiments: str, **options: Any) -> DataSet:
+    """What the runs of other experiments left."""
+    needs = f"day bars, the runs of {', '.join(experiments)}"
+    return DataSet("RecordedFactors", "handlers.recorded", TRADED | {"experiments": list(experiments)} | options, needs)
