@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from qlib_ext import losses
@@ -57,6 +59,42 @@ def test_rank_loss_has_a_gradient_and_falls_along_it(sections):
     moved = prediction - 0.05 * score.grad
     assert losses.negative_rank_ic(moved, label, mask) < losses.negative_rank_ic(prediction, label, mask)
     assert (score.grad[~mask] == 0).all()
+
+
+def pair_by_pair(prediction, label, mask):
+    """The pairwise rank loss as its formula is read."""
+    days = []
+    for p, y, m in zip(prediction, label, mask, strict=True):
+        p, y = p[m], y[m]
+        wrong = torch.relu(-(p[:, None] - p[None]) * (y[:, None] - y[None]))
+        days.append(wrong.sum() / max(len(p) * (len(p) - 1), 1))
+    return torch.stack(days).mean()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    stocks=st.integers(2, 40),
+    levels=st.sampled_from([2, 5, 1000]),
+    shift=st.sampled_from([0.0, 100.0]),
+    seed=st.integers(0, 1000),
+)
+def test_pairwise_rank_equals_all_pairs_with_its_gradient(stocks, levels, shift, seed):
+    random = np.random.default_rng(seed)
+    prediction, label = (torch.from_numpy(random.integers(0, levels, (3, stocks)) / levels) for _ in range(2))
+    mask = torch.from_numpy(random.random((3, stocks)) < 0.8)
+    mask[:, 0] = True
+    gradients = []
+    for loss in (losses.pairwise_rank, pair_by_pair):
+        score = (prediction + shift).requires_grad_()
+        value = loss(score, label + shift, mask)
+        value.backward()
+        gradients.append((value.detach(), score.grad))
+    torch.testing.assert_close(*gradients, atol=1e-10, rtol=1e-8)
+
+
+def test_rank_adds_a_share_of_the_pairs(sections):
+    expected = losses.mean_squared_error(*sections) + 3 * pair_by_pair(*sections)
+    torch.testing.assert_close(losses.rank(*sections, weight=3.0), expected)
 
 
 @pytest.mark.parametrize("loss", list(losses.LOSSES.values()))

@@ -22,6 +22,7 @@ ORDER = (
     "qlib_ext.provider",
     "qlib_ext.factors",
     "qlib_ext.expressions",
+    "qlib_ext.relations",
     "qlib_ext.ticks",
     "qlib_ext.simulator",
     "qlib_ext.processors",

@@ -6,20 +6,53 @@ Adaptive Graph Convolutional Recurrent Network for Traffic Forecasting, NeurIPS 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 
-def adaptive_adjacency(m: Tensor, mask: Tensor) -> Tensor:
-    """``A = softmax(ReLU(M M^T))``, the softmax of each row over the day's stocks.
+@dataclass(frozen=True)
+class Nearest:
+    """An adjacency of k entries a row: index and weight [days, stocks, k]. ``A @ h`` as with a matrix."""
+
+    index: Tensor
+    weight: Tensor
+
+    def __matmul__(self, h: Tensor) -> Tensor:
+        """``(A h)_i = sum_k w_ik h_(index_ik)``, h [days, stocks, hidden]; no copy of h for each entry is made."""
+        days, stocks, k = self.index.shape
+        first = torch.arange(days, device=h.device)[:, None, None] * stocks
+        index, weight = (self.index + first).view(-1, k), self.weight.reshape(-1, k).to(h.dtype)
+        table = h.reshape(days * stocks, -1)
+        return nn.functional.embedding_bag(index, table, per_sample_weights=weight, mode="sum").view_as(h)
+
+
+Adjacency = Tensor | Nearest  # [days, stocks, stocks]
+
+
+def adaptive_adjacency(m: Tensor, mask: Tensor, temperature: float = 1.0, neighbours: int | None = None) -> Adjacency:
+    """``A = softmax(ReLU(M M^T) / temperature)``, the softmax of each row over the day's stocks.
 
     m [days, stocks, embedding], mask [days, stocks] -> A [days, stocks, stocks]. Columns of stocks that a
-    day does not have are zero; each row over the others sums to one.
+    day does not have are zero; each row over the others sums to one. With ``neighbours`` the softmax is over the row's
+    most similar ones alone. An infinite temperature makes A the mean of the day's stocks.
     """
-    similarity = torch.relu(m @ m.transpose(-1, -2))  # [days, stocks, stocks]
+    if neighbours is None or neighbours >= m.shape[1]:
+        similarity = torch.relu(m @ m.transpose(-1, -2))  # [days, stocks, stocks]
+        index = None
+    else:
+        with torch.no_grad():
+            similarity = (m @ m.transpose(-1, -2)).masked_fill(~mask[:, None, :], -torch.inf)
+            index = similarity.topk(neighbours, dim=-1).indices  # [days, stocks, k]
+        day = torch.arange(len(m), device=m.device)[:, None, None]
+        similarity = torch.relu((m[:, :, None] * m[day, index]).sum(-1))  # [days, stocks, k]
+    similarity = similarity / temperature
     if not mask.all():
-        similarity = similarity.masked_fill(~mask[:, None, :], -torch.inf)
-    return torch.softmax(similarity, dim=-1)  # [days, stocks, stocks]
+        there = mask[:, None, :] if index is None else mask.gather(1, index.flatten(1)).view_as(index)
+        similarity = similarity.masked_fill(~there, -torch.inf)
+    weight = torch.softmax(similarity, dim=-1)
+    return weight if index is None else Nearest(index, weight)
 
 
 class AdaptiveGraphConvolution(nn.Module):
@@ -37,7 +70,7 @@ class AdaptiveGraphConvolution(nn.Module):
         self.weight = nn.Linear(in_features, out_features, bias=False)
         self.neighbours = None if share_weight else nn.Linear(in_features, out_features, bias=False)
 
-    def forward(self, h: Tensor, adjacency: Tensor) -> Tensor:
+    def forward(self, h: Tensor, adjacency: Adjacency) -> Tensor:
         own = self.weight(h)  # [days, stocks, out]
         others = own if self.neighbours is None else self.neighbours(h)  # [days, stocks, out]
         return own + adjacency @ others  # [days, stocks, out]

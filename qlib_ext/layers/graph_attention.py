@@ -25,10 +25,16 @@ def attend(source: Tensor, target: Tensor, h: Tensor, mask: Tensor, slope: float
     Rows of masked stocks carry no meaning.
     """
     with torch.autocast(h.device.type, enabled=False):
-        return _attend(source.float(), target.float(), h.float(), mask, slope).to(h.dtype)
+        total, _ = attention_sums(source.float(), target.float(), h.float(), mask, slope)
+        return (total[..., :-1] / total[..., -1:]).to(h.dtype)
 
 
-def _attend(s: Tensor, t: Tensor, h: Tensor, mask: Tensor, slope: float) -> Tensor:
+def attention_sums(s: Tensor, t: Tensor, h: Tensor, mask: Tensor, slope: float) -> tuple[Tensor, Tensor]:
+    """Numerator and denominator of ``attend`` before their division, and the logarithm of their scale.
+
+    ``sum_j exp(LeakyReLU(s_i + t_j) - m_i) [h_j, 1]`` [days, stocks, hidden + 1], and m [days, stocks], the largest of
+    the row's logits; so the sums over other neighbours can be added to it.
+    """
     t, order = t.masked_fill(~mask, -torch.inf).sort(dim=1)  # masked stocks first: [days, stocks]
     there = torch.isfinite(t)
     highest = t[:, -1:]  # [days, 1]
@@ -46,7 +52,7 @@ def _attend(s: Tensor, t: Tensor, h: Tensor, mask: Tensor, slope: float) -> Tens
     largest = torch.maximum(above, below).detach()
     total = _at(upper, place.clamp(max=t.shape[1] - 1)) * (above - largest).exp()[..., None]
     total = total + _at(lower, (place - 1).clamp(min=0)) * (below - largest).exp()[..., None]
-    return total[..., :-1] / total[..., -1:]
+    return total, largest
 
 
 def _at(sums: Tensor, place: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from qlib_ext.data.panel import Panel
 from qlib_ext.data.window import Window
 from qlib_ext.errors import CheckpointError, DataError, NotFittedError, NoWeakFactorsError
 from qlib_ext.layers.scores import Scores
-from qlib_ext.losses import LOSSES
+from qlib_ext.losses import LOSSES, rank
 from qlib_ext.models.options import TrainingOptions, read_options
 from qlib_ext.models.training import Curves, Trainer
 
@@ -60,6 +60,8 @@ class NeuralModel(Model):
 
         A correlation leaves the scale and the sign of that normalisation without a gradient, so it takes the score.
         """
+        if self.options.loss == "rank":
+            return rank(*batch.by_day(scores.normalised), self.options.rank_weight)
         score = scores.normalised if self.options.loss == "mse" else scores.score
         return LOSSES[self.options.loss](*batch.by_day(score))
 

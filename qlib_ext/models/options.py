@@ -25,7 +25,8 @@ class TrainingOptions:
     weight_decay     L2 penalty of the optimiser
     early_stop       epochs without a better validation ``metric`` before training ends
     metric           loss, ic or rank_ic of the validation segment; "" means loss, as in the Zoo
-    loss             mse, ic (-IC) or rank_ic (-soft Rank IC)
+    loss             mse, ic (-IC), rank_ic (-soft Rank IC), or rank: mse plus what pairs in the wrong order cost
+    rank_weight      of these pairs in the loss rank
     optimizer        adam, adamw, gd or sgd
     days_per_batch   trading days whose cross-sections make one step
     batch_size       rows of one step, rounded to whole days; None: days_per_batch decides
@@ -46,6 +47,7 @@ class TrainingOptions:
     early_stop: int = 20
     metric: str = ""
     loss: str = "mse"
+    rank_weight: float = 1.0
     optimizer: str = "adam"
     days_per_batch: int = 1
     batch_size: int | None = None

@@ -57,3 +57,34 @@ def test_rows_of_the_adjacency_sum_to_one_over_the_stocks_that_are_there():
     adjacency = adaptive_adjacency(m, mask)
     torch.testing.assert_close(adjacency.sum(2), torch.ones(3, 8))
     assert (adjacency.transpose(1, 2)[~mask] == 0).all()
+
+
+@pytest.mark.parametrize("neighbours", [1, 3, 7])
+def test_nearest_neighbours_are_the_largest_of_each_row_with_their_gradients(neighbours):
+    _, m, mask = cross_sections()
+    h, weight = torch.randn(3, 8, 4), torch.randn(3, 8, 4)
+    gradients = []
+    for dense in (True, False):
+        vectors, values = m.clone().requires_grad_(), h.clone().requires_grad_()
+        if dense:
+            raw = (vectors @ vectors.transpose(1, 2)).masked_fill(~mask[:, None], -torch.inf)
+            least = raw.detach().sort(dim=2, descending=True).values[:, :, neighbours - 1, None]
+            kept = torch.relu(raw / 0.5).masked_fill((raw < least) | ~mask[:, None], -torch.inf)
+            z = torch.softmax(kept, -1) @ values
+        else:
+            z = adaptive_adjacency(vectors, mask, 0.5, neighbours) @ values
+        (z * weight)[mask].sum().backward()
+        gradients.append((z.detach()[mask], vectors.grad, values.grad))
+    torch.testing.assert_close(*gradients)
+
+
+def test_as_many_neighbours_as_stocks_are_all_of_them():
+    h, m, mask = cross_sections()
+    torch.testing.assert_close(adaptive_adjacency(m, mask, neighbours=8) @ h, adaptive_adjacency(m, mask) @ h)
+
+
+def test_an_infinite_temperature_is_the_mean_of_the_market():
+    h, m, mask = cross_sections()
+    mean = (h * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+    heard = adaptive_adjacency(m, mask, temperature=torch.inf) @ h
+    torch.testing.assert_close(heard, mean[:, None].expand_as(heard))

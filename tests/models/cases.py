@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qlib_ext.models.astgnn import ASTGNN
 from qlib_ext.models.gats import GATs
+from qlib_ext.models.graph_gru import GraphGRU
 from qlib_ext.models.gru import GRU
 from qlib_ext.models.multitask_gru import MultiTaskGRU
 from qlib_ext.models.resnet_gru import ResNetGRU
@@ -23,6 +24,11 @@ MODELS = {
     "ASTGNN 2 layers": (
         ASTGNN,
         FACTORS | {"num_graph_layers": 2, "days_per_batch": 4, "num_layers": 2, "dropout": 0.2},
+    ),
+    "GraphGRU": (GraphGRU, FACTORS | {"embedding_size": 3}),
+    "GraphGRU 2 layers": (
+        GraphGRU,
+        FACTORS | {"num_layers": 2, "dropout": 0.2, "neighbours": 4, "order": 3, "days_per_batch": 3, "loss": "rank"},
     ),
     "GATs": (GATs, {}),
     "GATs 2 layers": (GATs, {"num_layers_gat": 2, "num_heads": 2, "base_model": "LSTM", "days_per_batch": 3}),
