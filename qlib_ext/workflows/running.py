@@ -12,17 +12,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mlflow.entities import Run
-from qlib.utils import flatten_dict
 
 from qlib_ext.analysis.report.drawing import PALETTE
 from qlib_ext.analysis.report.page import report
-from qlib_ext.data.intraday import MINUTES
-from qlib_ext.errors import DataError, ProviderError
-from qlib_ext.expressions.engine import RAW_FIELD
-from qlib_ext.provider.check import check_features, check_provider
+from qlib_ext.errors import DataError
+from qlib_ext.provider.check import check_provider
 from qlib_ext.recorder.runs import find_runs, load, store_of
 from qlib_ext.system.files import write_whole
-from qlib_ext.ticks.factors import GROUPS
+from qlib_ext.workflows.checks import missing_data
 from qlib_ext.workflows.reading import Workflow
 
 
@@ -54,23 +51,6 @@ def run_all(workflows: Sequence[Workflow], runs: Path, environment: Mapping[str,
             finished[workflow.name] = run
             print(f"{head} Rank IC {run.data.metrics.get('Rank IC', float('nan')):.4f}", flush=True)
     return list(finished), failed
-
-
-def missing_data(workflow: Workflow) -> str:
-    """What the provider lacks for a workflow; empty where it lacks nothing."""
-    handler, provider = workflow.handler, workflow.provider
-    if handler["class"] == "MsNew" and not any((provider / f"calendars/{n}min.txt").is_file() for n in MINUTES):
-        return f"the provider {provider} has no bars of {', '.join(map(str, MINUTES))} minutes"
-    fields = {field for text in flatten_dict(handler["kwargs"]).values() for field in RAW_FIELD.findall(str(text))}
-    if handler["class"] in ("HighFreq27", "FusedBars"):
-        groups = handler["kwargs"].get("groups", list(GROUPS))
-        without = handler["kwargs"].get("without", ())
-        fields |= {f"hf_{name}" for group in groups for name in GROUPS[group] if name not in without}
-    try:
-        check_features(provider, sorted(fields), [folder.name for folder in (provider / "features").iterdir()])
-    except ProviderError as error:
-        return str(error)
-    return ""
 
 
 def missing_runs(workflow: Workflow, finished: Mapping[str, Run]) -> str:

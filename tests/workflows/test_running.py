@@ -13,8 +13,9 @@ from qlib_ext.cli import main
 from qlib_ext.errors import DataError
 from qlib_ext.ticks.factors import GROUPS
 from qlib_ext.workflows import running
+from qlib_ext.workflows.checks import missing_data
 from qlib_ext.workflows.reading import Workflow, in_order, read_workflow
-from qlib_ext.workflows.running import finished_run, missing_data
+from qlib_ext.workflows.running import finished_run
 from tests.analysis.conftest import empty_store, recorders  # noqa: F401 (fixtures)
 from tests.analysis.recorders import save
 
@@ -85,7 +86,7 @@ def test_a_run_that_is_older_than_what_it_read_is_not_finished(recorders):  # no
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "expected"),
     [
         ({}, ""),
         ({"fields": {"turnover": "$volume / Mean($volume, 60)"}}, ""),
@@ -93,12 +94,27 @@ def test_a_run_that_is_older_than_what_it_read_is_not_finished(recorders):  # no
         ({"handler": "MsNew", "fields": {"float_mv": "$float_mv"}}, "has no bars of 30, 15, 5, 1 minutes"),
         ({"handler": "HighFreq27", "groups": ["orders"]}, "hf_"),
         ({"handler": "FusedBars"}, "hf_"),
+        ({"instruments": "csi300"}, ""),
+        ({"instruments": "csi500"}, "has no stocks 'csi500', instruments/csi500.txt; UNIVERSE names others"),
+        ({"instruments": ["SH600001"]}, ""),
     ],
 )
-def test_what_a_provider_cannot_give_is_said(small, options, said):
+def test_what_a_provider_lacks_is_named(small, options, expected):
     reason = missing_data(workflow("any", provider=small[0], **options))
-    assert bool(reason) == bool(said)
-    assert said in reason
+    assert bool(reason) == bool(expected)
+    assert expected in reason
+
+
+def test_an_index_that_a_provider_lacks_is_named(small):
+    flow = workflow("any", provider=small[0])
+    config = {"backtest": {"benchmark": "SH000300"}}
+    flow.config["task"]["record"] = [
+        {"class": "SignalRecord"},
+        {"class": "PortAnaRecord", "kwargs": {"config": config}},
+    ]
+    assert missing_data(flow) == ""
+    config["backtest"]["benchmark"] = "SH000905"
+    assert "has no $close of the index SH000905; BENCHMARK names another" in missing_data(flow)
 
 
 def test_factors_that_a_provider_has_are_enough(copy):
@@ -150,9 +166,9 @@ def test_what_is_finished_is_not_run_and_what_cannot_be_is_left_out(project, tmp
     assert command() == 0
     assert started == ["market_day", "market_both"]
     assert (tmp_path / "report.html").read_text() == "page of market_day, market_both"
-    said = capsys.readouterr().out.splitlines()
-    assert [line for line in said if line.startswith("[2/3] market_week: left out, ") and "none" in line]
-    assert "[1/3] market_day: Rank IC 0.0500" in said
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("[2/3] market_week: left out, ") and "none" in line]
+    assert "[1/3] market_day: Rank IC 0.0500" in lines
     assert command() == 0
     assert started == ["market_day", "market_both"], "nothing is run again"
     assert "market_day: is finished, run " in capsys.readouterr().out
@@ -162,10 +178,10 @@ def test_a_failure_leaves_out_what_reads_it_and_the_rest_runs(project, tmp_path,
     command, _, fails = project
     fails.add("market_day")
     assert command() == 2, "no run, no page"
-    said = capsys.readouterr()
-    assert "market_day: left out, it failed: no such luck" in said.out
-    assert "market_both: left out, it reads market_day, which no run has finished" in said.out
-    assert said.err.startswith("error: No workflow has a finished run")
+    printed = capsys.readouterr()
+    assert "market_day: left out, it failed: no such luck" in printed.out
+    assert "market_both: left out, it reads market_day, which no run has finished" in printed.out
+    assert printed.err.startswith("error: No workflow has a finished run")
     fails.clear()
     fails.add("market_both")
     assert command() == 1
