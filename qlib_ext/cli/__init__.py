@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from qlib_ext.cli.analysis import add_compare, add_report
 from qlib_ext.cli.provider import add_fields
+from qlib_ext.cli.relations import add_relations
 from qlib_ext.cli.simulator import add_market
 from qlib_ext.cli.ticks import add_ticks
 from qlib_ext.cli.workflows import add_init, add_run, add_workflows
@@ -21,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for add in (
         add_market,
         add_fields,
+        add_relations,
         add_ticks,
         add_workflows,
         add_init,

@@ -110,11 +110,11 @@ def _checked(table: pl.DataFrame, columns: Sequence[str], date_column: str, digi
         pl.col("instrument").cast(pl.String).str.to_uppercase(),
         pl.col(date_column).cast(pl.String).str.head(10).str.to_date("%Y-%m-%d", strict=False).alias("date"),
     ).with_columns(text.select(pl.all().str.slice(0, digits).cast(pl.Float64, strict=False)))
-    _refuse(table, rows["date"].is_null(), date_column, "a day such as 2023-02-01")
-    _refuse(table, rows["instrument"].is_null(), "instrument", "an instrument such as SH600000")
+    refuse_rows(table, rows["date"].is_null(), date_column, "a day such as 2023-02-01")
+    refuse_rows(table, rows["instrument"].is_null(), "instrument", "an instrument such as SH600000")
     for column in columns:
         finite = rows[column].is_finite().fill_null(False)
-        _refuse(table, text[column].is_not_null() & ~finite, column, "a number")
+        refuse_rows(table, text[column].is_not_null() & ~finite, column, "a number")
     if (twice := rows.select("instrument", "date").is_duplicated()).any():
         row = rows.filter(twice).row(0, named=True)
         raise DataError(f"The table has several rows of {row['instrument']} on {row['date']}; leave one.")
@@ -129,7 +129,8 @@ def _spread(rows: pl.DataFrame, symbols: pl.Series, days: list[date], hold: bool
     return grid.join_asof(rows.sort("instrument", "date"), on="date", by="instrument", check_sortedness=False)
 
 
-def _refuse(table: pl.DataFrame, wrong: pl.Series, column: str, what: str) -> None:
+def refuse_rows(table: pl.DataFrame, wrong: pl.Series, column: str, what: str) -> None:
+    """Raise DataError where rows of a column are wrong, ``[rows]`` bool, with their number and the first value."""
     if wrong.any():
         value = table.filter(wrong)[column][0]
         raise DataError(f"{wrong.sum()} of {len(table)} rows of the column {column!r} are not {what}, first {value!r}.")

@@ -15,7 +15,7 @@ from qlib_ext.errors import ProviderError
 from qlib_ext.system.folder import whole_folder
 
 ABOUT = "market.json"
-_PARTS = {"calendars", "instruments", "features", "features_cache", "dataset_cache", ABOUT}
+_PARTS = {"calendars", "instruments", "features", "features_cache", "dataset_cache", "relations", ABOUT}
 _LONGEST = 2**24  # the first row's position is stored as a float32, exact only up to here
 
 Span = tuple[str, Any, Any]

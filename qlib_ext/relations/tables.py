@@ -1,0 +1,189 @@
+"""Tables of relations, checked and kept beside a provider: memberships of groups, and edges from stock to stock."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from qlib_ext.errors import DataError, ProviderError
+from qlib_ext.provider.fields import calendar_of, holding, known_to
+from qlib_ext.provider.tables import read_table, refuse_rows
+from qlib_ext.system.files import write_whole
+
+FOLDER = "relations"
+MEMBERSHIP, EDGE = ("instrument", "group"), ("source", "target")
+
+
+@dataclass(frozen=True)
+class Written:
+    """What came of a table: its rows that were kept, instruments among them, and those unknown to the provider."""
+
+    rows: int
+    instruments: int
+    unknown: list[str]
+
+
+def write_relations(provider: str | Path, table: pl.DataFrame, kind: str, overwrite: bool = False) -> Written:
+    """Keep a table as one kind of relation of a provider, where handlers find it.
+
+    table      memberships, rows (instrument, group, from, to): stocks of one group are related; or edges, rows (source,
+               target, weight, from, to): the target hears of the source, by weight, 1 where the table has none
+    from, to   the first and the last day on which a relation is seen; without ``to``, or where it is empty, to the end
+    kind       its name in ``relations`` of a handler
+
+    Rows of instruments that the provider lacks are left out, and returned.
+
+    Raises DataError for a table that cannot be used, ProviderError for a provider that has the kind already,
+    OutputError where the disk refuses.
+    """
+    provider = Path(provider).expanduser().absolute()
+    if not re.fullmatch(r"[A-Za-z_]\w*", kind, re.ASCII):
+        raise DataError(f"{kind!r} is no name for a kind of relation: take letters, digits and _.")
+    calendar_of(provider)
+    file = _file(provider, kind)
+    if file.exists() and not overwrite:
+        raise ProviderError(f"{provider} has relations of the kind {kind} already: take another name, or --overwrite.")
+    rows, stocks = _checked(table)
+    known = pl.Series(sorted(known_to(provider)))
+    kept = rows.filter(pl.all_horizontal(pl.col(stocks).is_in(known.implode())))
+    named = pl.concat([rows[column] for column in stocks]).unique()
+    if kept.is_empty():
+        example = f", such as {named.sort()[0]}," if len(named) else ""
+        raise DataError(
+            f"No row of the table is of instruments in {provider}, its {len(named)}{example} are not there."
+        )
+    content = io.BytesIO()
+    kept.write_parquet(content)
+    write_whole(file, content.getvalue(), "make room and run once more")
+    instruments = pl.concat([kept[column] for column in stocks]).n_unique()
+    return Written(len(kept), instruments, sorted(set(named) - set(known)))
+
+
+def read_relations(provider: str | Path, kinds: Sequence[str]) -> dict[str, pl.DataFrame]:
+    """The tables of some kinds of relations, in their order.
+
+    A kind is one that ``write_relations`` keeps, or a daily field such as $industry, whose equal values relate. Raises
+    DataError for a kind that the provider lacks, ProviderError for a field that it lacks.
+    """
+    provider = Path(provider).expanduser().absolute()
+    there = sorted(file.stem for file in (provider / FOLDER).glob("*.parquet"))
+    tables = {}
+    for kind in kinds:
+        if kind.startswith("$"):
+            tables[kind] = memberships_of_field(provider, kind.removeprefix("$"))
+            continue
+        if kind not in there:
+            near = get_close_matches(kind, there, n=1, cutoff=0.0)
+            hint = f"did you mean {near[0]}? It has {', '.join(there)}" if near else "it has none"
+            raise DataError(
+                f"{provider} has no relations of the kind {kind!r}, {hint}; `qlib-ext relations` makes them of a table."
+            )
+        tables[kind] = read_table(_file(provider, kind))
+    return tables
+
+
+def memberships_of_field(provider: str | Path, field: str) -> pl.DataFrame:
+    """Memberships by the value of a daily field, such as industry: a stock is in the group of its value of the day.
+
+    Raises ProviderError where no stock has the field.
+    """
+    provider = Path(provider).expanduser().absolute()
+    days = np.array(list(calendar_of(provider)), dtype="datetime64[D]")
+    parts = []
+    for symbol in sorted(holding(provider, field.lower())):
+        content = np.fromfile(provider / "features" / symbol.lower() / f"{field.lower()}.day.bin", dtype="<f4")
+        start, values = int(content[0]), content[1:]
+        begins = np.flatnonzero(np.append(True, values[1:] != values[:-1])) if len(values) else np.empty(0, dtype=int)
+        ends = np.append(begins[1:], len(values)) - 1
+        there = ~np.isnan(values[begins])
+        begins, ends = begins[there], ends[there]
+        parts.append(
+            pl.DataFrame(
+                {
+                    "instrument": [symbol] * len(begins),
+                    "group": [f"{value:g}" for value in values[begins]],
+                    "from": days[start + begins],
+                    "to": days[start + ends],
+                },
+                schema={"instrument": pl.String, "group": pl.String, "from": pl.Date, "to": pl.Date},
+            )
+        )
+    if not parts:
+        raise ProviderError(f"None of the instruments of {provider} has the field ${field}.")
+    return pl.concat(parts)
+
+
+def _file(provider: Path, kind: str) -> Path:
+    return provider / FOLDER / f"{kind}.parquet"
+
+
+def _checked(table: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """The rows of a table that can be used, and its columns of instruments."""
+    kinds = [columns for columns in (MEMBERSHIP, EDGE) if set(columns) <= set(table.columns)]
+    if len(kinds) != 1 or "from" not in table.columns:
+        raise DataError(
+            "A table of relations has the columns instrument, group, from, to, or source, target, weight, from, to; "
+            f"this one has {', '.join(table.columns)}."
+        )
+    edges = kinds[0] == EDGE
+    stocks = ["source", "target"] if edges else ["instrument"]
+    to = table["to"] if "to" in table.columns else pl.Series("to", [None] * len(table), dtype=pl.String)
+    text = to.cast(pl.String).str.strip_chars().replace("", None)
+    rows = pl.DataFrame(
+        [
+            *(_text(table, column).str.to_uppercase() for column in stocks),
+            *([] if edges else [_text(table, "group")]),
+            *([_weights(table)] if edges else []),
+            _days(table["from"].cast(pl.String)).alias("from"),
+            _days(text).alias("to"),
+        ]
+    )
+    for column in stocks:
+        refuse_rows(table, rows[column].is_null(), column, "an instrument such as SH600000")
+    if not edges:
+        refuse_rows(table, rows["group"].is_null(), "group", "the name of a group")
+    refuse_rows(table, rows["from"].is_null(), "from", "a day such as 2023-02-01")
+    if "to" in table.columns:
+        refuse_rows(table, text.is_not_null() & rows["to"].is_null(), "to", "empty or a day such as 2023-02-01")
+    _refuse_spans(
+        rows, rows.select(pl.col("from") > pl.col("to")).to_series().fill_null(False), "end before they begin"
+    )
+    if edges:
+        _refuse_spans(rows, rows["source"] == rows["target"], "relate a stock to itself")
+    key = list(kinds[0])
+    rows = rows.sort(*key, "from")
+    again = pl.all_horizontal(pl.col(column) == pl.col(column).shift() for column in key)
+    still = pl.col("to").shift().is_null() | (pl.col("to").shift() >= pl.col("from"))
+    _refuse_spans(
+        rows, rows.select(again & still).to_series().fill_null(False), "begin before an earlier span of theirs ends"
+    )
+    return rows, stocks
+
+
+def _text(table: pl.DataFrame, column: str) -> pl.Series:
+    return table[column].cast(pl.String).str.strip_chars().replace("", None)
+
+
+def _days(text: pl.Series) -> pl.Series:
+    return text.str.head(10).str.to_date("%Y-%m-%d", strict=False)
+
+
+def _weights(table: pl.DataFrame) -> pl.Series:
+    if "weight" not in table.columns:
+        return pl.Series("weight", [1.0] * len(table), dtype=pl.Float64)
+    weights = table["weight"].cast(pl.Float64, strict=False)
+    refuse_rows(table, ~weights.is_finite().fill_null(False), "weight", "a finite number")
+    return weights
+
+
+def _refuse_spans(rows: pl.DataFrame, wrong: pl.Series, what: str) -> None:
+    if wrong.any():
+        row = ", ".join(f"{name} {value}" for name, value in rows.filter(wrong).row(0, named=True).items())
+        raise DataError(f"{wrong.sum()} of {len(rows)} rows {what}, first {row}; mend the table.")
