@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from qlib.config import C
 from qlib.data import D
 
 from qlib_ext.cross_section.matrix import to_matrix
 from qlib_ext.errors import DataError
 from qlib_ext.factors.intraday_styles import MINUTE_STYLES, complete
 from qlib_ext.factors.styles import DAY_STYLES, LONGEST_WINDOW, fields_of
+from qlib_ext.provider.calendar import longest_bars
 
-MINUTE_FREQUENCIES = ("15min", "5min", "1min")  # the coarsest that the provider has is the quickest to read
+MINUTES = (15, 5, 1)  # the longest bars that the provider has are the quickest to read
 MINUTE_FIELDS = ("open", "high", "low", "close", "volume", "amount")
 DAYS_AT_ONCE = 60  # of minute bars in memory
 Frames = dict[str, pd.DataFrame]
@@ -77,13 +76,9 @@ def style_fields(names: Sequence[str]) -> list[str]:
 
 
 def minute_frequency() -> str | None:
-    """The coarsest of the provider's minute bars, or None where it has none."""
-    folders = C.dpm.provider_uri
-    for freq in MINUTE_FREQUENCIES:
-        named = freq in folders or C.DEFAULT_FREQ in folders
-        if named and (Path(C.dpm.get_data_uri(freq)) / "calendars" / f"{freq}.txt").is_file():
-            return freq
-    return None
+    """The longest of the provider's minute bars, or None where it has none."""
+    minutes = longest_bars(MINUTES)
+    return None if minutes is None else f"{minutes}min"
 
 
 def minute_styles(stocks: Sequence[str], days: pd.DatetimeIndex, freq: str, names: Sequence[str]) -> Frames:

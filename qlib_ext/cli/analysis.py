@@ -63,7 +63,7 @@ def _compare(args: argparse.Namespace) -> int:
     store = store_of(args.runs)
     table = comparison(store, args.experiments, args.last, args.zoo)
     if args.html:
-        write_whole(args.html, render.to_html(table).encode(), "name another file")
+        write_whole(args.html, render.to_html(table).encode(), "Name another file.")
         print(f"wrote {args.html}", file=sys.stderr)
     if args.markdown:
         print(render.to_markdown(table))
@@ -112,6 +112,6 @@ def _report(args: argparse.Namespace) -> int:
     from qlib_ext.recorder.runs import store_of
 
     page = report(store_of(args.runs), args.experiments, args.last, args.lang)
-    write_whole(args.out, page.encode(), "name another file")
+    write_whole(args.out, page.encode(), "Name another file.")
     print(f"wrote {args.out}")
     return 0

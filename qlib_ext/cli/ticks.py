@@ -91,12 +91,12 @@ def _add_read(commands: argparse._SubParsersAction) -> None:
 
 
 def _read(args: argparse.Namespace) -> int:
-    from qlib_ext.ticks.convert import convert, told
+    from qlib_ext.ticks.convert import convert
 
     files = {source: paths for source, paths in (("trades", args.trades), ("orders", args.orders)) if paths}
     for source, target, reading in convert(args.exchange, args.date, files, args.out):
         stocks = reading.frame["instrument"].n_unique()
-        print(f"{target}: {len(reading.frame):,} {source} of {stocks} stocks; left out: {told(reading)}")
+        print(f"{target}: {len(reading.frame):,} {source} of {stocks} stocks; left out: {reading.left_out}")
     return 0
 
 
@@ -120,7 +120,9 @@ def _add_build(commands: argparse._SubParsersAction) -> None:
         metavar="X",
         help="an order is big when the log of its amount exceeds mean + X standard deviations (default: 1)",
     )
-    parser.add_argument("--backend", choices=["loky", "ray"], default="loky", help="where it runs (default: loky)")
+    parser.add_argument(
+        "--backend", choices=["serial", "loky", "ray"], default="loky", help="where it runs (default: loky)"
+    )
     parser.add_argument("--n-jobs", type=count, default=1, metavar="N", help="days at the same time (default: 1)")
     parser.add_argument(
         "--skip-unknown",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,12 @@ from qlib.config import C
 from qlib.data import D
 
 from qlib_ext.cross_section.cells import cells_of
-from qlib_ext.data.loader import RAW_FIELD, HistoryLoader
+from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.data.shapes.half_hours import BARS, fold, half_hours
 from qlib_ext.errors import DataError, ProviderError
+from qlib_ext.provider.calendar import longest_bars
 from qlib_ext.provider.check import check_features
+from qlib_ext.provider.names import fields_in
 from qlib_ext.provider.sessions import HALF_HOURS
 
 MINUTES = (30, 15, 5, 1)
@@ -46,7 +47,7 @@ class HalfHourLoader(HistoryLoader):
 
     def load(self, instruments: Any = None, start_time: Any = None, end_time: Any = None) -> pd.DataFrame:
         """As `HistoryLoader.load`, with 40 features: the opens of half-hours 1 to 8, the highs, and so on."""
-        minutes = longest_bars()
+        minutes = require_bars()
         members = super().load(instruments, start_time, end_time)
         frames = [members, self.history_]
         for frame in frames:
@@ -54,8 +55,7 @@ class HalfHourLoader(HistoryLoader):
         own = [frame.index.unique("datetime") for frame in frames]
         days = pd.DatetimeIndex(D.calendar(own[0].union(own[1])[0], own[0].max()))
         names = pd.Index(sorted({name for frame in frames for name in frame.index.unique("instrument")}))
-        raw = sorted({field for expression in self.bars for field in RAW_FIELD.findall(expression)})
-        check_features(C.dpm.get_data_uri(f"{minutes}min"), raw, names, f"{minutes}min")
+        check_features(C.dpm.get_data_uri(f"{minutes}min"), fields_in(self.bars), names, f"{minutes}min")
         times = pd.DatetimeIndex(D.calendar(days[0], days[-1] + pd.Timedelta("23:59:59"), freq=f"{minutes}min"))
         require_days(own[0], days, times)
         places = days.get_indexer(times.normalize()) * HALF_HOURS + half_hours(times, minutes)  # [times]
@@ -89,12 +89,11 @@ class HalfHourLoader(HistoryLoader):
         return images
 
 
-def longest_bars() -> int:
+def require_bars() -> int:
     """The minutes of the longest bars that Qlib's provider has; raises ProviderError where it has none."""
-    for minutes in MINUTES:
-        folder = Path(C.dpm.get_data_uri(f"{minutes}min"))
-        if (folder / "calendars" / f"{minutes}min.txt").is_file():
-            return minutes
+    minutes = longest_bars(MINUTES)
+    if minutes is not None:
+        return minutes
     raise ProviderError(
         f"The provider {C.dpm.get_data_uri('day')} has no intraday bars: none of calendars/30min.txt, 15min.txt, "
         "5min.txt, 1min.txt. Add them with qlib_ext.provider.writer.add_frequency, or name their folder: "

@@ -16,10 +16,11 @@ from qlib.log import get_module_logger
 from qlib_ext.cross_section.cells import CHUNK_ROWS, by_row
 from qlib_ext.errors import DataError
 from qlib_ext.expressions import engine as fast
-from qlib_ext.expressions.engine import RAW_FIELD, Bars
+from qlib_ext.expressions.engine import Bars
 from qlib_ext.expressions.program import NotNative
 from qlib_ext.expressions.spans import Spans, clip, earlier, in_spans
 from qlib_ext.provider.check import check_features, check_provider
+from qlib_ext.provider.names import fields_in, require_universe
 
 ENGINES = ("fast", "qlib")
 
@@ -139,8 +140,9 @@ class HistoryLoader(QlibDataLoader):
         if instruments is None or isinstance(instruments, str):
             instruments = D.instruments(instruments or "all", filter_pipe=self.filter_pipe)
         if isinstance(instruments, dict) and "market" in instruments:
-            require_universe(instruments["market"])
+            require_universe(Path(C.dpm.get_data_uri("day")), instruments["market"])
             spans = D.list_instruments(instruments, start_time, end_time, freq="day", as_list=False)
+            require_names(spans, instruments["market"])
         else:
             named = instruments if isinstance(instruments, dict) else {name: [(None, None)] for name in instruments}
             clipped = {name: clip(times, calendar) for name, times in named.items()}
@@ -160,8 +162,7 @@ class HistoryLoader(QlibDataLoader):
         }
 
     def _check_fields(self, spans: Spans) -> None:
-        raw = sorted({f for expression in self._expressions().values() for f in RAW_FIELD.findall(expression)})
-        check_features(str(C.dpm.get_data_uri("day")), raw, sorted(spans))
+        check_features(C.dpm.get_data_uri("day"), fields_in(self._expressions().values()), sorted(spans))
 
     def _refuse_empty_columns(self, frames: Sequence[pd.DataFrame]) -> None:
         groups, columns = (frames[0].columns.get_level_values(level) for level in (0, 1))
@@ -170,7 +171,7 @@ class HistoryLoader(QlibDataLoader):
         if not len(empty):
             return
         expressions = self._expressions()
-        read = {name: set(RAW_FIELD.findall(expressions[name])) for name in columns[checked]}
+        read = {name: set(fields_in([expressions[name]])) for name in columns[checked]}
         shared = set.intersection(*(read[name] for name in empty))
         healthy = set().union(*(fields for name, fields in read.items() if name not in empty))
         cause = ", ".join(f"${field}" for field in sorted(shared - healthy or shared)) or "the provider's fields"
@@ -212,12 +213,13 @@ def places_of_closes(name: str) -> np.ndarray:
     return bars.starts["$close"] + np.flatnonzero(~np.isnan(bars.values["$close"]))
 
 
-def require_universe(market: str) -> None:
-    """Raise DataError where the provider has no such universe, naming those that it has."""
-    folder = Path(C.dpm.get_data_uri("day")) / "instruments"
-    known = sorted(path.stem for path in folder.glob("*.txt"))
-    if market.lower() not in known:
-        raise DataError(f"The universe {market!r} is not in {folder}, which has {', '.join(known)}.")
+def require_names(spans: Spans, market: str) -> None:
+    """Raise DataError where Qlib has lost the name of a member, as pandas reads NA, NULL and the like as missing."""
+    if lost := [name for name in spans if not isinstance(name, str)]:
+        raise DataError(
+            f"{len(lost)} of {len(spans)} members of {market!r} have a name that Qlib reads as missing, such as NA or "
+            f"NULL. Rename it in {C.dpm.get_data_uri('day')}/instruments and features, for example to NA_."
+        )
 
 
 def first_day(spans: Spans) -> pd.Timestamp:

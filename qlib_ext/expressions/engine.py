@@ -6,7 +6,6 @@ where that would not have the same rows, all of it is left to Qlib's engine: Not
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +16,13 @@ from qlib.config import C
 from qlib.data import D
 from qlib.data.data import ExpressionD
 from qlib.log import get_module_logger
-from qlib.utils import code_to_fname
 
 from qlib_ext.cross_section.cells import cells_of, index_of
 from qlib_ext.expressions.kernels import compiled
 from qlib_ext.expressions.program import NotNative, Program
 from qlib_ext.expressions.spans import Spans, grid
+from qlib_ext.provider.names import feature_folder, fields_in
 
-RAW_FIELD = re.compile(r"\$([A-Za-z_]\w*)")
 LOCAL = {f"{part}_provider": f"Local{part.title()}Provider" for part in ("feature", "expression", "dataset")}
 
 ByQlib = Callable[[list[int], list[str]], pd.DataFrame]  # (columns, instruments) -> rows by (datetime, instrument)
@@ -42,7 +40,7 @@ def load(
     if any(C[name] != local for name, local in LOCAL.items()):
         raise NotNative("the provider is not Qlib's local one")
     programs, native, foreign = compose(expressions)
-    fields = sorted({field for expression in expressions for field in RAW_FIELD.findall(expression)})
+    fields = fields_in(expressions)
     bars = {name: Bars.read(name, fields) for name in sorted(extended)}
     rows = Rows.of(bars, members, extended)
     values = np.empty((len(expressions), rows.count), dtype=np.float32)
@@ -90,7 +88,7 @@ class Bars:
 
     @classmethod
     def read(cls, instrument: str, fields: Sequence[str]) -> Bars:
-        folder = Path(C.dpm.get_data_uri("day")) / "features" / code_to_fname(instrument).lower()
+        folder = feature_folder(Path(C.dpm.get_data_uri("day")), instrument)
         starts, values = {}, {}
         for field in fields:
             try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
-import re
+from codecs import getincrementaldecoder
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -12,7 +13,12 @@ from pathlib import Path
 import polars as pl
 
 from qlib_ext.errors import DataError, ProviderError
-from qlib_ext.provider.fields import calendar_of, holding, known_to, write_field
+from qlib_ext.provider.check import check_provider
+from qlib_ext.provider.dates import EXCHANGE_ZONE, as_text, read_days
+from qlib_ext.provider.fields import write_field
+from qlib_ext.provider.names import instruments_with_features, instruments_with_field, is_field, short_codes
+
+READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ def add_fields(
     """Write columns of a table into a provider, each as the field of its name in small letters.
 
     table          rows (instrument, day, values), at most one a stock and day; values are numbers or text of numbers
-    date_column    the day on which a value is known; an expression sees it from that day on
+    date_column    the day on which a value is known; an expression sees it from that day on (see ``read_days``)
     hold           a value stands until the stock's next row, to the calendar's end after its last; an empty one ends
                    it. Otherwise a value stands on its own day alone, and days without one, from the table's first
                    day to its last, are NaN
@@ -52,15 +58,12 @@ def add_fields(
     already, OutputError where the disk refuses.
     """
     provider = Path(provider).expanduser().absolute()
-    calendar = {date.fromisoformat(day): place for day, place in calendar_of(provider).items()}
-    fields = {_field_of(column): column for column in columns}
-    if not overwrite and (there := [field for field in fields if holding(provider, field)]):
+    calendar = {day: position for position, day in enumerate(check_provider(provider).date)}
+    fields = _fields(columns)
+    if not overwrite and (there := [field for field in fields if instruments_with_field(provider, field)]):
         raise ProviderError(f"{provider} has ${there[0]} already: rename the column, or add --overwrite.")
     rows = _checked(table, list(fields.values()), date_column, digits)
-    taken = rows.filter(pl.col("instrument").is_in(sorted(known_to(provider))))
-    if taken.is_empty():
-        example = f", such as {rows['instrument'][0]}," if len(rows) else ""
-        raise DataError(f"None of the table's {rows['instrument'].n_unique()} instruments{example} is in {provider}.")
+    taken = _taken(rows, provider)
     end = max(calendar)
     seen = taken.filter(pl.col("date") <= end if hold else pl.col("date").is_in(list(calendar)))
     if seen.is_empty():
@@ -79,12 +82,24 @@ def add_fields(
 
 
 def scan_table(path: str | Path) -> pl.LazyFrame:
-    """A Parquet file as it is, or a CSV file with all columns as text; polars' errors come when it is read."""
-    return pl.scan_parquet(path) if Path(path).suffix == ".parquet" else pl.scan_csv(path, infer_schema=False)
+    """A Parquet file as it is, or a CSV file, in UTF-8 or GBK, with all columns as text.
+
+    Raises DataError for text in another encoding, OSError for a file that cannot be opened; polars' errors come when
+    the rows are read.
+    """
+    if Path(path).suffix == ".parquet":
+        return pl.scan_parquet(path)
+    if _is_utf8(Path(path)):
+        return pl.scan_csv(path, infer_schema=False)
+    try:
+        text = Path(path).read_bytes().decode("gb18030")
+    except UnicodeDecodeError as error:
+        raise DataError(f"The text of {path} is neither UTF-8 nor GBK ({error}). Save it as UTF-8.") from error
+    return pl.scan_csv(io.BytesIO(text.encode()), infer_schema=False)
 
 
 def read_table(path: str | Path) -> pl.DataFrame:
-    """A file of `scan_table`, read whole; raises DataError for one that is neither."""
+    """A file of ``scan_table``, read whole; raises DataError for one that is neither."""
     try:
         return scan_table(path).collect()
     except (OSError, pl.exceptions.PolarsError) as error:
@@ -92,12 +107,29 @@ def read_table(path: str | Path) -> pl.DataFrame:
         raise DataError(f"{path} cannot be read as CSV or Parquet: {first}.") from error
 
 
-def _field_of(column: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_]\w*", column, re.ASCII) or column in ("instrument", "date"):
-        raise DataError(
-            f"{column!r} is no name for a field, $name in expressions: rename the column, to letters and _."
-        )
-    return column.lower()
+def _is_utf8(path: Path) -> bool:
+    decoder = getincrementaldecoder("utf-8")()
+    with path.open("rb") as file:
+        try:
+            while part := file.read(READ_BYTES):
+                decoder.decode(part)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return False
+    return True
+
+
+def _fields(columns: Sequence[str]) -> dict[str, str]:
+    """Field -> column; raises DataError for a column that can be no field, and for two that would be the same."""
+    fields: dict[str, str] = {}
+    for column in columns:
+        if not is_field(column) or column in ("instrument", "date"):
+            raise DataError(
+                f"{column!r} is no name for a field, $name in expressions: rename the column, to letters, digits and _."
+            )
+        if (twin := fields.setdefault(column.lower(), column)) != column:
+            raise DataError(f"The columns {twin!r} and {column!r} are both the field ${column.lower()}: rename one.")
+    return fields
 
 
 def _checked(table: pl.DataFrame, columns: Sequence[str], date_column: str, digits: int | None) -> pl.DataFrame:
@@ -105,20 +137,53 @@ def _checked(table: pl.DataFrame, columns: Sequence[str], date_column: str, digi
     if missing := [name for name in ("instrument", date_column, *columns) if name not in table.columns]:
         hint = "; name the column of the day with --date" if missing[0] == date_column else ""
         raise DataError(f"The table has no column {missing[0]!r}, it has {', '.join(table.columns)}{hint}.")
-    text = table.select(pl.col(columns).cast(pl.String).str.strip_chars().replace(["", "NaN"], None))
-    rows = table.select(
-        pl.col("instrument").cast(pl.String).str.to_uppercase(),
-        pl.col(date_column).cast(pl.String).str.head(10).str.to_date("%Y-%m-%d", strict=False).alias("date"),
-    ).with_columns(text.select(pl.all().str.slice(0, digits).cast(pl.Float64, strict=False)))
-    refuse_rows(table, rows["date"].is_null(), date_column, "a day such as 2023-02-01")
+    instruments, days = as_text(table["instrument"]).str.to_uppercase(), read_days(table[date_column])
+    rows = pl.DataFrame({"instrument": instruments, "date": days})
+    refuse_rows(table, days.is_null(), date_column, f"a day such as 2023-02-01, or its midnight in {EXCHANGE_ZONE}")
     refuse_rows(table, rows["instrument"].is_null(), "instrument", "an instrument such as SH600000")
     for column in columns:
-        finite = rows[column].is_finite().fill_null(False)
-        refuse_rows(table, text[column].is_not_null() & ~finite, column, "a number")
+        text = as_text(table[column]).str.strip_chars().replace(["", "NaN"], None).alias(column)
+        if digits is not None:
+            text = _leading(text, digits)
+        numbers = text.cast(pl.Float64, strict=False)
+        refuse_rows(table, text.is_not_null() & ~numbers.is_finite().fill_null(False), column, "a number")
+        rows = rows.with_columns(numbers)
     if (twice := rows.select("instrument", "date").is_duplicated()).any():
         row = rows.filter(twice).row(0, named=True)
         raise DataError(f"The table has several rows of {row['instrument']} on {row['date']}; leave one.")
     return rows
+
+
+def _leading(codes: pl.Series, digits: int) -> pl.Series:
+    """The first digits of codes; raises DataError where codes differ in length, as those without leading zeros do."""
+    known = codes.drop_nulls().unique()
+    by_length = known.to_frame("code").sort(pl.col("code").str.len_chars(), "code")["code"].to_list()
+    if known.str.len_chars().n_unique() > 1:
+        raise DataError(
+            f"The codes of {codes.name!r} differ in length, from {by_length[0]} to {by_length[-1]}, so their first "
+            f"{digits} are not of one level: have they lost leading zeros? Fill them up to one length, as text."
+        )
+    return codes.str.slice(0, digits)
+
+
+def _taken(rows: pl.DataFrame, provider: Path) -> pl.DataFrame:
+    """The rows of instruments that the provider has; raises DataError where there are none, or codes lost zeros."""
+    known = instruments_with_features(provider)
+    unknown = rows.filter(~pl.col("instrument").is_in(list(known)))["instrument"]
+    if len(short := unknown.filter(short_codes(unknown))):
+        raise DataError(
+            f"{short.n_unique()} of the table's {rows['instrument'].n_unique()} instruments have fewer than six "
+            f"digits, first {short[0]}: leading zeros lost. Keep the codes as text, and name them as the provider "
+            "does, SZ000001."
+        )
+    taken = rows.filter(pl.col("instrument").is_in(list(known)))
+    if taken.is_empty():
+        example = f", such as {rows['instrument'][0]}," if len(rows) else ""
+        raise DataError(
+            f"None of the table's {rows['instrument'].n_unique()} instruments{example} is in {provider}, which has "
+            f"{min(known)} and {len(known) - 1} others: name them alike."
+        )
+    return taken
 
 
 def _spread(rows: pl.DataFrame, symbols: pl.Series, days: list[date], hold: bool) -> pl.DataFrame:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from filelock import FileLock
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from qlib.config import C
@@ -14,6 +13,7 @@ from qlib.workflow.expm import MLflowExpManager
 
 from qlib_ext.errors import ProviderError
 from qlib_ext.provider.check import check_provider
+from qlib_ext.system.locks import locked
 
 SQLITE = "sqlite:///"
 
@@ -34,7 +34,7 @@ class SQLiteExpManager(MLflowExpManager):
         database.parent.mkdir(parents=True, exist_ok=True)
         super().__init__(uri=SQLITE + str(database), default_exp_name=default_exp_name)
         # a client creates the tables, and two processes that begin in one new folder would both do it
-        with FileLock(database.with_name(f".{database.name}.lock")):
+        with locked(database.with_name(f".{database.name}.lock")):
             _ = self.client
 
     def create_exp(self, experiment_name: str | None = None) -> MLflowExperiment:

@@ -13,7 +13,9 @@ import numpy as np
 import polars as pl
 
 from qlib_ext.errors import DataError, ProviderError
-from qlib_ext.provider.fields import calendar_of, holding, known_to
+from qlib_ext.provider.check import check_provider
+from qlib_ext.provider.dates import read_days
+from qlib_ext.provider.names import feature_folder, instruments_with_features, instruments_with_field
 from qlib_ext.provider.tables import read_table, refuse_rows
 from qlib_ext.system.files import write_whole
 
@@ -46,12 +48,12 @@ def write_relations(provider: str | Path, table: pl.DataFrame, kind: str, overwr
     provider = Path(provider).expanduser().absolute()
     if not re.fullmatch(r"[A-Za-z_]\w*", kind, re.ASCII):
         raise DataError(f"{kind!r} is no name for a kind of relation: take letters, digits and _.")
-    calendar_of(provider)
+    check_provider(provider)
     file = _file(provider, kind)
     if file.exists() and not overwrite:
         raise ProviderError(f"{provider} has relations of the kind {kind} already: take another name, or --overwrite.")
     rows, stocks = _checked(table)
-    known = pl.Series(sorted(known_to(provider)))
+    known = pl.Series(sorted(instruments_with_features(provider)))
     kept = rows.filter(pl.all_horizontal(pl.col(stocks).is_in(known.implode())))
     named = pl.concat([rows[column] for column in stocks]).unique()
     if kept.is_empty():
@@ -61,7 +63,7 @@ def write_relations(provider: str | Path, table: pl.DataFrame, kind: str, overwr
         )
     content = io.BytesIO()
     kept.write_parquet(content)
-    write_whole(file, content.getvalue(), "make room and run once more")
+    write_whole(file, content.getvalue(), "Make room and run once more.")
     instruments = pl.concat([kept[column] for column in stocks]).n_unique()
     return Written(len(kept), instruments, sorted(set(named) - set(known)))
 
@@ -95,10 +97,10 @@ def memberships_of_field(provider: str | Path, field: str) -> pl.DataFrame:
     Raises ProviderError where no stock has the field.
     """
     provider = Path(provider).expanduser().absolute()
-    days = np.array(list(calendar_of(provider)), dtype="datetime64[D]")
+    days = check_provider(provider).to_numpy().astype("datetime64[D]")
     parts = []
-    for symbol in sorted(holding(provider, field.lower())):
-        content = np.fromfile(provider / "features" / symbol.lower() / f"{field.lower()}.day.bin", dtype="<f4")
+    for symbol in sorted(instruments_with_field(provider, field.lower())):
+        content = np.fromfile(feature_folder(provider, symbol) / f"{field.lower()}.day.bin", dtype="<f4")
         start, values = int(content[0]), content[1:]
         begins = np.flatnonzero(np.append(True, values[1:] != values[:-1])) if len(values) else np.empty(0, dtype=int)
         ends = np.append(begins[1:], len(values)) - 1
@@ -141,8 +143,8 @@ def _checked(table: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
             *(_text(table, column).str.to_uppercase() for column in stocks),
             *([] if edges else [_text(table, "group")]),
             *([_weights(table)] if edges else []),
-            _days(table["from"].cast(pl.String)).alias("from"),
-            _days(text).alias("to"),
+            read_days(table["from"]).alias("from"),
+            read_days(to).alias("to"),
         ]
     )
     for column in stocks:
@@ -169,10 +171,6 @@ def _checked(table: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
 
 def _text(table: pl.DataFrame, column: str) -> pl.Series:
     return table[column].cast(pl.String).str.strip_chars().replace("", None)
-
-
-def _days(text: pl.Series) -> pl.Series:
-    return text.str.head(10).str.to_date("%Y-%m-%d", strict=False)
 
 
 def _weights(table: pl.DataFrame) -> pl.Series:

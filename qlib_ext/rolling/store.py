@@ -7,12 +7,11 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import mlflow
 import pandas as pd
-from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 from mlflow.utils.file_utils import local_file_uri_to_path
@@ -22,6 +21,7 @@ from qlib.utils import flatten_dict
 
 from qlib_ext.errors import OutputError, TrainingError
 from qlib_ext.rolling.jobs import Job, Outcome
+from qlib_ext.system.locks import locked
 from qlib_ext.system.scratch import scratch_folder
 
 logger = get_module_logger("qlib_ext.rolling")
@@ -49,22 +49,19 @@ class WindowStore:
         run = mlflow.active_run()
         return None if run is None else cls(run)
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Keep other runs from training windows of the same experiment; raises TrainingError where one does."""
         location = self.client.get_experiment(self.experiment).artifact_location
         local = location.startswith(("file:", "/"))
         folder = Path(local_file_uri_to_path(location)) if local else Path(tempfile.gettempdir())
-        folder.mkdir(parents=True, exist_ok=True)
         file = folder / f"rolling_{self.experiment}.lock"
-        try:
-            with FileLock(file, timeout=0):
-                yield
-        except Timeout as error:
-            raise TrainingError(
+        return locked(
+            file,
+            TrainingError(
                 f"Another run is training windows of this experiment (it holds {file}). Wait for it, or give this run "
                 "an experiment_name of its own."
-            ) from error
+            ),
+        )
 
     def finished(self) -> dict[str, str]:
         """The run ids of the finished windows of all runs of the experiment, by key."""

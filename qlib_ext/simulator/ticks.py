@@ -30,7 +30,7 @@ from qlib_ext.simulator.fills import MINUTE, Bar, Fills, draw_fills
 from qlib_ext.simulator.informed import informed_flow
 from qlib_ext.simulator.resting import draw_orders
 from qlib_ext.simulator.simulate import Market, simulate
-from qlib_ext.system.folder import whole_folder
+from qlib_ext.system.files import whole_folder
 from qlib_ext.ticks.bars import minute_bars
 from qlib_ext.ticks.schema import ORDERS, TRADES
 

@@ -37,6 +37,12 @@ THREADS = ("OMP_NUM_THREADS", "POLARS_MAX_THREADS")
 _of_this_process: dict[str, Any] = {}
 
 
+def serial(work: Work, data: Any, jobs: Sequence[Job], n_jobs: int, gpus: float) -> Iterator[Any]:
+    """This process, one job after the other: for a process that may not start others, and to look for errors."""
+    for job in jobs:
+        yield work(data, job)
+
+
 def loky(work: Work, data: Any, jobs: Sequence[Job], n_jobs: int, gpus: float) -> Iterator[Any]:
     """Processes of this machine, which share its GPUs; one file holds the data, and all map it into their memory."""
     workers = min(n_jobs, len(jobs))
@@ -114,7 +120,7 @@ def died(jobs: Sequence[Job]) -> str:
     )
 
 
-BACKENDS: dict[str, Backend] = {"loky": loky, "ray": ray}
+BACKENDS: dict[str, Backend] = {"serial": serial, "loky": loky, "ray": ray}
 
 
 def backend_of(name: str) -> Backend:

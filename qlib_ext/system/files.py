@@ -1,16 +1,20 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that are there whole or not at all, and files that are known to be as they were written."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from qlib_ext.errors import OutputError
+from qlib_ext.errors import OutputError, ProviderError
 
 
 def write_whole(path: str | Path, content: bytes, advice: str) -> None:
     """Write a file, with the folders it needs; where that fails, what was there before stays.
 
-    advice: what to do then, the end of the message. Raises OutputError.
+    advice: the sentence that says what to do then. Raises OutputError.
     """
     target = Path(path).expanduser()
     part = target.with_name(f".{target.name}.part")  # the same name again, so that what a killed run leaves is replaced
@@ -22,4 +26,72 @@ def write_whole(path: str | Path, content: bytes, advice: str) -> None:
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror or error}; {advice}.") from error
+        raise OutputError(f"{target} cannot be written ({error.strerror or error}). {advice}") from error
+
+
+def write_checked(path: Path, content: bytes, advice: str) -> None:
+    """Write a file as ``write_whole`` does, and its checksum beside it, for ``is_as_written``."""
+    write_whole(_checksum_of(path), _checksum(content), advice)
+    write_whole(path, content, advice)
+
+
+def is_as_written(path: Path) -> bool:
+    """Whether a file that ``write_checked`` wrote is there and no byte of it has changed."""
+    try:
+        return _checksum_of(path).read_bytes() == _checksum(path.read_bytes())
+    except FileNotFoundError:
+        return False
+
+
+def _checksum_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.blake2b")
+
+
+def _checksum(content: bytes) -> bytes:
+    return hashlib.blake2b(content).hexdigest().encode()
+
+
+@contextmanager
+def whole_folder(target: Path, parts: set[str], kind: str, overwrite: bool) -> Iterator[Path]:
+    """Give an empty folder to fill; when the block ends well it takes the place of ``target``, else nothing changes.
+
+    target     an absolute path
+    parts      names that a folder of this kind may have in it; a folder with others is never replaced
+    kind       what the folder is, for the messages
+    overwrite  whether a folder of this kind may be replaced
+
+    Raises ProviderError when ``target`` has something in it (with ``overwrite``: something other than its parts), or
+    when the disk refuses.
+    """
+    try:
+        _check_target(target, parts, kind, overwrite)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
+            new = Path(scratch) / "new"
+            new.mkdir()
+            yield new
+            if target.exists():
+                target.rename(Path(scratch) / "old")
+            new.rename(target)
+    except OSError as error:
+        raise ProviderError(
+            f"The {kind} {target} cannot be written ({error}). Choose another folder or make room."
+        ) from error
+
+
+def _check_target(target: Path, parts: set[str], kind: str, overwrite: bool) -> None:
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise ProviderError(f"{target} is a file. Name another place for the {kind}.")
+    names = {path.name for path in target.iterdir()}
+    if names and not overwrite:
+        raise ProviderError(
+            f"{target} is not empty. Name another folder, or pass overwrite (--overwrite) to replace it."
+        )
+    if unknown := sorted(names - parts):
+        # a mistyped folder must not cost the user its content
+        raise ProviderError(
+            f"{target} has {len(unknown)} entries that are no part of a {kind}, the first {unknown[0]!r}. It is not "
+            "overwritten: name another folder or empty it yourself."
+        )

@@ -5,9 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from qlib_ext.provider.sessions import MINUTES_A_DAY
-from qlib_ext.ticks.schema import MINUTES
+from qlib_ext.ticks.schema import MINUTES, by_stock, names
 from qlib_ext.ticks.sessions import minute_of, start_of
-from qlib_ext.ticks.stocks import by_stock, names
 
 _PRICES = ("open", "high", "low")
 

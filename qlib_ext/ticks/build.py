@@ -10,7 +10,9 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from qlib_ext.errors import DataError, ProviderError
-from qlib_ext.provider.fields import calendar_of, holding, known_to, write_field
+from qlib_ext.provider.check import check_provider
+from qlib_ext.provider.fields import write_field
+from qlib_ext.provider.names import instruments_with_features, instruments_with_field
 from qlib_ext.system.backends import backend_of
 from qlib_ext.ticks.day import Day, build_day
 from qlib_ext.ticks.factors import GROUPS
@@ -62,7 +64,7 @@ def build(
     run = backend_of(backend)
     start, end = (day and pd.Timestamp(day).strftime("%Y-%m-%d") for day in (start, end))
     provider = Path(out).expanduser().absolute()
-    calendar = calendar_of(provider)
+    calendar = {f"{day:%Y-%m-%d}": position for position, day in enumerate(check_provider(provider))}
     jobs = days_of(folders, chosen(groups, folders), start, end, big)
     if outside := [job.day for job in jobs if job.day not in calendar]:
         raise ProviderError(
@@ -106,7 +108,7 @@ def unfinished(jobs: list[Day], paths: dict[str, Path], instruments: Instruments
 def write_factor(provider: Path, name: str, positions: list[int], results: list[Path], instruments: set[str]) -> int:
     """Write one factor of all days; an instrument that has the field already gets NaN on days that do not know it."""
     field = f"hf_{name}"
-    values = values_of(results, name, instruments | holding(provider, field))
+    values = values_of(results, name, instruments | instruments_with_field(provider, field))
     return write_field(provider, field, positions, values)
 
 
@@ -149,7 +151,7 @@ class Instruments:
     """The instruments that are written, and those that the provider does not have."""
 
     def __init__(self, provider: Path, skip_unknown: bool) -> None:
-        self.provider, self.known, self.skip = provider, known_to(provider), skip_unknown
+        self.provider, self.known, self.skip = provider, instruments_with_features(provider), skip_unknown
         self.taken: set[str] = set()
         self.left_out: set[str] = set()
 

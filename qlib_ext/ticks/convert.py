@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,11 +23,13 @@ ROW_GROUP = 250_000  # rows; a batch of stocks reads little of the stocks beside
 def convert(
     exchange: str, day: str, files: Mapping[str, Sequence[str | Path]], out: str | Path
 ) -> Iterator[tuple[str, Path, Reading]]:
-    """Read an exchange's files of one day and write each to ``out/<source>/date=<day>/<exchange>-<file>.parquet``.
+    """Read an exchange's files of one day and write each into ``out/<source>/date=<day>/``.
 
     exchange    "shanghai" or "shenzhen"
     files       source ("trades", "orders") -> files
-    Yields source, file written and what was read, file by file; a file of the same name is replaced.
+    Yields source, file written and what was read, file by file. A file is called ``<exchange>-<name>-<hash>.parquet``
+    after the name and the place of the one that was read: the same file read again is replaced, and those of one name
+    in several folders, 600001/trades.csv and 600002/trades.csv, stand side by side.
 
     Raises DataError for files that cannot be read as what they are, OutputError where the disk refuses.
     """
@@ -37,14 +40,10 @@ def convert(
         for path in paths:
             reading = READERS[exchange, source](path, day)
             if reading.frame.is_empty():
-                raise DataError(f"{path} holds no {source} that can be used; left out: {told(reading)}.")
-            target = Path(out).expanduser() / source / f"date={day}" / f"{exchange}-{Path(path).stem}.parquet"
+                raise DataError(f"{path} has no {source} that can be used; left out: {reading.left_out}.")
+            place = hashlib.blake2b(str(Path(path).expanduser().resolve()).encode(), digest_size=4).hexdigest()
+            target = Path(out).expanduser() / source / f"date={day}" / f"{exchange}-{Path(path).stem}-{place}.parquet"
             content = io.BytesIO()
             reading.frame.write_parquet(content, row_group_size=ROW_GROUP)
-            write_whole(target, content.getvalue(), "make room or choose another --out")
+            write_whole(target, content.getvalue(), "Make room or choose another --out.")
             yield source, target, reading
-
-
-def told(reading: Reading) -> str:
-    """What a reader left out, in words."""
-    return ", ".join(f"{reason} {of.rows:,} rows" for reason, of in reading.dropped.items()) or "nothing"

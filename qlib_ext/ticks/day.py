@@ -9,10 +9,9 @@ from typing import Any, ClassVar
 import polars as pl
 
 from qlib_ext.errors import DataError
-from qlib_ext.ticks.check import check_reconciled
+from qlib_ext.ticks.check import FAULTS, check_reconciled
 from qlib_ext.ticks.factors import day_factors
 from qlib_ext.ticks.partitions import check_content
-from qlib_ext.ticks.rules import FAULTS
 from qlib_ext.ticks.schema import SCHEMAS
 
 

@@ -10,8 +10,7 @@ from qlib_ext.errors import DataError
 from qlib_ext.ticks import minute_factors, order_factors, trade_factors
 from qlib_ext.ticks.bars import minute_bars
 from qlib_ext.ticks.check import check_batch
-from qlib_ext.ticks.schema import SCHEMAS, check_schema
-from qlib_ext.ticks.stocks import by_stock
+from qlib_ext.ticks.schema import SCHEMAS, by_stock, check_schema
 
 GROUPS: dict[str, list[str]] = {
     "minute": minute_factors.NAMES,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
+from qlib_ext.ticks.schema import by_stock, names
 from qlib_ext.ticks.sessions import EARLY, minute_of
 from qlib_ext.ticks.statistics import corr, kurt, skew
-from qlib_ext.ticks.stocks import by_stock, names
 
 NAMES = ["skew_order_diff", "kurt_order_diff", "early_kurt_order", "corr_buyorder_volume_price"]
 

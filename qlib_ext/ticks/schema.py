@@ -1,4 +1,4 @@
-"""The three frames of a day: trades, orders, minute bars. Column names and types, and the check that a frame has them.
+"""The three frames of a day: trades, orders, minute bars. Column names and types, and rows numbered by their stock.
 
 Rows of one instrument stand in the order in which they happened. Files are read fastest when they are sorted by
 instrument, since a batch of instruments then skips the row groups of the others.
@@ -60,3 +60,21 @@ def check_schema(frame: pl.LazyFrame | pl.DataFrame, schema: dict[str, pl.DataTy
             f"{source} has {len(wrong)} columns of another type; {name!r} is {found[name]} and must be {schema[name]}: "
             f"cast it, or read the exchange's files with qlib_ext.ticks.shanghai and qlib_ext.ticks.shenzhen."
         )
+
+
+def by_stock(frame: pl.LazyFrame | pl.DataFrame) -> pl.DataFrame:
+    """The rows stock by stock, in the order given within a stock, with ``stock``, the number of their instrument.
+
+    Grouping by small integers is much faster than by names.
+    """
+    rows = frame.lazy().with_columns(stock=pl.col("instrument").rle_id()).collect()
+    if names(rows)["instrument"].is_duplicated().any():
+        # a stable sort by a column of names takes six times as long
+        stocks = rows.partition_by("instrument", maintain_order=True)
+        rows = pl.concat(stocks, rechunk=True).with_columns(stock=pl.col("instrument").rle_id())
+    return rows
+
+
+def names(rows: pl.DataFrame) -> pl.DataFrame:
+    """The columns ``stock`` and ``instrument`` of a frame that ``by_stock`` has numbered, one row a stock."""
+    return rows.select("stock", "instrument").filter(pl.col("stock").diff().fill_null(1) != 0)

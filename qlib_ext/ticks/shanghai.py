@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qlib_ext.ticks.exchange import Reading, code, finish, load, number, own_rows, time_of_day, yuan
+from qlib_ext.ticks.exchange import Reading, a_shares, finish, number, read_columns, translated, yuan
 
 _BOTH = {"day": ("MDDate",), "market": ("Market",)}
 _TRADES = {
@@ -37,7 +37,7 @@ _NO_SIDE = {"N": "N", "0": "N"}
 _KINDS = {"A": "add", "2": "add", "D": "cancel", "10": "cancel"}
 
 
-def read_trades(path: str | Path, date: str) -> Reading:
+def read_trades(path: str | Path, day: str) -> Reading:
     """The trades of one day ("2023-02-01").
 
     Left out and counted: rows of the other exchange in a file that has a column of markets, what is no A share,
@@ -45,35 +45,35 @@ def read_trades(path: str | Path, date: str) -> Reading:
     Raises DataError, naming the file, for missing columns, another date, a stock of the other exchange, values that
     cannot be read or are not positive, times that go back in the exchange's sequence.
     """
-    text, dropped = own_rows(load(path, _TRADES, _BOTH), "SH", date, str(path))
-    rows = text.select(
+    frame, dropped = a_shares(read_columns(path, _TRADES, _BOTH), "SH", day, str(path))
+    rows = frame.select(
         "instrument",
-        time=time_of_day("time"),
+        time="clock",
         price=yuan("price"),
         volume=number("volume"),
         amount=yuan("amount"),
         buy_order=number("buy_order"),
         sell_order=number("sell_order"),
-        side=code("side", _SIDES | _NO_SIDE),
+        side=translated("side", _SIDES | _NO_SIDE),
         sequence=number("sequence"),
     )
-    return finish(rows, "trades", {}, dropped, str(path))
+    return finish(rows, frame, "trades", {}, dropped, str(path))
 
 
-def read_orders(path: str | Path, date: str) -> Reading:
+def read_orders(path: str | Path, day: str) -> Reading:
     """The orders of one day: additions (A, or 2) and cancels (D, or 10).
 
     Left out, counted and raised: as in ``read_trades``.
     """
-    text, dropped = own_rows(load(path, _ORDERS, _BOTH), "SH", date, str(path))
-    rows = text.select(
+    frame, dropped = a_shares(read_columns(path, _ORDERS, _BOTH), "SH", day, str(path))
+    rows = frame.select(
         "instrument",
-        time=time_of_day("time"),
+        time="clock",
         price=yuan("price"),
         volume=number("volume"),
-        side=code("side", _SIDES),
+        side=translated("side", _SIDES),
         order_id=number("order_id"),
-        kind=code("kind", _KINDS),
+        kind=translated("kind", _KINDS),
         sequence=number("sequence"),
     )
-    return finish(rows, "orders", {}, dropped, str(path))
+    return finish(rows, frame, "orders", {}, dropped, str(path))

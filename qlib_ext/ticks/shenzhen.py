@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from qlib_ext.ticks.exchange import Reading, finish, load, number, own_rows, time_of_day, yuan
+from qlib_ext.ticks.exchange import Reading, a_shares, finish, number, read_columns, yuan
 
 _TRADES = {
     "security": ("SecurityID",),
@@ -27,24 +27,24 @@ _FILL, _CANCEL = "F", "4"
 CLOSING_AUCTION = time(14, 57)
 
 
-def read_trades(path: str | Path, date: str) -> Reading:
+def read_trades(path: str | Path, day: str) -> Reading:
     """The trades of one day ("2023-02-01"); amount = price x volume, to the tenth of a cent.
 
     Left out and counted: cancels (ExecType 4), rows of the other exchange in a file that has a column of markets, what
     is no A share, price 0, the opening auction, times outside the session, and rows repeated as they are.
     Raises DataError, naming the file, as ``shanghai.read_trades`` does, and for an ExecType that is neither F nor 4.
     """
-    text, dropped = own_rows(load(path, _TRADES, {"day": (), "market": ("Market",)}), "SZ", date, str(path))
+    frame, dropped = a_shares(read_columns(path, _TRADES, {"day": (), "market": ("Market",)}), "SZ", day, str(path))
     buyer, seller = number("buy_order"), number("sell_order")
-    rows = text.select(
+    rows = frame.select(
         "instrument",
-        time=time_of_day("time"),
+        time="clock",
         price=yuan("price"),
         volume=number("volume"),
         amount=(yuan("price") * number("volume")).round(3),
         buy_order=buyer,
         sell_order=seller,
-        side=pl.when(time_of_day("time") >= CLOSING_AUCTION)
+        side=pl.when(pl.col("clock") >= CLOSING_AUCTION)
         .then(pl.lit("N"))
         .when(buyer > seller)
         .then(pl.lit("B"))
@@ -52,4 +52,4 @@ def read_trades(path: str | Path, date: str) -> Reading:
         execution=pl.when(pl.col("execution").is_in([_FILL, _CANCEL])).then("execution"),
         sequence=number("sequence"),
     )
-    return finish(rows, "trades", {"cancel": pl.col("execution") == _CANCEL}, dropped, str(path))
+    return finish(rows, frame, "trades", {"cancel": pl.col("execution") == _CANCEL}, dropped, str(path))

@@ -6,9 +6,9 @@ import polars as pl
 
 from qlib_ext.ticks.bars import every_minute
 from qlib_ext.ticks.check import refuse
+from qlib_ext.ticks.schema import by_stock, names
 from qlib_ext.ticks.sessions import EARLY, minute_of
 from qlib_ext.ticks.statistics import corr, ratio
-from qlib_ext.ticks.stocks import by_stock, names
 
 NAMES = [
     "bigorder_amt_perc",

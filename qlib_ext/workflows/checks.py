@@ -8,8 +8,9 @@ from qlib.utils import flatten_dict
 
 from qlib_ext.data.intraday import MINUTES
 from qlib_ext.errors import ProviderError
-from qlib_ext.expressions.engine import RAW_FIELD
+from qlib_ext.provider.calendar import calendar_file
 from qlib_ext.provider.check import check_features
+from qlib_ext.provider.names import feature_folder, fields_in, instruments_with_features
 from qlib_ext.ticks.factors import GROUPS
 from qlib_ext.workflows.reading import Workflow
 
@@ -22,17 +23,17 @@ def missing_data(workflow: Workflow) -> str:
     if isinstance(universe, str) and not (provider / stocks).is_file():
         return f"the provider {provider} has no stocks {universe!r}, {stocks}; UNIVERSE names others"
     for benchmark in benchmarks(workflow):
-        if not (provider / f"features/{benchmark.lower()}/close.day.bin").is_file():
+        if not (feature_folder(provider, benchmark) / "close.day.bin").is_file():
             return f"the provider {provider} has no $close of the index {benchmark}; BENCHMARK names another"
-    if handler["class"] == "MsNew" and not any((provider / f"calendars/{n}min.txt").is_file() for n in MINUTES):
+    if handler["class"] == "MsNew" and not any(calendar_file(provider, f"{n}min").is_file() for n in MINUTES):
         return f"the provider {provider} has no bars of {', '.join(map(str, MINUTES))} minutes"
-    fields = {field for text in flatten_dict(handler["kwargs"]).values() for field in RAW_FIELD.findall(str(text))}
+    fields = set(fields_in(map(str, flatten_dict(handler["kwargs"]).values())))
     if handler["class"] in ("HighFreq27", "FusedBars"):
         groups = handler["kwargs"].get("groups", list(GROUPS))
         without = handler["kwargs"].get("without", ())
         fields |= {f"hf_{name}" for group in groups for name in GROUPS[group] if name not in without}
     try:
-        check_features(provider, sorted(fields), [folder.name for folder in (provider / "features").iterdir()])
+        check_features(provider, sorted(fields), instruments_with_features(provider))
     except ProviderError as error:
         return str(error)
     return ""

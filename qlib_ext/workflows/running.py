@@ -108,5 +108,5 @@ def write_pages(runs: Path, names: Sequence[str], out: Path) -> None:
         raise DataError("No workflow has a finished run, so there is nothing to report; the lines above say why.")
     for number, low in enumerate(range(0, len(names), len(PALETTE)), 1):
         page = out if number == 1 else out.with_stem(f"{out.stem}_{number}")
-        write_whole(page, report(store_of(runs), names[low : low + len(PALETTE)]).encode(), "name another file")
+        write_whole(page, report(store_of(runs), names[low : low + len(PALETTE)]).encode(), "Name another file.")
         print(f"wrote {page}", flush=True)

@@ -281,7 +281,7 @@ def test_a_page_that_cannot_be_written_is_told_in_one_line_and_leaves_nothing(re
     assert main(["report", "net", "--runs", str(recorders.folder), "--out", str(out)]) == 2
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err.startswith(f"error: cannot write {out}")
+    assert said.err.startswith(f"error: {out} cannot be written")
     assert sorted(os.listdir(tmp_path)) == ["file", "runs"]
 
 

@@ -11,7 +11,6 @@ import pytest
 from qlib_ext.cli import main
 from tests.ticks.days import DAYS, STOCKS, put, trades_of
 
-pytestmark = pytest.mark.usefixtures("in_this_process")
 SHANGHAI = {
     "SecurityID": ["600519", "600519", "600519", "510300"],
     "TradTime": ["09:25:00.010", "09:30:00.020", "09:31:00.000", "09:31:00.000"],
@@ -39,7 +38,7 @@ def read(*more: str) -> int:
 
 def test_read_writes_a_partition_and_says_what_it_left_out(shanghai, tmp_path, capsys):
     assert read("--trades", str(shanghai), "--out", str(tmp_path / "ticks")) == 0
-    written = tmp_path / "ticks/trades" / f"date={DAYS[0]}" / "shanghai-morning.parquet"
+    (written,) = (tmp_path / "ticks/trades" / f"date={DAYS[0]}").glob("shanghai-morning-*.parquet")
     told = capsys.readouterr().out
     assert told.startswith(f"{written}: 2 trades of 1 stocks; left out: ")
     assert "not an A share 1 rows" in told
@@ -49,7 +48,8 @@ def test_read_writes_a_partition_and_says_what_it_left_out(shanghai, tmp_path, c
 
 def test_what_was_read_can_be_built(shanghai, tmp_path, provider, capsys):
     read("--trades", str(shanghai), "--out", str(tmp_path / "ticks"))
-    assert main(["ticks", "build", "--trades", str(tmp_path / "ticks/trades"), "--out", str(provider)]) == 0
+    build = ["ticks", "build", "--backend", "serial"]
+    assert main([*build, "--trades", str(tmp_path / "ticks/trades"), "--out", str(provider)]) == 0
     assert f"{provider}: 1 days computed, 0 kept from before; 23 fields $hf_..., " in capsys.readouterr().out
     assert (provider / "features/sh600519/hf_early_active_buy_perc.day.bin").exists()
 
@@ -57,7 +57,7 @@ def test_what_was_read_can_be_built(shanghai, tmp_path, provider, capsys):
 def test_read_without_a_row_of_use(shanghai, tmp_path, capsys):
     pl.DataFrame(SHANGHAI).head(1).write_csv(shanghai)
     assert read("--trades", str(shanghai), "--out", str(tmp_path / "ticks")) == 2
-    assert f"{shanghai} holds no trades that can be used; left out: opening auction 1 rows" in capsys.readouterr().err
+    assert f"{shanghai} has no trades that can be used; left out: opening auction 1 rows" in capsys.readouterr().err
     assert not (tmp_path / "ticks").exists()
 
 
@@ -75,7 +75,8 @@ def test_read_into_a_place_that_is_a_file(shanghai, tmp_path, capsys):
 
 def test_build_counts_what_it_leaves_out(ticks, provider, capsys):
     put(ticks["trades"], DAYS[0], trades_of(0).with_columns(pl.col("instrument").replace(STOCKS[0], "SH510300")))
-    args = ["ticks", "build", "--trades", str(ticks["trades"]), "--end", DAYS[1], "--out", str(provider)]
+    args = ["ticks", "build", "--backend", "serial", "--trades", str(ticks["trades"]), "--end", DAYS[1]]
+    args += ["--out", str(provider)]
     assert main(args) == 2
     assert "SH510300" in capsys.readouterr().err
     assert main([*args, "--skip-unknown"]) == 0

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from qlib_ext.cli import main
 from qlib_ext.errors import DataError, ProviderError
-from qlib_ext.provider.fields import holding
+from qlib_ext.provider.names import instruments_with_field
 from qlib_ext.provider.tables import add_fields, read_table
 from qlib_ext.provider.writer import write_provider
 
@@ -102,7 +102,7 @@ def test_equals_a_walk_through_the_days(tmp_path_factory, rows, hold):
         for day in DAYS.date:
             known = [own[past] for past in sorted(own) if (past <= day if hold else past == day)]
             walk.append(math.nan if not known or known[-1] is None else known[-1])
-        if symbol in holding(tiny, "x"):
+        if symbol in instruments_with_field(tiny, "x"):
             np.testing.assert_array_equal(field(tiny, symbol, "x"), walk)
         else:
             assert all(map(math.isnan, walk))
@@ -113,7 +113,7 @@ def test_equals_a_walk_through_the_days(tmp_path_factory, rows, hold):
     [
         ({}, {"columns": ["pe"]}, r"no column 'pe', it has instrument, date, x\.$"),
         ({}, {"date_column": "day"}, "no column 'day', .* with --date"),
-        ({"date": ["2020-01-02", "20200103"]}, {}, "1 of 2 rows .* 'date' are not a day .*, first '20200103'"),
+        ({"date": ["2020-01-02", "2020-13-03"]}, {}, "1 of 2 rows .* 'date' are not a day .*, first '2020-13-03'"),
         ({"instrument": ["SH600001", None]}, {}, "column 'instrument' are not an instrument"),
         ({"x": ["1", "bank"]}, {}, "1 of 2 rows of the column 'x' are not a number, first 'bank'"),
         ({"x": [1.0, math.inf]}, {}, "not a number, first inf"),

@@ -211,7 +211,7 @@ def test_an_inner_model_that_scores_other_days_is_refused(bench, in_this_process
         ({"model": {"module_path": "x"}}, TypeError, "RollingModel needs model"),
         ({"n_jobs": 0}, ValueError, "n_jobs is at least 1, not 0"),
         ({"seeds": []}, ValueError, "seeds names at least one seed"),
-        ({"backend": "dask"}, ValueError, "backend is one of loky, ray, not 'dask'"),
+        ({"backend": "dask"}, ValueError, "backend is one of serial, loky, ray, not 'dask'"),
         ({"purge": -1}, SegmentError, "purge is"),
         ({"train": "5"}, SegmentError, "train is a number of years"),
         ({"valid": 2}, SegmentError, "valid as a share"),

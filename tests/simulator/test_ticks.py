@@ -13,8 +13,7 @@ from qlib_ext.simulator.informed import informed_flow
 from qlib_ext.simulator.simulate import simulate, write_market
 from qlib_ext.simulator.ticks import draw_day, write_ticks
 from qlib_ext.ticks.bars import minute_bars
-from qlib_ext.ticks.check import check_batch, check_reconciled, check_rows
-from qlib_ext.ticks.rules import FAULTS
+from qlib_ext.ticks.check import FAULTS, check_batch, check_reconciled, check_rows
 from qlib_ext.ticks.schema import MINUTES, ORDERS, TRADES
 
 SMALL = {"stocks": 10, "days": 40, "seed": 0}
@@ -176,15 +175,15 @@ def test_overwrite(tmp_path):
     assert write_ticks(tmp_path / "t", **SMALL, overwrite=True)
     assert sorted(path.name for path in (tmp_path / "t").iterdir()) == ["market.json", "minute"]
     write_market(tmp_path / "m", **SMALL)
-    with pytest.raises(ProviderError, match=r"3 entries that are no part of a ticks folder, first 'calendars'"):
+    with pytest.raises(ProviderError, match=r"3 entries that are no part of a ticks folder, the first 'calendars'"):
         write_ticks(tmp_path / "m", **SMALL, overwrite=True)
 
 
 def test_no_place_to_write(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ProviderError, match="is a file; name another place for the ticks folder"):
+    with pytest.raises(ProviderError, match=r"is a file\. Name another place for the ticks folder"):
         write_ticks(tmp_path / "file", **SMALL)
-    with pytest.raises(ProviderError, match="cannot write the ticks folder"):
+    with pytest.raises(ProviderError, match=r"The ticks folder .* cannot be written"):
         write_ticks(tmp_path / "file" / "t", **SMALL)
 
 

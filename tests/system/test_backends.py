@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from qlib_ext.errors import OutputError, WorkerError
-from qlib_ext.system.backends import backend_of, died, loky
+from qlib_ext.system.backends import backend_of, died, loky, serial
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,12 @@ def test_loky_hands_the_data_over_and_shares_the_cores(monkeypatch):
     assert not any(writeable for _, _, writeable in found), "the data is mapped, not copied"
 
 
+def test_serial_works_in_this_process():
+    data = np.arange(4.0)
+    found = list(serial(lambda given, job: (given is data, os.getpid(), job.add), data, [Sum(1.0), Sum(2.0)], 2, 0.0))
+    assert found == [(True, os.getpid(), 1.0), (True, os.getpid(), 2.0)]
+
+
 def test_threads_that_the_user_has_chosen_stay(monkeypatch):
     monkeypatch.setenv("POLARS_MAX_THREADS", "5")
     assert next(iter(loky(work, np.zeros(1), [Sum(0.0)], 1, 0.0)))[1] == "5"
@@ -57,5 +63,5 @@ def test_data_that_the_disk_does_not_hold(monkeypatch):
 
 
 def test_unknown_backends():
-    with pytest.raises(ValueError, match="backend is one of loky, ray, not 'dask'"):
+    with pytest.raises(ValueError, match="backend is one of serial, loky, ray, not 'dask'"):
         backend_of("dask")

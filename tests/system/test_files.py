@@ -7,13 +7,13 @@ import os
 import pytest
 
 from qlib_ext.errors import OutputError
-from qlib_ext.system.files import write_whole
+from qlib_ext.system.files import is_as_written, write_checked, write_whole
 
 
 def test_a_file_is_written_with_its_folders_and_replaced_whole(tmp_path):
     target = tmp_path / "new" / "deep" / "page.html"
     for text in ("±", "second"):
-        write_whole(target, text.encode(), "name another file")
+        write_whole(target, text.encode(), "Name another file.")
         assert target.read_text(encoding="utf-8") == text
     assert os.listdir(target.parent) == ["page.html"]
 
@@ -26,6 +26,25 @@ def test_a_path_that_cannot_be_written_is_told_and_leaves_nothing(tmp_path, case
     else:
         target = tmp_path / "taken"
         target.mkdir()
-    with pytest.raises(OutputError, match=rf"cannot write {target}: .+; name another file\."):
-        write_whole(target, b"text", "name another file")
+    with pytest.raises(OutputError, match=rf"{target} cannot be written \(.+\)\. Name another file\."):
+        write_whole(target, b"text", "Name another file.")
     assert os.listdir(tmp_path) == ["taken"]
+
+
+def test_a_byte_that_changes_is_noticed(tmp_path):
+    file = tmp_path / "day.parquet"
+    assert not is_as_written(file)
+    write_checked(file, b"scores", "Make room.")
+    assert is_as_written(file)
+    for damaged in (b"scorez", b"score", b"", b"scores "):
+        file.write_bytes(damaged)
+        assert not is_as_written(file)
+    write_checked(file, b"other scores", "Make room.")
+    assert is_as_written(file)
+    file.unlink()
+    assert not is_as_written(file)
+
+
+def test_a_file_of_before_there_were_checksums_is_not_taken_as_it_is(tmp_path):
+    (tmp_path / "day.parquet").write_bytes(b"scores")
+    assert not is_as_written(tmp_path / "day.parquet")

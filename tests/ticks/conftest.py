@@ -1,4 +1,4 @@
-"""Partitions of three days, their provider, and a way to build without worker processes."""
+"""Partitions of three days, and their provider."""
 
 from __future__ import annotations
 
@@ -22,13 +22,3 @@ def ticks(tmp_path) -> dict[str, Path]:
 @pytest.fixture
 def provider(tmp_path) -> Path:
     return provider_in(tmp_path / "provider")
-
-
-@pytest.fixture
-def in_this_process(monkeypatch):
-    """No worker processes, which take seconds to start."""
-
-    def here(work, data, jobs, n_jobs, gpus):
-        return (work(data, job) for job in jobs)
-
-    monkeypatch.setattr("qlib_ext.ticks.build.backend_of", lambda name: here)

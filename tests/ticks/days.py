@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import pandas as pd
 import polars as pl
 
 from qlib_ext.provider.writer import write_provider
+from qlib_ext.ticks import build as command
 from qlib_ext.ticks.schema import ORDERS, TRADES
 
 STOCKS = ("SH600000", "SH600519", "SZ000001")
 CALENDAR = pd.bdate_range("2023-01-30", periods=12)
 DAYS = ("2023-02-01", "2023-02-02", "2023-02-06")  # two days and, after one without partitions, a third
+build = partial(command.build, backend="serial")  # worker processes take seconds to start
 
 
 def provider_in(folder: Path) -> Path:

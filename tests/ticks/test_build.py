@@ -12,17 +12,16 @@ import qlib
 from filelock import FileLock
 from qlib.data import D
 
-import qlib_ext.ticks.build
 from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.errors import DataError, OutputError, ProviderError
 from qlib_ext.ticks.bars import minute_bars
-from qlib_ext.ticks.build import build
 from qlib_ext.ticks.factors import GROUPS, day_factors
 from tests.ticks.days import (
     CALENDAR,
     DAYS,
     STOCKS,
     bin_of,
+    build,
     content,
     orders_of,
     provider_in,
@@ -45,7 +44,6 @@ def values(provider: Path, name: str, symbol: str = STOCKS[0]) -> np.ndarray:
     return whole
 
 
-@pytest.mark.usefixtures("in_this_process")
 def test_fields_hold_the_factors_of_their_day(ticks, provider):
     done = build(provider, ticks)
     assert (done.computed, done.kept, done.fields, done.changed) == (3, 0, 27, 27 * len(STOCKS))
@@ -61,7 +59,6 @@ def test_fields_hold_the_factors_of_their_day(ticks, provider):
     assert bin_of(provider, "volume_perc2").stat().st_size == 4 * (1 + 4)  # from the first day to the last
 
 
-@pytest.mark.usefixtures("in_this_process")
 def test_qlib_reads_the_fields(ticks, provider):
     build(provider, ticks)
     qlib.init(provider_uri=str(provider), region="cn", logging_level=40)
@@ -71,7 +68,6 @@ def test_qlib_reads_the_fields(ticks, provider):
         np.testing.assert_array_equal(frame.loc[symbol].to_numpy(), [[two[0]] * 2, [two[1], two.mean()]])
 
 
-@pytest.mark.usefixtures("in_this_process")
 def test_a_day_reads_nothing_of_another_day(ticks, provider, tmp_path):
     build(provider, ticks)
     for source, draw in (("trades", trades_of), ("orders", orders_of)):
@@ -84,7 +80,6 @@ def test_a_day_reads_nothing_of_another_day(ticks, provider, tmp_path):
     assert values(other, "volume_perc2")[until] != values(provider, "volume_perc2")[until]
 
 
-@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize(
     ("sources", "groups", "written"),
     [
@@ -112,7 +107,6 @@ def test_any_subset_of_inputs_and_groups(ticks, provider, tmp_path, sources, gro
         )
 
 
-@pytest.mark.usefixtures("in_this_process")
 def test_how_big_an_order_is_said_to_be(ticks, provider):
     build(provider, ticks, big=2.0, end=DAYS[0])
     for big, same in ((2.0, True), (1.0, False)):
@@ -121,7 +115,6 @@ def test_how_big_an_order_is_said_to_be(ticks, provider):
         assert np.allclose(written, expected, rtol=2 * EPSILON) is same
 
 
-@pytest.mark.usefixtures("in_this_process")
 def test_further_columns_are_not_looked_at(ticks, provider):
     numbered = pl.concat([trades_of(1), trades_of(1).tail(1)]).with_columns(number=pl.int_range(pl.len()))
     put(ticks["trades"], DAYS[1], numbered)
@@ -138,7 +131,6 @@ def test_groups_that_the_inputs_do_not_give(ticks, provider):
         build(provider, ticks, ["ticks"])
 
 
-@pytest.mark.usefixtures("in_this_process")
 def test_a_finished_day_is_not_computed_again(ticks, provider, monkeypatch):
     first = build(provider, ticks, end=DAYS[1])
     assert (first.computed, first.kept) == (2, 0)
@@ -150,11 +142,10 @@ def test_a_finished_day_is_not_computed_again(ticks, provider, monkeypatch):
     put(ticks["orders"], DAYS[0], orders_of(50))
     assert build(provider, ticks).computed == 1  # the day whose file has changed
     assert build(provider, ticks, big=2.0).computed == 3
-    monkeypatch.setattr("qlib_ext.ticks.results.code", lambda: ["another version"])
+    monkeypatch.setattr("qlib_ext.ticks.results.versions", lambda: ["another version"])
     assert build(provider, ticks, big=2.0).computed == 3
 
 
-@pytest.mark.usefixtures("in_this_process")
 def test_new_days_leave_the_others_as_they_are(ticks, provider):
     build(provider, ticks, start=DAYS[1])
     later = content(provider)
@@ -171,7 +162,6 @@ def test_new_days_leave_the_others_as_they_are(ticks, provider):
     np.testing.assert_array_equal(now[FIRST : FIRST + 4], [was[0], np.nan, np.nan, was[3]])
 
 
-@pytest.mark.usefixtures("in_this_process")
 def test_a_mean_over_days_is_today_what_it_is_tomorrow(ticks, provider, init):
     """Of a stock without a trade on the newest day, by both engines: nobody computes what a model never saw."""
     config = {"feature": (["Mean($hf_volume_perc2, 2)", "$close"], ["MEAN", "CLOSE"])}
@@ -189,7 +179,6 @@ def test_a_mean_over_days_is_today_what_it_is_tomorrow(ticks, provider, init):
     assert means[0].iloc[1] == values(provider, "volume_perc2")[FIRST]
 
 
-@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -203,7 +192,6 @@ def test_rows_that_do_not_go_together_name_the_day(ticks, provider, change, said
         build(provider, ticks)
 
 
-@pytest.mark.usefixtures("in_this_process")
 def test_trades_and_minute_bars_must_agree(ticks, provider, tmp_path):
     ticks["minute"] = tmp_path / "minute"
     for seed, day in enumerate(DAYS):
@@ -212,7 +200,6 @@ def test_trades_and_minute_bars_must_agree(ticks, provider, tmp_path):
         build(provider, ticks)
 
 
-@pytest.mark.usefixtures("in_this_process")
 def test_an_error_in_a_day_loses_no_other_day(ticks, provider):
     put(ticks["trades"], DAYS[1], trades_of(1).with_columns(price=pl.lit(0.0)))
     with pytest.raises(DataError, match=r"price is not above 0.*finished days are kept"):
@@ -223,17 +210,15 @@ def test_an_error_in_a_day_loses_no_other_day(ticks, provider):
     assert (done.computed, done.kept) == (2, 1)
 
 
-def test_loky_gives_the_same_bytes(ticks, provider, tmp_path, request):
-    build(provider, ticks, n_jobs=2)
-    assert qlib_ext.ticks.build.backend_of.__module__ == "qlib_ext.system.backends"
-    request.getfixturevalue("in_this_process")
+def test_loky_gives_the_same_bytes(ticks, provider, tmp_path):
+    build(provider, ticks, n_jobs=2, backend="loky")
     other = provider_in(tmp_path / "other")
     build(other, ticks)
     assert content(provider) == content(other)
 
 
 @pytest.mark.slow
-def test_ray_gives_the_same_bytes(ticks, provider, tmp_path, request, monkeypatch):
+def test_ray_gives_the_same_bytes(ticks, provider, tmp_path, monkeypatch):
     ray = pytest.importorskip("ray", reason="Ray is not installed (pip install qlib_ext[ray])")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR", object_store_memory=10**8)
@@ -241,13 +226,11 @@ def test_ray_gives_the_same_bytes(ticks, provider, tmp_path, request, monkeypatc
         build(provider, ticks, n_jobs=2, backend="ray")
     finally:
         ray.shutdown()
-    request.getfixturevalue("in_this_process")
     other = provider_in(tmp_path / "other")
     build(other, ticks)
     assert content(provider) == content(other)
 
 
-@pytest.mark.usefixtures("in_this_process")
 def test_an_unknown_instrument_is_an_error_unless_it_may_be_skipped(ticks, provider):
     fund = trades_of(7).filter(pl.col("instrument") == STOCKS[0]).with_columns(instrument=pl.lit("SH510300"))
     put(ticks["trades"], DAYS[1], trades_of(1), fund)
@@ -260,7 +243,6 @@ def test_an_unknown_instrument_is_an_error_unless_it_may_be_skipped(ticks, provi
     assert not (provider / "features" / "sh510300").exists()
 
 
-@pytest.mark.usefixtures("in_this_process")
 def test_a_damaged_field_is_not_written_over(ticks, provider):
     build(provider, ticks, end=DAYS[0])
     file = bin_of(provider, "volume_perc2")

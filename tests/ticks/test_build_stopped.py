@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-import qlib_ext.ticks.build
 from qlib_ext.errors import OutputError, WorkerError
-from qlib_ext.ticks.build import build
+from qlib_ext.system.backends import BACKENDS, died
 from tests.ticks.days import (
     CALENDAR,
     DAYS,
     STOCKS,
     bin_of,
+    build,
     content,
     left_over,
     orders_of,
@@ -53,16 +53,13 @@ def test_a_killed_run_goes_on_where_it_was(ticks, provider, tmp_path, moment):
 
 def test_a_worker_that_dies_is_explained(ticks, provider, monkeypatch):
     def dies(work, data, jobs, n_jobs, gpus):
-        from qlib_ext.system.backends import died
-
         yield work(data, jobs[0])
         raise WorkerError(died(jobs))
 
-    monkeypatch.setattr("qlib_ext.ticks.build.backend_of", lambda name: dies)
+    monkeypatch.setitem(BACKENDS, "dies", dies)
     with pytest.raises(WorkerError, match=r"at work on a day died.*finished days are kept"):
-        build(provider, ticks)
-    monkeypatch.undo()
-    assert build(provider, ticks, n_jobs=2).kept == 1
+        build(provider, ticks, backend="dies")
+    assert build(provider, ticks, backend="loky", n_jobs=2).kept == 1
 
 
 def fill_the_disk(monkeypatch, where: str, after: int = 0) -> None:
@@ -81,12 +78,10 @@ def fill_the_disk(monkeypatch, where: str, after: int = 0) -> None:
     monkeypatch.setattr(Path, "write_bytes", full)
 
 
-@pytest.mark.usefixtures("in_this_process")
 def test_a_full_disk_leaves_no_half_a_day(ticks, provider, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("qlib_ext.ticks.build.backend_of", qlib_ext.ticks.build.backend_of)
-        fill_the_disk(patch, "provider.ticks", after=1)
-        with pytest.raises(OutputError, match=rf"{DAYS[1]}.*No space left.*make room.*finished days are kept"):
+        fill_the_disk(patch, "provider.ticks", after=2)  # a day is its checksum and its factors
+        with pytest.raises(OutputError, match=rf"{DAYS[1]}.*No space left.*Make room.*finished days are kept"):
             build(provider, ticks)
     assert not content(provider)
     assert not left_over(tmp_path)
@@ -94,13 +89,12 @@ def test_a_full_disk_leaves_no_half_a_day(ticks, provider, tmp_path):
     assert build(provider, ticks).kept == 1
 
 
-@pytest.mark.usefixtures("in_this_process")
 def test_a_full_disk_leaves_no_half_a_field(ticks, provider, tmp_path):
     build(provider, ticks, end=DAYS[0])
     before = content(provider)
     with pytest.MonkeyPatch.context() as patch:
         fill_the_disk(patch, "features", after=5)
-        with pytest.raises(OutputError, match=r"hf_.*day\.bin: No space left"):
+        with pytest.raises(OutputError, match=r"hf_.*day\.bin cannot be written \(No space left"):
             build(provider, ticks)
     assert sum(own != before[file] for file, own in content(provider).items()) == 5
     assert not left_over(provider)
@@ -111,7 +105,6 @@ def test_a_full_disk_leaves_no_half_a_field(ticks, provider, tmp_path):
     assert content(provider) == content(whole)
 
 
-@pytest.mark.usefixtures("in_this_process")
 def test_what_a_killed_run_leaves_is_replaced(ticks, provider, tmp_path):
     build(provider, ticks)
     whole = content(provider)

@@ -9,10 +9,10 @@ import pytest
 
 from qlib_ext.errors import DataError
 from qlib_ext.ticks.bars import minute_bars
-from qlib_ext.ticks.check import check_batch, check_reconciled, check_rows
+from qlib_ext.ticks.check import FAULTS, check_batch, check_reconciled, check_rows
 from qlib_ext.ticks.factors import day_factors
-from qlib_ext.ticks.rules import FAULTS
-from qlib_ext.ticks.schema import ORDERS, TRADES
+from qlib_ext.ticks.schema import ORDERS, SCHEMAS, TRADES
+from qlib_ext.ticks.sessions import in_opening_auction, minute_of
 
 
 def trades():
@@ -116,3 +116,16 @@ def test_trades_without_bars_are_named_and_bars_without_trades_are_not():
 def test_the_opening_auction_is_not_reconciled():
     auction = trades()[[0]].with_columns(time=pl.lit(time(9, 25)))
     check_reconciled(pl.concat([auction, trades()]), minute_bars(trades()))
+
+
+@pytest.mark.parametrize("source", list(SCHEMAS))
+def test_the_session_is_that_of_the_minutes(source):
+    whole = pl.DataFrame({"time": [time(s // 3600, s // 60 % 60, s % 60) for s in range(86_400)]})
+    ends = whole.select(pl.col("time").cast(pl.Int64).add(999_999_999).cast(pl.Time))
+    times = pl.concat([whole, ends])
+    outside = minute_of(pl.col("time")).is_null()
+    if source != "minute":
+        outside &= ~in_opening_auction(pl.col("time"))
+    found = times.select(rule=FAULTS[source]["time is outside the session"], sessions=outside)
+    assert (found["rule"] == found["sessions"]).all()
+    assert 0 < found["rule"].sum() < len(times)

@@ -10,11 +10,9 @@ import pytest
 
 from qlib_ext.errors import DataError
 from qlib_ext.ticks.bars import minute_bars
-from qlib_ext.ticks.build import build
 from qlib_ext.ticks.partitions import days_in
-from tests.ticks.days import DAYS, orders_of, put, trades_of
+from tests.ticks.days import DAYS, build, orders_of, put, trades_of
 
-pytestmark = pytest.mark.usefixtures("in_this_process")
 ROWS = 150  # of a row group
 
 

@@ -92,7 +92,7 @@ def attach_report(recorder: Recorder, folder: str, frames: Mapping[str, Any], la
     with TemporaryDirectory() as temporary:
         page = f"{temporary}/report.html"
         text = _page(evidence, {name: read}, table_of({name: [read]}), lang)
-        write_whole(page, text.encode(), "make room and run once more")
+        write_whole(page, text.encode(), "Make room and run once more.")
         recorder.save_objects(local_path=page, artifact_path=folder)
 
 

@@ -1,0 +1,94 @@
+"""The names of fields, instruments and universes: as Qlib reads them, and as the files of a provider are called."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from io import StringIO
+from pathlib import Path
+
+import pandas as pd
+import polars as pl
+from qlib.utils import code_to_fname, parse_field
+
+from qlib_ext.errors import DataError
+
+_FIELD = re.compile(r'\bFeature\("([^"]+)"\)')  # Qlib turns $close into Feature("close"), $$roe into PFeature("roe")
+_RENAMED = "_qlib_"  # the prefix that Qlib gives the folders of names that Windows keeps for devices
+_CODE = r"(?i)^(?:(SH|SZ|BJ)\.?)?(\d{6})(?:\.([A-Z]+))?$"
+_SHORT = r"(?i)^(?:(?:SH|SZ|BJ)\.?)?\d{1,5}(?:\.[A-Z]+)?$"
+_EXCHANGES = {"SH": "SH", "SS": "SH", "XSHG": "SH", "SZ": "SZ", "XSHE": "SZ", "BJ": "BJ", "XBSE": "BJ"}
+
+
+def fields_in(expressions: Iterable[str]) -> list[str]:
+    """The daily fields that expressions read, without their ``$``, sorted; ``$$`` fields, kept by quarter, are none.
+
+    Names are what Qlib's own parser takes for one, ``$5d`` and Chinese ones too.
+    """
+    return sorted({name for expression in expressions for name in _FIELD.findall(parse_field(expression))})
+
+
+def is_field(name: str) -> bool:
+    """Whether expressions can read a field of this name, as ``$name``."""
+    return parse_field(f"${name}") == parse_field("$x").replace("x", name)
+
+
+def feature_folder(provider: Path, instrument: str) -> Path:
+    """Where a provider keeps the .bin files of an instrument; Qlib names those of CON, PRN and the like otherwise."""
+    return provider / "features" / code_to_fname(instrument).lower()
+
+
+def instrument_of(folder: Path) -> str:
+    """The instrument whose .bin files a folder has, in capital letters."""
+    return folder.name.removeprefix(_RENAMED).upper()
+
+
+def instruments_with_features(provider: Path) -> set[str]:
+    """The instruments that have a folder of .bin files."""
+    return {instrument_of(folder) for folder in (provider / "features").iterdir() if folder.is_dir()}
+
+
+def instruments_with_field(provider: Path, field: str) -> set[str]:
+    """The instruments that have a file of this daily field."""
+    return {instrument_of(file.parent) for file in (provider / "features").glob(f"*/{field}.day.bin")}
+
+
+def require_universe(provider: Path, name: str) -> None:
+    """Raise DataError where a provider has no such universe, naming those that it has."""
+    folder = provider / "instruments"
+    there = sorted(path.stem for path in folder.glob("*.txt"))
+    if name.lower() in there:
+        return
+    if other := [stem for stem in there if stem.lower() == name.lower()]:
+        raise DataError(
+            f"The universe {name!r} stands in {folder}/{other[0]}.txt, and Qlib reads {name.lower()}.txt alone. Rename "
+            "the file, to small letters."
+        )
+    raise DataError(f"The universe {name!r} is not in {folder}, which has {', '.join(there)}.")
+
+
+def lost_names(instruments: Iterable[str]) -> list[str]:
+    """The names that Qlib loses in a file of instruments, since pandas reads NA, NULL and the like as missing."""
+    names = list(instruments)
+    lines = StringIO("".join(f"{name}\t0\n" for name in names))
+    read = pd.read_csv(lines, sep="\t", header=None, names=["name", "rest"], dtype={"name": str})
+    return [name for name, missing in zip(names, read["name"].isna(), strict=True) if missing]
+
+
+def codes_of(securities: pl.Series) -> pl.DataFrame:
+    """The six digits of each security, ``code``, and its ``exchange`` (SH, SZ, BJ) where its name says it.
+
+    Read are 600519, SH600519, sh.600519, 600519.SH and 600519.XSHG; both are null for anything else.
+    """
+    text = pl.col("security")
+    return securities.to_frame("security").select(
+        code=text.str.extract(_CODE, 2),
+        exchange=pl.coalesce(text.str.extract(_CODE, 1), text.str.extract(_CODE, 3))
+        .str.to_uppercase()
+        .replace_strict(_EXCHANGES, default=None, return_dtype=pl.String),
+    )
+
+
+def short_codes(securities: pl.Series) -> pl.Series:
+    """True for each security whose code has fewer than six digits, most often as a number without leading zeros."""
+    return securities.str.contains(_SHORT).fill_null(False)
