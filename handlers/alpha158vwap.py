@@ -26,7 +26,7 @@ class Alpha158vwap(WindowHandler):
 
     The features, label and default processors are those of Qlib's ``Alpha158vwap``; windows of 20 days.
     ``engine: fast``, the default, gives the numbers of ``engine: qlib`` in a tenth of its time.
-    Raises DataError where $vwap is NaN throughout, ValueError for another engine.
+    Raises DataError where $vwap is NaN throughout, ConfigError for another engine.
     """
 
     window: ClassVar[Window] = Window(length=20)  # type: ignore[misc]

@@ -21,7 +21,7 @@ BARS = PRICES | {"volume": "$volume * ($volume / $volume)"}  # NaN where nothing
 
 
 def replaced(fields: Mapping[str, str], given: Mapping[str, str] | None, owner: str) -> dict[str, str]:
-    """Expressions by name, those that were given in the place of ours; raises TypeError for another field's name."""
+    """Expressions by name, those that were given in the place of ours; raises ConfigError for another field's name."""
     refuse_unknown(given or {}, fields, f"fields of {owner}")
     return {**fields, **(given or {})}
 
@@ -36,7 +36,7 @@ class DayBars(WindowHandler):
 
     fields: expressions in place of the six, by name. turnover is the volume over its mean of 60 days, which every
     provider has, and no share of the float; where the provider knows it: ``fields: {turnover: $turnover}``. The label
-    is ``vwap[t+11] / vwap[t+1] - 1``. Raises TypeError for another field's name.
+    is ``vwap[t+11] / vwap[t+1] - 1``. Raises ConfigError for another field's name.
     Source: Orient Securities, factor selection series 96 (2023-08-24), section 1.2, whose week images are treated so.
     """
 

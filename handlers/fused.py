@@ -14,7 +14,7 @@ from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.data.shapes import frequencies
 from qlib_ext.data.shapes.frequencies import Frequencies, WithFactors
 from qlib_ext.data.window import Window
-from qlib_ext.errors import WindowError
+from qlib_ext.errors import ConfigError
 
 FACTORS = "highfreq"  # the series of the factors in lengths
 LENGTHS = frequencies.LENGTHS | {FACTORS: 40}
@@ -40,7 +40,7 @@ class FusedBars(HighFreq27):
 
     lengths: of the series; highfreq is the last of them, ``lengths: {day: 40, highfreq: 40}`` reads day bars and
     factors. The other options are those of HighFreq27. Windows reach as far back as the lengths ask, 240 trading days:
-    step_len is no other, and WindowError is raised where the provider has fewer. Raises WindowError for other lengths,
+    step_len is no other, and WindowError is raised where the provider has fewer. Raises ConfigError for other lengths,
     DataError where all volumes are zero, and what HighFreq27 raises.
     Source: Huatai Securities, artificial intelligence series 72 (2023-12-08), the text before exhibit 57.
     """
@@ -49,7 +49,7 @@ class FusedBars(HighFreq27):
         self, lengths: Mapping[str, int] = LENGTHS, infer_processors: Any = INFER_PROCESSORS, **kwargs: Any
     ) -> None:
         if not lengths or list(lengths)[-1] != FACTORS:
-            raise WindowError(
+            raise ConfigError(
                 f"lengths ends with {FACTORS}, the days of the factors, as {LENGTHS}; not {dict(lengths)}. Without "
                 "factors take handlers.bars.MultiFrequencyBars."
             )

@@ -13,7 +13,7 @@ from handlers.bars import LABEL
 from qlib_ext.data.handler import WindowHandler
 from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.data.window import Window
-from qlib_ext.errors import ProviderError
+from qlib_ext.errors import ConfigError, ProviderError
 from qlib_ext.expressions.spans import Spans
 from qlib_ext.keywords import refuse_unknown
 from qlib_ext.provider.check import check_features
@@ -43,9 +43,9 @@ class HighFreq27(WindowHandler):
     as the group ``neutral``, which no net reads. industry: the expression of a number for each industry. size: that of
     the market value, whose log is taken; where the float is not known a stand-in, such as ``Mean($amount, 60)``.
 
-    The label is ``vwap[t+11] / vwap[t+1] - 1``, z-scored over the day. Raises TypeError for an unknown group or factor,
-    ValueError where no factor is left, ProviderError for a provider without the factors, the industry or the size,
-    DataError where one of them is NaN in every row.
+    The label is ``vwap[t+11] / vwap[t+1] - 1``, z-scored over the day. Raises ConfigError for an unknown group or
+    factor and where none is left, ProviderError for a provider without the factors, the industry or the size, DataError
+    where one of them is NaN in every row.
     Source: Huatai Securities, artificial intelligence series 72 (2023-12-08), exhibits 7, 43 and 44.
     """
 
@@ -66,7 +66,7 @@ class HighFreq27(WindowHandler):
         refuse_unknown(without, chain(*GROUPS.values()), f"without of {type(self).__name__}")
         names = [name for group in GROUPS if group in groups for name in GROUPS[group] if name not in without]
         if not names:
-            raise ValueError(f"no factor is left; groups names some of {', '.join(GROUPS)}, without some of theirs.")
+            raise ConfigError(f"no factor is left; groups names some of {', '.join(GROUPS)}, without some of theirs.")
         self.neutral = ([industry, f"Log({size})"], ["INDUSTRY", "SIZE"])
         super().__init__(
             fields=([f"Mean($hf_{name}, {DAYS})" for name in names], [name.upper() for name in names]),

@@ -15,7 +15,7 @@ from handlers.bars import LABEL
 from qlib_ext.data.handler import WindowHandler
 from qlib_ext.data.loader import HistoryLoader, first_day
 from qlib_ext.data.window import Window
-from qlib_ext.errors import DataError
+from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.expressions.spans import Spans
 from qlib_ext.keywords import refuse_unknown
 from qlib_ext.recorder.evidence import SEGMENTS, score_of, weak_factors_of
@@ -58,11 +58,11 @@ class RecordedFactors(WindowHandler):
         **kwargs: Any,
     ) -> None:
         if isinstance(experiments, str) or not len(experiments):
-            raise TypeError(f"experiments is a list of experiment names, at least one, not {experiments!r}.")
+            raise ConfigError(f"experiments is a list of experiment names, at least one, not {experiments!r}.")
         refuse_unknown([kind], KINDS, "kind")
         refuse_unknown(segments, SEGMENTS, "segments")
         if not len(segments):
-            raise ValueError(f"segments names at least one of {', '.join(SEGMENTS)}.")
+            raise ConfigError(f"segments names at least one of {', '.join(SEGMENTS)}.")
         self.experiments, self.kind = list(dict.fromkeys(experiments)), kind
         self.segments = [segment for segment in SEGMENTS if segment in segments]
         super().__init__(

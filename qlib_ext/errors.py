@@ -7,6 +7,10 @@ class QlibExtError(Exception):
     """Root of the errors of qlib_ext."""
 
 
+class ConfigError(QlibExtError, ValueError):
+    """A keyword is unknown, its value makes no sense, or two parts of a configuration do not fit together."""
+
+
 class ProviderError(QlibExtError):
     """The Qlib provider folder is missing, empty or damaged."""
 
@@ -21,6 +25,10 @@ class SegmentError(DataError):
 
 class WindowError(DataError):
     """The windows asked for cannot be made from the rows at hand."""
+
+
+class ContractError(QlibExtError, AssertionError):
+    """A model breaks one of the promises of `qlib_ext.testing.check_model`."""
 
 
 class CheckpointError(QlibExtError):

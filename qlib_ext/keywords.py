@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from inspect import Parameter, signature
 
+from qlib_ext.errors import ConfigError
+
 
 def keywords_of(klass: type) -> set[str]:
     """The keywords that a class and its bases name in their constructors."""
@@ -14,9 +16,9 @@ def keywords_of(klass: type) -> set[str]:
 
 
 def refuse_unknown(keywords: Iterable[str], valid: Iterable[str], owner: str) -> None:
-    """Raise a TypeError that names the nearest valid keyword for the first one that ``owner`` does not know."""
+    """Raise a ConfigError that names the nearest valid keyword for the first one that ``owner`` does not know."""
     known = sorted(valid)
     for name in keywords:
         if name not in known:
             nearest = get_close_matches(name, known, n=1, cutoff=0.0)[0]
-            raise TypeError(f"{owner} has no option {name!r}; did you mean {nearest!r}? It takes {', '.join(known)}.")
+            raise ConfigError(f"{owner} has no option {name!r}; did you mean {nearest!r}? It takes {', '.join(known)}.")

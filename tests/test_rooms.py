@@ -30,6 +30,7 @@ ORDER = (
     "qlib_ext.recorder",
     "qlib_ext.rolling",
     "qlib_ext.models",
+    "qlib_ext.testing",
     "qlib_ext.analysis",
     "handlers",
     "qlib_ext.workflows",

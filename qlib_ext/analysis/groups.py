@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from qlib_ext.cross_section.ic import Matrix
-from qlib_ext.errors import DataError
+from qlib_ext.errors import ConfigError, DataError
 
 DAYS_PER_YEAR = 252
 UNIVERSE = "universe"
@@ -71,10 +71,11 @@ def group_test(score: pd.DataFrame, price: pd.DataFrame, n: int, rebalance: int 
     left out. Turnover counts names: one-sided turnover of equal weights, the drift of weights in between left out.
 
     score and price are [days, stocks] by the same trading days and stocks; the last days need no scores.
-    Raises DataError for fewer than two groups, a rebalance below 1, or where no day forms groups that can be bought.
+    Raises ConfigError for fewer than two groups or a rebalance below 1, DataError where no day forms groups that
+    can be bought.
     """
     if n < 2 or rebalance < 1:
-        raise DataError(f"groups is at least 2 and rebalance at least 1; they are {n} and {rebalance}.")
+        raise ConfigError(f"groups is at least 2 and rebalance at least 1; they are {n} and {rebalance}.")
     rows = np.arange(0, len(score), rebalance)
     groups = assign_groups(score.to_numpy()[rows], n)
     rows, groups = rows[groups.any(1)], groups[groups.any(1)]

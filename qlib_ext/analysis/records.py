@@ -28,7 +28,7 @@ from qlib_ext.cross_section.ic import (
     rank_information_coefficient,
 )
 from qlib_ext.cross_section.matrix import to_matrix
-from qlib_ext.errors import DataError
+from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.expressions.reach import horizon_of
 from qlib_ext.factors.intraday_styles import MINUTE_STYLES
 from qlib_ext.factors.styles import DAY_STYLES
@@ -65,6 +65,7 @@ class FactorRecord(ACRecordTemp):
           module_path: qlib_ext.analysis.records
           kwargs: {dataset: <DATASET>}
 
+    model       not read; the trainer of Qlib offers it to every record, with the dataset
     label       expression of the return that the Rank IC is taken with, such as the reports' ten days,
                 "Ref($vwap, -11)/Ref($vwap, -1) - 1"; None: the label that SignalRecord saved, column label_col
     horizon     trading days of that return; None: read from its expression, by `label` or by the dataset
@@ -96,7 +97,7 @@ class FactorRecord(ACRecordTemp):
     report.html           all of it as pictures and tables, for a browser; where report is true
 
     Returns are fractions. The means and the first group's figures are logged as metrics, `factor.rank_ic` and so on.
-    Raises DataError for scores, labels or prices that cannot be tested, each time saying what to do.
+    Raises ConfigError for bad options, DataError for scores, labels or prices that cannot be tested.
     """
 
     artifact_path = "factor_analysis"
@@ -105,6 +106,7 @@ class FactorRecord(ACRecordTemp):
     def __init__(
         self,
         recorder: Recorder,
+        model: Any = None,
         dataset: Any = None,
         label: str | None = None,
         label_col: int = 0,
@@ -184,14 +186,14 @@ class FactorRecord(ACRecordTemp):
     def _horizon(self) -> int:
         if self.horizon is not None:
             if self.horizon < 1:
-                raise DataError(f"horizon is a number of trading days, at least 1; it is {self.horizon}.")
+                raise ConfigError(f"horizon is a number of trading days, at least 1; it is {self.horizon}.")
             return self.horizon
         if self.label is not None:
             return horizon_of(self.label)
         try:
             label = self.dataset.handler.data_loader.fields["label"][0][self.label_col]
         except (AttributeError, KeyError, TypeError, IndexError) as error:
-            raise DataError(
+            raise ConfigError(
                 "The label's horizon is not known: give FactorRecord dataset: <DATASET>, horizon: N in trading days, "
                 "or label, an expression."
             ) from error
@@ -250,7 +252,7 @@ class FactorRecord(ACRecordTemp):
     def _correlations(self, score: pd.DataFrame, read: reading.Frames, about: dict[str, Any]) -> dict[str, Any]:
         own = about["experiment"]
         if own in self.compare_with:
-            raise DataError(f"compare_with names this run's own experiment {own!r}; name others.")
+            raise ConfigError(f"compare_with names this run's own experiment {own!r}; name others.")
         scores = {own: score.to_numpy()}
         for experiment in self.compare_with:
             other = to_matrix(_last_score(experiment).iloc[:, 0], f"score of {experiment}")

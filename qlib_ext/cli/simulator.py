@@ -53,11 +53,13 @@ def add_market(commands: argparse._SubParsersAction) -> None:
 
 
 def _market(args: argparse.Namespace) -> int:
-    from qlib_ext.errors import DataError
+    from qlib_ext.errors import ConfigError
     from qlib_ext.simulator.simulate import write_market
 
     if args.ticks_days is not None and args.ticks is None:
-        raise DataError("--ticks-days says how many days of trades and orders --ticks DIR gets; name that folder, too")
+        raise ConfigError(
+            "--ticks-days says how many days of trades and orders --ticks DIR gets; name that folder, too"
+        )
     same = {name: getattr(args, name) for name in ("stocks", "days", "seed", "start", "overwrite")}
     what = f"{args.stocks} stocks, {args.days} days, seed {args.seed}, from {args.start}"
     written = write_market(args.out, **same)

@@ -15,7 +15,7 @@ from qlib_ext.data.batch import Samples
 from qlib_ext.data.panel import Panel
 from qlib_ext.data.purging import last_known_day, trading_days
 from qlib_ext.data.window import Window
-from qlib_ext.errors import DataError, SegmentError, WindowError
+from qlib_ext.errors import ConfigError, SegmentError, WindowError
 from qlib_ext.expressions.reach import check_purge, label_reach
 from qlib_ext.keywords import keywords_of, refuse_unknown
 
@@ -48,9 +48,9 @@ class CrossSectionDataset(DatasetH):
     ) -> None:
         refuse_unknown(unknown, keywords_of(type(self)), type(self).__name__)
         if handler is None or segments is None:  # no positional argument, so that a misspelt one is named above
-            raise TypeError(f"{type(self).__name__} needs a handler and segments.")
+            raise ConfigError(f"{type(self).__name__} needs a handler and segments.")
         if sample_every < 1:
-            raise SegmentError(f"sample_every is the step between training days, at least 1; it is {sample_every}.")
+            raise ConfigError(f"sample_every is the step between training days, at least 1; it is {sample_every}.")
         check_purge(purge)
         self.step_len = step_len
         self.sample_every = sample_every
@@ -67,12 +67,12 @@ class CrossSectionDataset(DatasetH):
         if isinstance(dataset, cls):
             return dataset
         if not isinstance(dataset, TSDatasetH):
-            raise DataError(
+            raise ConfigError(
                 f"A net reads windows: give it qlib_ext.data.dataset.CrossSectionDataset or Qlib's TSDatasetH, "
                 f"not {type(dataset).__name__}."
             )
         if dataset.flt_col is not None:
-            raise DataError("flt_col of TSDatasetH is not read; drop the rows with a processor of learn_processors.")
+            raise ConfigError("flt_col of TSDatasetH is not read; drop the rows with a processor of learn_processors.")
         return cls(handler=dataset.handler, segments=dataset.segments, step_len=dataset.step_len)
 
     def setup_data(self, handler_kwargs: dict | None = None, **kwargs: Any) -> None:
@@ -156,7 +156,7 @@ class CrossSectionDataset(DatasetH):
         if own is None:
             return Window(DEFAULT_STEP_LEN if self.step_len is None else self.step_len)
         if self.step_len is not None and self.step_len > own.length:
-            raise WindowError(
+            raise ConfigError(
                 f"step_len {self.step_len} asks for more days than the {own.length} that the ready handler loaded; "
                 f"give the handler step_len: {self.step_len} too."
             )

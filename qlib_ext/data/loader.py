@@ -14,7 +14,7 @@ from qlib.data.dataset.loader import QlibDataLoader
 from qlib.log import get_module_logger
 
 from qlib_ext.cross_section.cells import CHUNK_ROWS, by_row
-from qlib_ext.errors import DataError
+from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.expressions import engine as fast
 from qlib_ext.expressions.engine import Bars
 from qlib_ext.expressions.program import NotNative
@@ -45,7 +45,7 @@ class HistoryLoader(QlibDataLoader):
     local. "qlib" leaves everything to it.
 
     Raises ProviderError for a missing, empty or damaged provider and for an unknown field, DataError for an
-    empty universe and for a feature that is NaN in every row, ValueError for an unknown engine or a negative number of
+    empty universe and for a feature that is NaN in every row, ConfigError for an unknown engine or a negative number of
     days.
     """
 
@@ -62,9 +62,9 @@ class HistoryLoader(QlibDataLoader):
     ) -> None:
         super().__init__(config, **kwargs)
         if seasoned_days < 0:
-            raise ValueError(f"seasoned_days is a number of trading days, not {seasoned_days}.")
+            raise ConfigError(f"seasoned_days is a number of trading days, not {seasoned_days}.")
         if engine not in ENGINES:
-            raise ValueError(f"There is no engine {engine!r}; choose one of {', '.join(map(repr, ENGINES))}.")
+            raise ConfigError(f"There is no engine {engine!r}; choose one of {', '.join(map(repr, ENGINES))}.")
         self.history = history
         self.engine = engine
         self.seasoned_days = seasoned_days

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from qlib_ext.errors import WindowError
+from qlib_ext.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Window:
     ``standardise`` sets the shaped windows of a day against each other, see `cross_section.standardise`: over all
     members of the day, whether they have a label or not, since who has one is known only later. A day that a stock
     has no row of is then missing like a NaN and becomes 0; without it such a day takes the row before it.
-    ``multiple``: of how many days the length must be a multiple. Raises WindowError where it is not.
+    ``multiple``: of how many days the length must be a multiple. Raises ConfigError where it is not.
     """
 
     length: int
@@ -29,8 +29,8 @@ class Window:
 
     def __post_init__(self) -> None:
         if not isinstance(self.length, int) or self.length < 1:
-            raise WindowError(f"A window has at least one day; step_len is {self.length!r}.")
+            raise ConfigError(f"A window has at least one day; step_len is {self.length!r}.")
         if self.length % self.multiple:
-            raise WindowError(
+            raise ConfigError(
                 f"This window is cut every {self.multiple} days; step_len {self.length} is no multiple of that."
             )

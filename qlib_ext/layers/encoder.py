@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from qlib_ext.errors import ConfigError
+
 CELLS = {"GRU": nn.GRU, "LSTM": nn.LSTM}
 
 
 class RecurrentEncoder(nn.Module):
     """``h = RNN(x_1, ..., x_L)_L``: the last hidden state of the last layer of a GRU or LSTM.
 
-    x [samples, L, fields] -> h [samples, hidden]. Raises ValueError for another ``base_model``.
+    x [samples, L, fields] -> h [samples, hidden]. Raises ConfigError for another ``base_model``.
     """
 
     def __init__(
@@ -23,7 +25,7 @@ class RecurrentEncoder(nn.Module):
     ) -> None:
         super().__init__()
         if base_model not in CELLS:
-            raise ValueError(f"base_model is {' or '.join(CELLS)}, not {base_model!r}.")
+            raise ConfigError(f"base_model is {' or '.join(CELLS)}, not {base_model!r}.")
         self.rnn = CELLS[base_model](d_feat, hidden_size, num_layers, dropout=dropout if num_layers > 1 else 0.0)
 
     def forward(self, x: Tensor) -> Tensor:

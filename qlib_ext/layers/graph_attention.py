@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from qlib_ext.errors import ConfigError
+
 SLOPE = 0.01  # of the leaky ReLU; torch's default, the Model Zoo's choice
 
 
@@ -70,7 +72,7 @@ class GraphAttention(nn.Module):
     def __init__(self, hidden_size: int, num_heads: int = 1) -> None:
         super().__init__()
         if num_heads < 1:
-            raise ValueError(f"num_heads is at least 1, not {num_heads}.")
+            raise ConfigError(f"num_heads is at least 1, not {num_heads}.")
         self.transformation = nn.ModuleList(nn.Linear(hidden_size, hidden_size) for _ in range(num_heads))
         self.a = nn.ParameterList(torch.randn(2 * hidden_size, 1) for _ in range(num_heads))
 

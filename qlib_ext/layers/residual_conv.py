@@ -11,6 +11,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from qlib_ext.errors import ConfigError
+
 
 class ResidualConv(nn.Module):
     """``Y = ReLU(K * X + b) + W crop(X)``, * a valid convolution along the columns with the rows as channels.
@@ -39,14 +41,14 @@ class ResNet(nn.Module):
 
     x [images, rows, columns] -> F [images, features], features = channels of the last block times the columns left,
     ``columns - depth (k - 1)``. Every image by itself. Depth, kernel and flattening are ours, the report names none.
-    Raises ValueError where no column is left.
+    Raises ConfigError where no column is left.
     """
 
     def __init__(self, rows: int, columns: int, channels: Sequence[int], kernel_size: int) -> None:
         super().__init__()
         left = columns - len(channels) * (kernel_size - 1)
         if left < 1:
-            raise ValueError(
+            raise ConfigError(
                 f"{len(channels)} convolutions of kernel_size {kernel_size} need images of at least "
                 f"{columns - left + 1} columns, these have {columns}; take fewer channels or a smaller kernel_size."
             )

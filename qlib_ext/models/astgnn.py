@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from qlib_ext.data.batch import Batch
 from qlib_ext.data.panel import Panel
-from qlib_ext.errors import DataError
+from qlib_ext.errors import ConfigError
 from qlib_ext.layers.adaptive_graph import AdaptiveGraphConvolution, adaptive_adjacency
 from qlib_ext.layers.scores import Scores
 from qlib_ext.losses import graph_proximity
@@ -43,9 +43,9 @@ class ASTGNNOptions(GRUOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.num_graph_layers < 1:
-            raise ValueError(f"num_graph_layers is at least 1, not {self.num_graph_layers}; without a graph take GRU.")
+            raise ConfigError(f"num_graph_layers is at least 1, not {self.num_graph_layers}; without a graph take GRU.")
         if self.node_embedding not in NODE_EMBEDDINGS:
-            raise ValueError(f"node_embedding is one of {', '.join(NODE_EMBEDDINGS)}, not {self.node_embedding!r}.")
+            raise ConfigError(f"node_embedding is one of {', '.join(NODE_EMBEDDINGS)}, not {self.node_embedding!r}.")
 
 
 class InstrumentEmbedding(nn.Module):
@@ -125,6 +125,6 @@ class ASTGNN(GRU):
         if not self.options.proximity:
             return loss
         if batch.group is None:
-            raise DataError('proximity needs a prior group of each stock: give the handler group: "$industry".')
+            raise ConfigError('proximity needs a prior group of each stock: give the handler group: "$industry".')
         proximity = graph_proximity(batch.to_days(scores.state), batch.to_days(batch.group), batch.mask)
         return loss + self.options.proximity * proximity

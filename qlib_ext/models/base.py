@@ -19,7 +19,7 @@ from qlib_ext.data.batch import Batch, Samples
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.panel import Panel
 from qlib_ext.data.window import Window
-from qlib_ext.errors import CheckpointError, DataError, NotFittedError, NoWeakFactorsError
+from qlib_ext.errors import CheckpointError, ConfigError, DataError, NotFittedError, NoWeakFactorsError
 from qlib_ext.layers.scores import Scores
 from qlib_ext.losses import LOSSES, rank
 from qlib_ext.models.options import TrainingOptions, read_options
@@ -79,8 +79,8 @@ class NeuralModel(Model):
         """Train on ``train``, stop by ``valid``.
 
         evals_result receives the curves of the first net; the weights go to save_path if it is given.
-        Raises DataError for features that are not finite, for days of one stock or of one label, and for windows of
-        another kind than the net reads.
+        Raises DataError for features that are not finite, for days of one stock or of one label, ConfigError for
+        windows of another kind than the net reads.
         """
         if self.options.GPU >= 0 and not torch.cuda.is_available():
             logger.info(f"GPU {self.options.GPU} was asked for, CUDA is not available: training on the CPU")
@@ -92,7 +92,7 @@ class NeuralModel(Model):
         for segment, samples in (("train", train), ("valid", valid)):
             require_cross_sections(samples, segment)
         if self.options.d_feat not in (None, len(panel.fields)):
-            raise DataError(
+            raise ConfigError(
                 f"The net is to read {self.options.d_feat} features (d_feat), the handler has {len(panel.fields)}."
             )
         feature_shape = self._feature_shape(train, data.window)
@@ -158,17 +158,17 @@ class NeuralModel(Model):
         return Trainer(net, self.loss, self.options, window, self.device)
 
     def _feature_shape(self, samples: Samples, window: Window) -> tuple[int, ...]:
-        """What stands at each time of the windows, read from the first day's; raises DataError for the wrong kind."""
+        """What stands at each time of the windows, read from the first day's; raises ConfigError for the wrong kind."""
         shape = tuple(samples.batch(np.array([0]), window).x.shape)
         if len(shape) == (4 if self.images else 3):
             return shape[2:]
         name, windows = type(self).__name__, ", ".join(map(str, ("samples", *shape[1:])))
         if self.images:
-            raise DataError(
+            raise ConfigError(
                 f"{name} reads images [samples, T, rows, columns], the handler's windows are [{windows}]; "
                 "take handlers.week.Week or handlers.msnew.MsNew, or a model of fields such as GRU."
             )
-        raise DataError(
+        raise ConfigError(
             f"{name} reads fields [samples, L, fields], the handler's windows are [{windows}]; take a model of "
             "images such as ResNetGRU, or a handler of fields."
         )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from qlib_ext.data.batch import Batch
-from qlib_ext.errors import CheckpointError
+from qlib_ext.errors import CheckpointError, ConfigError
 from qlib_ext.layers.encoder import RecurrentEncoder
 from qlib_ext.layers.graph_attention import GraphAttention
 from qlib_ext.layers.scores import Scores
@@ -41,7 +41,7 @@ class GATsOptions(TrainingOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.num_layers_gat < 1:
-            raise ValueError(f"num_layers_gat is at least 1, not {self.num_layers_gat}; without attention take GRU.")
+            raise ConfigError(f"num_layers_gat is at least 1, not {self.num_layers_gat}; without attention take GRU.")
 
 
 class GATsNet(nn.Module):

@@ -8,6 +8,7 @@ import pandas as pd
 from torch import Tensor, nn
 
 from qlib_ext.data.batch import Batch
+from qlib_ext.errors import ConfigError
 from qlib_ext.layers.encoder import RecurrentEncoder
 from qlib_ext.layers.scores import Scores
 from qlib_ext.layers.weak_factors import ACTIVATIONS, WeakFactorHead
@@ -37,7 +38,7 @@ class GRUOptions(TrainingOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.activation not in ACTIVATIONS:
-            raise ValueError(f"activation is one of {', '.join(ACTIVATIONS)}, not {self.activation!r}.")
+            raise ConfigError(f"activation is one of {', '.join(ACTIVATIONS)}, not {self.activation!r}.")
 
 
 class WeakFactorNet(nn.Module):

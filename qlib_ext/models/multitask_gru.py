@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from qlib_ext.data.batch import Batch
 from qlib_ext.data.shapes.frequencies import LENGTHS
-from qlib_ext.errors import DataError
+from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.layers.encoder import RecurrentEncoder
 from qlib_ext.layers.multitask import MultiTaskHead
 from qlib_ext.layers.scores import Scores
@@ -54,19 +54,19 @@ class MultiTaskGRUOptions(TrainingOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.loss != "ic":
-            raise ValueError(f"The loss of MultiTaskGRU is made of correlations, ic; not {self.loss!r}.")
+            raise ConfigError(f"The loss of MultiTaskGRU is made of correlations, ic; not {self.loss!r}.")
         if not self.lengths or any(not isinstance(n, int) or n < 1 for n in self.lengths.values()):
-            raise ValueError(f"lengths names the bars of each series, as {LENGTHS}; not {dict(self.lengths)}.")
+            raise ConfigError(f"lengths names the bars of each series, as {LENGTHS}; not {dict(self.lengths)}.")
         if self.fields is not None and (
             self.fields.keys() != self.lengths.keys()
             or any(not isinstance(n, int) or n < 1 for n in self.fields.values())
         ):
-            raise ValueError(
+            raise ConfigError(
                 f"fields says how many fields each of {', '.join(self.lengths)} has, or is left out where all of them "
                 f"have those of the windows; not {dict(self.fields)}."
             )
         if self.min_stocks < 2:
-            raise ValueError(f"min_stocks is at least 2, a correlation needs as many; not {self.min_stocks}.")
+            raise ConfigError(f"min_stocks is at least 2, a correlation needs as many; not {self.min_stocks}.")
 
 
 class MultiTaskNet(nn.Module):
@@ -76,7 +76,7 @@ class MultiTaskNet(nn.Module):
     ``[samples, values, 1]``, where the series have not the same fields. They go through the encoders one by one: on a
     CPU that takes a fraction of the time of one packed call (benchmarks/multitask_speed.py).
 
-    encoders: of each series, by name; shapes: length and fields of each. Raises DataError for other windows.
+    encoders: of each series, by name; shapes: length and fields of each. Raises ConfigError for other windows.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class MultiTaskNet(nn.Module):
         _, rows, width = batch.x.shape
         if rows * width != sum(sizes):
             asked = ", ".join(f"{name} {length} x {fields}" for name, (length, fields) in self.shapes.items())
-            raise DataError(
+            raise ConfigError(
                 f"The net reads {asked}, {sum(sizes)} values one after the other; the handler's windows have "
                 f"{rows} x {width}, {rows * width} values. Give both of them the same lengths, and the net the fields "
                 "of each series: handlers.bars.MultiFrequencyBars has 6 throughout, handlers.fused.FusedBars 6 and as "

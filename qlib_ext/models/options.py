@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
+from qlib_ext.errors import ConfigError
 from qlib_ext.keywords import refuse_unknown
 from qlib_ext.losses import LOSSES
 
@@ -67,19 +68,19 @@ class TrainingOptions:
         _one_of("optimizer", self.optimizer, OPTIMIZERS)
         for name in ("n_epochs", "early_stop", "days_per_batch"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}.")
+                raise ConfigError(f"{name} is at least 1, not {getattr(self, name)}.")
         if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"ema_decay is at least 0 and below 1, for example 0.998; not {self.ema_decay}.")
+            raise ConfigError(f"ema_decay is at least 0 and below 1, for example 0.998; not {self.ema_decay}.")
         if self.seeds is not None and not len(self.seeds):
-            raise ValueError("seeds names at least one seed, for example [0, 1, 2].")
+            raise ConfigError("seeds names at least one seed, for example [0, 1, 2].")
 
 
 def read_options(kind: type[Options], keywords: dict[str, Any]) -> Options:
-    """``kind(**keywords)``; an unknown keyword raises a TypeError that names the nearest valid one."""
+    """``kind(**keywords)``; an unknown keyword raises a ConfigError that names the nearest valid one."""
     refuse_unknown(keywords, (option.name for option in fields(kind)), kind.__name__.removesuffix("Options"))
     return kind(**keywords)
 
 
 def _one_of(name: str, value: str, valid: Sequence[str]) -> None:
     if value not in valid:
-        raise ValueError(f"{name} is one of {', '.join(valid)}, not {value!r}.")
+        raise ConfigError(f"{name} is one of {', '.join(valid)}, not {value!r}.")

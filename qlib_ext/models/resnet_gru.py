@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 from torch import Tensor, nn
 
+from qlib_ext.errors import ConfigError
 from qlib_ext.layers.residual_conv import ResNet
 from qlib_ext.models.astgnn import ASTGNN, ASTGNNOptions
 
@@ -29,12 +30,12 @@ class ResNetGRUOptions(ASTGNNOptions):
         super().__post_init__()
         channels = self.channels
         if not isinstance(channels, Sequence) or not channels or not all(_positive(size) for size in channels):
-            raise ValueError(f"channels lists a positive number for each convolution, as [16, 32]; not {channels!r}.")
+            raise ConfigError(f"channels lists a positive number for each convolution, as [16, 32]; not {channels!r}.")
         if not _positive(self.kernel_size):
-            raise ValueError(f"kernel_size is a whole number of at least 1, not {self.kernel_size!r}.")
+            raise ConfigError(f"kernel_size is a whole number of at least 1, not {self.kernel_size!r}.")
         unread = [name for name in ASTGNNOptions.__annotations__ if getattr(self, name) != getattr(ASTGNNOptions, name)]
         if unread and not self.graph:
-            raise ValueError(f"{unread[0]} is an option of the graph, which is off: add graph: true, or leave it out.")
+            raise ConfigError(f"{unread[0]} is an option of the graph, which is off: add graph: true, or leave it out.")
 
 
 class ImageEncoder(nn.Module):
@@ -59,7 +60,7 @@ class ImageEncoder(nn.Module):
 class ResNetGRU(ASTGNN):
     """The GRU's loss and head over ``RNN(F(t-T+1), ..., F(t))``, F the feature of a data image; with or without graph.
 
-    Reads images [samples, T, rows, columns]. Building it raises ValueError where the convolutions leave no column.
+    Reads images [samples, T, rows, columns]. Building it raises ConfigError where the convolutions leave no column.
 
     Source: Orient Securities, factor selection series 96 (2023-08-24), section 1.3, exhibits 4 to 6; with the graph
     series 110 (2024-02-19), introduction and section 1.2.

@@ -14,7 +14,7 @@ import torch
 from qlib.data.dataset.processor import Processor
 
 from qlib_ext.cross_section.standardise import REACH, SCALED_MAD, median
-from qlib_ext.errors import DataError
+from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.expressions.kernels import compiled
 from qlib_ext.processors.normalise import columns_of, rewrite
 
@@ -30,7 +30,7 @@ class MADClip(Processor):
 
     def __init__(self, fields_group: str | list | None = "feature", reach: float = REACH) -> None:
         if not reach > 0:
-            raise ValueError(f"reach is how many standard deviations are kept, above 0, not {reach}.")
+            raise ConfigError(f"reach is how many standard deviations are kept, above 0, not {reach}.")
         self.fields_group = fields_group
         self.reach = reach
 

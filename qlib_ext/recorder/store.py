@@ -11,7 +11,7 @@ from qlib.utils.exceptions import ExpAlreadyExistError
 from qlib.workflow.exp import MLflowExperiment
 from qlib.workflow.expm import MLflowExpManager
 
-from qlib_ext.errors import ProviderError
+from qlib_ext.errors import ConfigError, ProviderError
 from qlib_ext.provider.check import check_provider
 from qlib_ext.system.locks import locked
 
@@ -28,7 +28,7 @@ class SQLiteExpManager(MLflowExpManager):
 
     def __init__(self, uri: str, default_exp_name: str) -> None:
         if not uri.startswith(SQLITE):
-            raise ValueError(f"uri must be {SQLITE}FOLDER/NAME.db, not {uri!r}.")
+            raise ConfigError(f"uri must be {SQLITE}FOLDER/NAME.db, not {uri!r}.")
         _stop_without_provider()
         database = Path(uri.removeprefix(SQLITE)).expanduser().resolve()
         database.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from qlib_ext.cross_section.ic import daily_rank_ic
 from qlib_ext.cross_section.zscore import mean_of_zscores
 from qlib_ext.data.purging import trading_days
-from qlib_ext.errors import DataError, NotFittedError, SegmentError
+from qlib_ext.errors import ConfigError, DataError, NotFittedError, SegmentError
 from qlib_ext.expressions.reach import check_purge, label_reach
 from qlib_ext.keywords import keywords_of, refuse_unknown
 from qlib_ext.recorder.windows import WINDOWS
@@ -75,11 +75,11 @@ class RollingModel(Model):
         super().__init__()
         refuse_unknown(unknown, keywords_of(type(self)), type(self).__name__)
         if not isinstance(model, dict) or "class" not in model:
-            raise TypeError("RollingModel needs model: the inner model's class, module_path and kwargs.")
+            raise ConfigError("RollingModel needs model: the inner model's class, module_path and kwargs.")
         if n_jobs < 1:
-            raise ValueError(f"n_jobs is at least 1, not {n_jobs}.")
+            raise ConfigError(f"n_jobs is at least 1, not {n_jobs}.")
         if seeds is not None and not len(seeds):
-            raise ValueError("seeds names at least one seed, for example [0, 1, 2].")
+            raise ConfigError("seeds names at least one seed, for example [0, 1, 2].")
         check_purge(purge)
         check_lengths(train, valid, step)
         backend_of(backend)

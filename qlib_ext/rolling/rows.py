@@ -12,7 +12,7 @@ from qlib.data.dataset.handler import DataHandlerLP
 
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.handler import WindowHandler
-from qlib_ext.errors import DataError
+from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.rolling.windows import RollingWindow
 
 
@@ -80,10 +80,12 @@ class RawData:
 
     @classmethod
     def of(cls, dataset: Any) -> RawData:
-        """The raw data of a Qlib dataset; raises DataError where its handler has dropped it."""
+        """The raw data of a Qlib dataset; raises ConfigError where its handler has dropped it."""
         handler = dataset.handler
         if not hasattr(handler, "_data"):
-            raise DataError("The handler has dropped its raw rows (drop_raw: true); a rolling model refits from them.")
+            raise ConfigError(
+                "The handler has dropped its raw rows (drop_raw: true); a rolling model refits from them."
+            )
         history = handler.data_loader.history_ if isinstance(handler, WindowHandler) else None
         lengths = [1, getattr(dataset, "step_len", None) or 1]
         lengths += [owner.window.length for owner in (dataset, handler) if hasattr(owner, "window")]

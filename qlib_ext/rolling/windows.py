@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from qlib_ext.data.purging import last_known_day
-from qlib_ext.errors import SegmentError
+from qlib_ext.errors import ConfigError, SegmentError
 
 Span = tuple[pd.Timestamp, pd.Timestamp]
 
@@ -49,10 +49,10 @@ class Period:
 
     @classmethod
     def parse(cls, text: str, name: str) -> Period:
-        """Read ``5Y``, ``6M`` or ``20D``; raises SegmentError for anything else."""
+        """Read ``5Y``, ``6M`` or ``20D``; raises ConfigError for anything else."""
         match = re.fullmatch(r"([1-9]\d*)([YMD])", str(text).upper())
         if match is None:
-            raise SegmentError(
+            raise ConfigError(
                 f"{name} is a number of years, months or trading days, such as 5Y, 6M, 20D, not {text!r}."
             )
         return cls(int(match[1]), match[2])
@@ -113,7 +113,7 @@ def plan(
 
 
 def check_lengths(train: str, valid: str | float, step: str) -> None:
-    """Raise SegmentError for what is no length of time, before any rows are loaded."""
+    """Raise ConfigError for what is no length of time, before any rows are loaded."""
     Period.parse(train, "train")
     Period.parse(step, "step")
     validation(valid)
@@ -123,7 +123,7 @@ Split = Callable[[pd.Timestamp, Period, pd.DatetimeIndex], tuple[pd.Timestamp, p
 
 
 def validation(valid: str | float) -> Split:
-    """How a window's test border gives the borders of training and validation; raises SegmentError."""
+    """How a window's test border gives the borders of training and validation; raises ConfigError."""
     if isinstance(valid, str):
         period = Period.parse(valid, "valid")
 
@@ -133,7 +133,7 @@ def validation(valid: str | float) -> Split:
 
         return by_period
     if not 0 < valid < 1:
-        raise SegmentError(f"valid as a share lies between 0 and 1, not {valid!r}.")
+        raise ConfigError(f"valid as a share lies between 0 and 1, not {valid!r}.")
 
     def by_share(test: pd.Timestamp, train: Period, days: pd.DatetimeIndex) -> tuple[pd.Timestamp, pd.Timestamp]:
         begin = earlier(test, train, days)

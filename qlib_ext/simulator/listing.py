@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from qlib_ext.errors import DataError
+from qlib_ext.errors import ConfigError
 
 _HOLIDAYS = {(1, 1), *((2, day) for day in range(8, 15)), (5, 1), *((10, day) for day in range(1, 8))}
 _LATE = 0.1  # share of the stocks that list after the first day
@@ -39,11 +39,11 @@ class Listing:
 def trading_days(start: str, days: int) -> pd.DatetimeIndex:
     """Return the first `days` weekdays from `start` that are no holiday (1 Jan, 8-14 Feb, 1 May, 1-7 Oct).
 
-    Raises DataError when `start` is no date.
+    Raises ConfigError when `start` is no date.
     """
     first = pd.to_datetime(start, errors="coerce")
     if pd.isna(first):
-        raise DataError(f"the start {start!r} is no date; write it as 2014-09-01")
+        raise ConfigError(f"the start {start!r} is no date; write it as 2014-09-01")
     weekdays = pd.bdate_range(first, periods=days + days // 10 + 20)
     return weekdays[[(day.month, day.day) not in _HOLIDAYS for day in weekdays]][:days]
 

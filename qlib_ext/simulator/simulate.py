@@ -36,7 +36,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from qlib_ext.errors import DataError
+from qlib_ext.errors import ConfigError
 from qlib_ext.provider.writer import read_about, write_provider
 from qlib_ext.simulator.index import index_bars, member_weights, review_members, spans
 from qlib_ext.simulator.listing import draw_listing
@@ -85,12 +85,12 @@ class Market:
 def simulate(stocks: int = 100, days: int = 750, seed: int = 0, start: str = "2014-09-01") -> Market:
     """Simulate a market over `days` trading days from `start`; the same seed gives the same market.
 
-    Raises DataError for less than 10 stocks or 40 days, a negative seed, or a start that is no date.
+    Raises ConfigError for less than 10 stocks or 40 days, a negative seed, or a start that is no date.
     """
     if seed < 0:
-        raise DataError(f"the seed {seed} is negative; give 0 or a positive number")
+        raise ConfigError(f"the seed {seed} is negative; give 0 or a positive number")
     if stocks < FEWEST_STOCKS or days < FEWEST_DAYS:
-        raise DataError(
+        raise ConfigError(
             f"a market of {stocks} stocks and {days} days is too small; "
             f"ask for at least {FEWEST_STOCKS} stocks and {FEWEST_DAYS} days"
         )
@@ -131,7 +131,7 @@ def write_market(
     Instruments `all` and `csi300` (the members of the index); bars of the index under SH000300; the parameters
     and the version of qlib_ext in market.json.
 
-    Raises DataError as `simulate` and ProviderError as `write_provider`.
+    Raises ConfigError as `simulate` and ProviderError as `write_provider`.
     """
     about = {"stocks": stocks, "days": days, "seed": seed, "start": start, "version": version("qlib_ext")}
     if not overwrite and read_about(folder) == about:

@@ -23,7 +23,7 @@ import polars as pl
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from qlib_ext.errors import DataError
+from qlib_ext.errors import ConfigError
 from qlib_ext.provider.sessions import AFTERNOON, MINUTES_A_SESSION, MORNING, MORNING_END
 from qlib_ext.provider.writer import ABOUT, read_about
 from qlib_ext.simulator.fills import MINUTE, Bar, Fills, draw_fills
@@ -54,11 +54,11 @@ def write_ticks(
     trades/ and orders/. A day is in memory at a time. The same parameters give the same bytes, and the minute bars do
     not depend on `ticks_days`.
 
-    Raises DataError as `simulate` and for `ticks_days` outside 0..days, ProviderError when the folder holds something
+    Raises ConfigError as `simulate` and for `ticks_days` outside 0..days, ProviderError when the folder holds something
     (with `overwrite`: something other than ticks) or the disk refuses; then nothing is written.
     """
     if not 0 <= ticks_days <= days:
-        raise DataError(f"trades of {ticks_days} days are asked for, the market has {days}; give 0 to {days}")
+        raise ConfigError(f"trades of {ticks_days} days are asked for, the market has {days}; give 0 to {days}")
     target = Path(folder).expanduser().resolve()
     about = {"stocks": stocks, "days": days, "seed": seed, "start": start, "ticks_days": ticks_days}
     about["version"] = version("qlib_ext")

@@ -19,7 +19,7 @@ import joblib
 from joblib.externals.loky import ProcessPoolExecutor
 from tqdm import tqdm
 
-from qlib_ext.errors import OutputError, WorkerError
+from qlib_ext.errors import ConfigError, OutputError, WorkerError
 from qlib_ext.system.scratch import scratch_folder
 
 
@@ -124,7 +124,7 @@ BACKENDS: dict[str, Backend] = {"serial": serial, "loky": loky, "ray": ray}
 
 
 def backend_of(name: str) -> Backend:
-    """The backend of that name; raises ValueError that names those there are."""
+    """The backend of that name; raises ConfigError that names those there are."""
     if name not in BACKENDS:
-        raise ValueError(f"backend is one of {', '.join(BACKENDS)}, not {name!r}.")
+        raise ConfigError(f"backend is one of {', '.join(BACKENDS)}, not {name!r}.")
     return BACKENDS[name]

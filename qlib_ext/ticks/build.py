@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm.auto import tqdm
 
-from qlib_ext.errors import DataError, ProviderError
+from qlib_ext.errors import ConfigError, DataError, ProviderError
 from qlib_ext.provider.check import check_provider
 from qlib_ext.provider.fields import write_field
 from qlib_ext.provider.names import instruments_with_features, instruments_with_field
@@ -58,8 +58,9 @@ def build(
     Finished days are kept beside the provider, in ``<out>.ticks``, and not computed again while their files, the
     parameters and the code are the same. The values replace those of the same days; all other days stay.
 
-    Raises DataError for partitions that cannot be used, ProviderError for a provider that cannot take them,
-    OutputError where the disk refuses, WorkerError where a worker dies.
+    Raises ConfigError for groups that the sources do not suffice for, DataError for partitions that cannot be
+    used, ProviderError for a provider that cannot take them, OutputError where the disk refuses, WorkerError where a
+    worker dies.
     """
     run = backend_of(backend)
     start, end = (day and pd.Timestamp(day).strftime("%Y-%m-%d") for day in (start, end))
@@ -113,15 +114,15 @@ def write_factor(provider: Path, name: str, positions: list[int], results: list[
 
 
 def chosen(groups: Sequence[str] | None, folders: dict[str, str | Path]) -> tuple[str, ...]:
-    """The groups of factors, in GROUPS' order; raises DataError where the sources do not suffice for them."""
+    """The groups of factors, in GROUPS' order; raises ConfigError where the sources do not suffice for them."""
     possible = [group for group in GROUPS if set(NEEDED[group]) & set(folders)]
     if not possible:
-        raise DataError("There is nothing to build from: name a folder of trades, orders or minute bars.")
+        raise ConfigError("There is nothing to build from: name a folder of trades, orders or minute bars.")
     for group in groups or ():
         if group not in GROUPS:
-            raise DataError(f"{group!r} is no group of factors; there are {', '.join(GROUPS)}.")
+            raise ConfigError(f"{group!r} is no group of factors; there are {', '.join(GROUPS)}.")
         if group not in possible:
-            raise DataError(f"The group {group} needs {' or '.join(f'--{source}' for source in NEEDED[group])}.")
+            raise ConfigError(f"The group {group} needs {' or '.join(f'--{source}' for source in NEEDED[group])}.")
     return tuple(group for group in GROUPS if group in (groups or possible))
 
 

@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from qlib_ext.errors import DataError
+from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.system.files import write_whole
 from qlib_ext.ticks import shanghai, shenzhen
 from qlib_ext.ticks.exchange import Reading
@@ -36,7 +36,7 @@ def convert(
     for source, paths in files.items():
         if (exchange, source) not in READERS:
             there = ", ".join(f"{of} of {place}" for place, of in READERS)
-            raise DataError(f"There is no reader for {source} of {exchange}; there are readers for {there}.")
+            raise ConfigError(f"There is no reader for {source} of {exchange}; there are readers for {there}.")
         for path in paths:
             reading = READERS[exchange, source](path, day)
             if reading.frame.is_empty():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 import polars as pl
 
-from qlib_ext.errors import DataError
+from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.ticks import minute_factors, order_factors, trade_factors
 from qlib_ext.ticks.bars import minute_bars
 from qlib_ext.ticks.check import check_batch
@@ -56,7 +56,7 @@ def day_factors(
             batches = _batches(frame, source, batch_rows)
             parts.append(pl.concat([_joined(stocks, [make(rows) for make in wanted]) for stocks, rows in batches]))
     if not parts:
-        raise DataError("day_factors needs at least one of minute, trades and orders, and a group that it allows.")
+        raise ConfigError("day_factors needs at least one of minute, trades and orders, and a group that it allows.")
     return _side_by_side(parts)
 
 

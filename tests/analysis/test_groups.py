@@ -16,7 +16,7 @@ from qlib_ext.analysis.groups import (
     turnover,
     yearly_returns,
 )
-from qlib_ext.errors import DataError
+from qlib_ext.errors import ConfigError, DataError
 from tests.analysis.matrices import random_frame, random_prices
 
 
@@ -147,7 +147,7 @@ def test_perfect_foresight_sorts_the_groups():
 
 @pytest.mark.parametrize(("n", "rebalance"), [(1, 5), (5, 0)])
 def test_settings_that_make_no_sense(n, rebalance):
-    with pytest.raises(DataError, match="at least"):
+    with pytest.raises(ConfigError, match="at least"):
         group_test(random_frame(), random_prices(), n, rebalance)
 
 

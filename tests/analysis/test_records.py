@@ -10,13 +10,14 @@ import pytest
 import qlib
 from qlib.contrib.eva.alpha import calc_ic
 from qlib.model.trainer import task_train
+from qlib.utils import init_instance_by_config
 from qlib.workflow import R
 
 from qlib_ext.analysis import records
 from qlib_ext.analysis.groups import group_test
 from qlib_ext.analysis.records import FactorRecord
 from qlib_ext.analysis.report.page import report
-from qlib_ext.errors import DataError
+from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.factors.intraday_styles import MINUTE_STYLES
 from qlib_ext.factors.styles import DAY_STYLES, fields_of
 from qlib_ext.simulator.simulate import simulate, write_market
@@ -236,16 +237,26 @@ def test_infinite_scores_and_empty_labels_are_told(record, signal):
     [
         ({}, "horizon is not known: give FactorRecord dataset: <DATASET>, horizon"),
         ({"horizon": 0}, "at least 1; it is 0"),
+        ({"label": LABEL, "groups": 0}, "groups is at least 2"),
+        ({"label": LABEL, "compare_with": ["loose"]}, "own experiment 'loose'"),
+    ],
+)
+def test_settings_that_make_no_sense_are_told(record, signal, kwargs, message):
+    with pytest.raises(ConfigError, match=message):
+        record(signal, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
         ({"horizon": 1}, "saved no label"),
         ({"label": "$nothing / Ref($nothing, -1)"}, "has no number"),
         ({"label": LABEL, "price": "$nothing"}, r"provider has no \$nothing"),
         ({"label": LABEL, "groups": 41}, "forms 41 groups"),
-        ({"label": LABEL, "groups": 0}, "groups is at least 2"),
         ({"label": LABEL, "compare_with": ["nowhere"]}, "'nowhere' of compare_with has no finished run"),
-        ({"label": LABEL, "compare_with": ["loose"]}, "own experiment 'loose'"),
     ],
 )
-def test_settings_that_do_not_fit_are_told(record, signal, kwargs, message):
+def test_settings_that_the_data_do_not_allow_are_told(record, signal, kwargs, message):
     with pytest.raises(DataError, match=message):
         record(signal, **kwargs)
 
@@ -266,8 +277,21 @@ def test_scores_of_days_without_trading_are_told(record, signal):
     ("kwargs", "nearest"), [({"group": 5}, "groups"), ({"styles": ["VOL2"]}, "VOL20"), ({"lang": "zn"}, "zh")]
 )
 def test_a_misspelt_option_is_answered_with_the_nearest(kwargs, nearest):
-    with pytest.raises(TypeError, match=f"did you mean '{nearest}'"):
+    with pytest.raises(ConfigError, match=f"did you mean '{nearest}'"):
         FactorRecord(None, **kwargs)
+
+
+OFFERED = {"model": object(), "dataset": object()}  # what Qlib's trainer offers to every record
+RECORD = {"class": "FactorRecord", "module_path": "qlib_ext.analysis.records"}
+
+
+@pytest.mark.parametrize("own", [{}, {"dataset": None}])
+def test_it_is_built_as_qlibs_trainer_builds_records(own):
+    record = init_instance_by_config(RECORD | {"kwargs": own}, recorder=None, try_kwargs=OFFERED)
+    assert record.dataset is own.get("dataset", OFFERED["dataset"])
+    for wrong in (own | {"rebalence": 5}, {"rebalence": 5}):
+        with pytest.raises(ConfigError, match="no option 'rebalence'; did you mean 'rebalance'"):
+            init_instance_by_config(RECORD | {"kwargs": wrong}, recorder=None, try_kwargs=OFFERED)
 
 
 def test_existing_results_are_not_made_again(run, monkeypatch):

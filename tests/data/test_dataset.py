@@ -8,8 +8,8 @@ from qlib.data.dataset.handler import DataHandlerLP
 
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.window import Window
-from qlib_ext.errors import DataError, SegmentError, WindowError
-from tests.frames import SEGMENTS, dataset_of, handler_of, random_rows
+from qlib_ext.errors import ConfigError, SegmentError
+from qlib_ext.testing.rows import SEGMENTS, dataset_of, handler_of, random_rows
 
 
 def day_of(samples) -> pd.DatetimeIndex:
@@ -134,7 +134,7 @@ def test_a_shorter_window_than_the_handlers_is_fine_a_longer_one_is_not():
     handler.window = Window(6)
     assert CrossSectionDataset(handler=handler, segments=SEGMENTS).window == Window(6)
     assert CrossSectionDataset(handler=handler, segments=SEGMENTS, step_len=3).window == Window(3)
-    with pytest.raises(WindowError, match="step_len 8 asks for more days than the 6"):
+    with pytest.raises(ConfigError, match="step_len 8 asks for more days than the 6"):
         CrossSectionDataset(handler=handler, segments=SEGMENTS, step_len=8)
 
 
@@ -148,9 +148,9 @@ def test_qlibs_time_series_dataset_is_read_as_it_is():
 
 def test_other_datasets_are_refused():
     handler = handler_of(random_rows())
-    with pytest.raises(DataError, match="not DatasetH"):
+    with pytest.raises(ConfigError, match="not DatasetH"):
         CrossSectionDataset.of(DatasetH(handler=handler, segments=SEGMENTS))
-    with pytest.raises(DataError, match="flt_col"):
+    with pytest.raises(ConfigError, match="flt_col"):
         CrossSectionDataset.of(TSDatasetH(handler=handler, segments=SEGMENTS, flt_col="label"))
 
 
@@ -186,7 +186,7 @@ def test_validation_days_may_be_trained_on_where_that_is_asked_for():
     ],
 )
 def test_options_that_make_no_sense(arguments, message):
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(ConfigError, match=message):
         dataset_of(random_rows(), **arguments)
 
 
@@ -203,15 +203,17 @@ def test_a_missing_segment_is_named():
 
 def test_a_reach_that_cannot_be_read_asks_for_a_number():
     data = dataset_of(random_rows(), purge="auto")
-    with pytest.raises(SegmentError, match="purge: N"):
+    with pytest.raises(ConfigError, match="purge: N"):
         data.samples("train", learn=True)
 
 
 def test_a_misspelt_option_names_the_nearest_one():
-    with pytest.raises(TypeError, match=r"CrossSectionDataset has no option 'step_length'; did you mean 'step_len'\?"):
+    with pytest.raises(
+        ConfigError, match=r"CrossSectionDataset has no option 'step_length'; did you mean 'step_len'\?"
+    ):
         dataset_of(random_rows(), step_length=20)
 
 
 def test_handler_and_segments_are_needed():
-    with pytest.raises(TypeError, match="needs a handler and segments"):
+    with pytest.raises(ConfigError, match="needs a handler and segments"):
         CrossSectionDataset(handler=handler_of(random_rows()))

@@ -18,7 +18,8 @@ from qlib_ext.data.handler import WindowHandler
 from qlib_ext.data.window import Window
 from qlib_ext.expressions.reach import label_reach
 from qlib_ext.simulator.index import spans
-from tests.frames import SEGMENTS, dataset_of, garbage_from, random_rows
+from qlib_ext.testing.rows import SEGMENTS, dataset_of, random_rows
+from tests.garbage import garbage_from
 
 ON_TIME = [
     {"class": "RobustZScoreNorm", "kwargs": {"fields_group": "feature", "clip_outlier": True}},

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from handlers.alpha158vwap import Alpha158vwap
-from qlib_ext.errors import DataError, ProviderError
+from qlib_ext.errors import ConfigError, DataError, ProviderError
 
 
 def test_an_unknown_field_in_the_label_is_answered_with_the_nearest(small, init):
@@ -61,5 +61,5 @@ def test_a_universe_without_members_in_the_dates_is_named(small, init):
 
 
 def test_a_misspelt_option_names_the_nearest_one():
-    with pytest.raises(TypeError, match=r"Alpha158vwap has no option 'instrumnets'; did you mean 'instruments'\?"):
+    with pytest.raises(ConfigError, match=r"Alpha158vwap has no option 'instrumnets'; did you mean 'instruments'\?"):
         Alpha158vwap(instrumnets="csi300")

@@ -13,7 +13,7 @@ from qlib.data.dataset.loader import QlibDataLoader
 from qlib.data.filter import ExpressionDFilter, NameDFilter
 
 from qlib_ext.data.loader import HistoryLoader
-from qlib_ext.errors import DataError, ProviderError
+from qlib_ext.errors import ConfigError, DataError, ProviderError
 from qlib_ext.provider.writer import write_provider
 
 CALENDAR = pd.bdate_range("2020-01-01", periods=40)
@@ -199,5 +199,5 @@ def test_nobody_is_seasoned(market):
     names = ["SH600005", "SH600006"]
     with pytest.raises(DataError, match="None of the 2 stocks has more than 30 closes; lower seasoned_days"):
         HistoryLoader(CLOSE, seasoned_days=30).load(names)
-    with pytest.raises(ValueError, match="seasoned_days is a number of trading days, not -1"):
+    with pytest.raises(ConfigError, match="seasoned_days is a number of trading days, not -1"):
         HistoryLoader(CLOSE, seasoned_days=-1)

@@ -10,7 +10,7 @@ from qlib.data.dataset import TSDataSampler
 
 from qlib_ext.data.panel import Panel
 from qlib_ext.errors import DataError
-from tests.frames import random_rows
+from qlib_ext.testing.rows import random_rows
 
 
 def panel_of(rows: pd.DataFrame) -> Panel:

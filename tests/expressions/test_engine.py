@@ -16,7 +16,7 @@ from qlib.data.inst_processor import InstProcessor
 from handlers.alpha158vwap import FEATURES, LABEL, Alpha158vwap
 from qlib_ext.data import loader
 from qlib_ext.data.loader import HistoryLoader
-from qlib_ext.errors import DataError
+from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.expressions import engine
 from qlib_ext.provider.writer import write_provider
 
@@ -289,7 +289,7 @@ def test_both_engines_refuse_an_empty_feature_and_absent_bars(provider, stocks, 
 
 def test_an_unknown_engine_is_answered_with_the_choices(provider):
     provider()
-    with pytest.raises(ValueError, match=r"no engine 'numba'; choose one of 'fast', 'qlib'"):
+    with pytest.raises(ConfigError, match=r"no engine 'numba'; choose one of 'fast', 'qlib'"):
         Alpha158vwap(instruments="csi300", engine="numba")
 
 

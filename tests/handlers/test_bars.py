@@ -10,10 +10,10 @@ from qlib.data.dataset import DatasetH, TSDatasetH
 from handlers.bars import FIELDS, DayBars
 from handlers.week import Week
 from qlib_ext.data.dataset import CrossSectionDataset
-from qlib_ext.errors import DataError, ProviderError, WindowError
+from qlib_ext.errors import ConfigError, DataError, ProviderError, WindowError
 from qlib_ext.expressions.reach import label_reach
 from qlib_ext.models.gru import GRU
-from tests.frames import garbage_from
+from tests.garbage import garbage_from
 from tests.handlers.conftest import windows
 from tests.slow import standardised_places
 
@@ -170,13 +170,15 @@ def test_fields_are_replaced_by_expressions(small, init, kind):
 
 @BOTH
 def test_an_unknown_name_of_a_field_is_answered_with_the_names(kind):
-    with pytest.raises(TypeError, match=r"'turnovr'; did you mean 'turnover'\? It takes close, high, low, open, turno"):
+    with pytest.raises(
+        ConfigError, match=r"'turnovr'; did you mean 'turnover'\? It takes close, high, low, open, turno"
+    ):
         kind(fields={"turnovr": "$turnover"})
 
 
 @BOTH
 def test_a_misspelt_option_names_the_nearest_one(kind):
-    with pytest.raises(TypeError, match=rf"{kind.__name__} has no option 'feilds'; did you mean 'fields'\?"):
+    with pytest.raises(ConfigError, match=rf"{kind.__name__} has no option 'feilds'; did you mean 'fields'\?"):
         kind(feilds={})
 
 
@@ -201,9 +203,9 @@ def test_a_provider_that_begins_too_late_for_a_window(small, init):
 
 def test_a_week_is_cut_every_five_days(small, init):
     init(small[0])
-    with pytest.raises(WindowError, match="every 5 days; step_len 12 is no multiple"):
+    with pytest.raises(ConfigError, match="every 5 days; step_len 12 is no multiple"):
         Week(step_len=12)
-    with pytest.raises(WindowError, match="every 5 days; step_len 12 is no multiple"):
+    with pytest.raises(ConfigError, match="every 5 days; step_len 12 is no multiple"):
         CrossSectionDataset(Week(**TIMES), SEGMENTS, step_len=12)
 
 

@@ -11,10 +11,10 @@ from handlers.fused import FusedBars
 from handlers.highfreq import INFER_PROCESSORS, HighFreq27
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.window import Window
-from qlib_ext.errors import DataError, ProviderError, WindowError
+from qlib_ext.errors import ConfigError, DataError, ProviderError, WindowError
 from qlib_ext.models.multitask_gru import MultiTaskGRU
 from qlib_ext.simulator.simulate import simulate, write_market
-from tests.frames import garbage_from
+from tests.garbage import garbage_from
 from tests.handlers.conftest import windows
 from tests.handlers.test_highfreq import NAMES, means, slow_scores, write_factors
 from tests.slow import standardised_places
@@ -171,7 +171,7 @@ def test_a_net_learns_four_tasks(made, init, share, grus):
 def test_a_net_of_other_series_is_refused(made, init, options, message):
     init(made[0])
     data = CrossSectionDataset(FusedBars(SHORT, **TIMES), SEGMENTS)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(ConfigError, match=message):
         MultiTaskGRU(**NET | options).fit(data)
 
 
@@ -227,12 +227,12 @@ def test_a_provider_without_factors(small, init):
     ],
 )
 def test_lengths_that_make_no_sense_are_named(lengths, message):
-    with pytest.raises(WindowError, match=message):
+    with pytest.raises(ConfigError, match=message):
         FusedBars(lengths)
 
 
 def test_step_len_is_that_of_the_lengths():
-    with pytest.raises(WindowError, match="step_len 20 is no multiple"):
+    with pytest.raises(ConfigError, match="step_len 20 is no multiple"):
         FusedBars(step_len=20)
 
 
@@ -244,7 +244,7 @@ def test_a_history_shorter_than_twelve_months(made, init):
 
 
 def test_a_misspelt_option_names_the_nearest_one():
-    with pytest.raises(TypeError, match=r"FusedBars has no option 'length'; did you mean 'lengths'\?"):
+    with pytest.raises(ConfigError, match=r"FusedBars has no option 'length'; did you mean 'lengths'\?"):
         FusedBars(length=SHORT)
-    with pytest.raises(TypeError, match=r"groups of FusedBars has no option 'minutes'; did you mean 'minute'\?"):
+    with pytest.raises(ConfigError, match=r"groups of FusedBars has no option 'minutes'; did you mean 'minute'\?"):
         FusedBars(groups=["minutes"])

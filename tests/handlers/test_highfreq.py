@@ -9,13 +9,13 @@ import statsmodels.api as sm
 
 from handlers.highfreq import HighFreq27
 from qlib_ext.data.dataset import CrossSectionDataset
-from qlib_ext.errors import DataError, ProviderError
+from qlib_ext.errors import ConfigError, DataError, ProviderError
 from qlib_ext.expressions.reach import label_reach
 from qlib_ext.models.gru import GRU
 from qlib_ext.provider.fields import write_field
 from qlib_ext.simulator.simulate import simulate, write_market
 from qlib_ext.ticks.factors import GROUPS
-from tests.frames import garbage_from
+from tests.garbage import garbage_from
 from tests.handlers.conftest import windows
 
 NAMES = [name for names in GROUPS.values() for name in names]
@@ -236,17 +236,17 @@ def test_factors_are_left_out_that_the_provider_lacks(made, init, tmp_path):
     features = HighFreq27(without=["corr_volume_item"], **TIMES).fetch(col_set="feature")
     assert list(features.columns) == [name.upper() for name in NAMES if name != "corr_volume_item"]
     with pytest.raises(
-        TypeError, match=r"without of HighFreq27 has no option 'volume_perc8'; did you mean 'volume_per"
+        ConfigError, match=r"without of HighFreq27 has no option 'volume_perc8'; did you mean 'volume_per"
     ):
         HighFreq27(without=["volume_perc8"])
-    with pytest.raises(ValueError, match="no factor is left"):
+    with pytest.raises(ConfigError, match="no factor is left"):
         HighFreq27(groups=["orders"], without=GROUPS["orders"])
 
 
 def test_no_group_and_an_unknown_one():
-    with pytest.raises(TypeError, match=r"groups of HighFreq27 has no option 'minutes'; did you mean 'minute'\?"):
+    with pytest.raises(ConfigError, match=r"groups of HighFreq27 has no option 'minutes'; did you mean 'minute'\?"):
         HighFreq27(groups=["minutes"])
-    with pytest.raises(ValueError, match="no factor is left; groups names some of minute, trades, orders"):
+    with pytest.raises(ConfigError, match="no factor is left; groups names some of minute, trades, orders"):
         HighFreq27(groups=[])
 
 

@@ -13,7 +13,7 @@ from handlers.msnew import MsNew
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.errors import DataError, ProviderError
 from qlib_ext.expressions.reach import label_reach
-from tests.frames import garbage_from
+from tests.garbage import garbage_from
 from tests.handlers.conftest import windows
 from tests.handlers.half_hours import MINUTES, slow_image, write
 from tests.slow import standardised_places
@@ -138,7 +138,7 @@ def test_fields_are_replaced_by_expressions(init, providers):
 
 def test_an_unknown_name_of_a_field_is_answered_with_the_names():
     with pytest.raises(
-        TypeError, match=r"'turnover'; did you mean .* It takes amount, close, float_mv, high, low, ope"
+        ConfigError, match=r"'turnover'; did you mean .* It takes amount, close, float_mv, high, low, ope"
     ):
         MsNew(fields={"turnover": "$turnover"})
 

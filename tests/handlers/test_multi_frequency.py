@@ -9,10 +9,10 @@ from qlib.data.dataset import DatasetH
 
 from handlers.bars import DayBars, MultiFrequencyBars
 from qlib_ext.data.dataset import CrossSectionDataset
-from qlib_ext.errors import DataError, WindowError
+from qlib_ext.errors import ConfigError, DataError, WindowError
 from qlib_ext.models.gru import GRU
 from qlib_ext.models.multitask_gru import MultiTaskGRU
-from tests.frames import garbage_from
+from tests.garbage import garbage_from
 from tests.handlers.conftest import windows
 from tests.slow import standardised_places
 from tests.slow_bars import slow_frequencies
@@ -106,7 +106,7 @@ def test_a_net_trains_on_them_and_knows_the_lengths(small, init, calendar):
     score = model.predict(data)
     assert len(score) == len(data.samples("test", learn=False)) > 0
     assert score.groupby(level="datetime").nunique().gt(1).all()
-    with pytest.raises(DataError, match=r"reads day 40 x 6, .*432 values.*windows have 20 x 6.*the same lengths"):
+    with pytest.raises(ConfigError, match=r"reads day 40 x 6, .*432 values.*windows have 20 x 6.*the same lengths"):
         MultiTaskGRU(GPU=-1).fit(data)
 
 
@@ -120,9 +120,9 @@ def test_days_alone_are_read_by_any_net_of_fields(small, init):
 
 def test_step_len_is_that_of_the_lengths(small, init):
     init(small[0])
-    with pytest.raises(WindowError, match="step_len 20 is no multiple"):
+    with pytest.raises(ConfigError, match="step_len 20 is no multiple"):
         MultiFrequencyBars(step_len=20)
-    with pytest.raises(WindowError, match="step_len 20 is no multiple"):
+    with pytest.raises(ConfigError, match="step_len 20 is no multiple"):
         CrossSectionDataset(MultiFrequencyBars(SHORT, **TIMES), SEGMENTS, step_len=20)
 
 
@@ -158,5 +158,5 @@ def test_a_stock_without_volume_is_missing_and_scored_like_the_others(small, ini
 
 
 def test_a_misspelt_option_names_the_nearest_one():
-    with pytest.raises(TypeError, match=r"MultiFrequencyBars has no option 'calender'; did you mean 'calendar'\?"):
+    with pytest.raises(ConfigError, match=r"MultiFrequencyBars has no option 'calender'; did you mean 'calendar'\?"):
         MultiFrequencyBars(calender=True)

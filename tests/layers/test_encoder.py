@@ -5,6 +5,7 @@ import torch
 from qlib.contrib.model.pytorch_gru_ts import GRUModel
 from qlib.contrib.model.pytorch_lstm_ts import LSTMModel
 
+from qlib_ext.errors import ConfigError
 from qlib_ext.layers.encoder import RecurrentEncoder
 
 
@@ -19,5 +20,5 @@ def test_encoder_equals_the_zoos_with_the_same_weights(base_model, zoo, num_laye
 
 
 def test_an_unknown_cell_is_refused():
-    with pytest.raises(ValueError, match="GRU or LSTM, not 'RNN'"):
+    with pytest.raises(ConfigError, match="GRU or LSTM, not 'RNN'"):
         RecurrentEncoder(5, base_model="RNN")

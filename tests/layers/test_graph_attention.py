@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from qlib.contrib.model.pytorch_gats_ts import GATModel
 
+from qlib_ext.errors import ConfigError
 from qlib_ext.layers.graph_attention import GraphAttention, attend
 
 SLOPE = 0.01
@@ -102,7 +103,7 @@ def test_layer_is_equivariant_under_permutations():
 
 
 def test_no_heads_are_refused():
-    with pytest.raises(ValueError, match="num_heads"):
+    with pytest.raises(ConfigError, match="num_heads"):
         GraphAttention(4, num_heads=0)
 
 

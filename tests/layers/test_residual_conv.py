@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from qlib_ext.errors import ConfigError
 from qlib_ext.layers.residual_conv import ResidualConv, ResNet
 
 
@@ -81,6 +82,6 @@ def test_the_order_of_the_rows_is_a_matter_of_the_weights():
 
 @pytest.mark.parametrize(("channels", "kernel_size", "needed"), [([16, 32, 32], 3, 7), ([8], 6, 6)])
 def test_convolutions_that_leave_no_column_say_how_long_an_image_must_be(channels, kernel_size, needed):
-    with pytest.raises(ValueError, match=rf"at least {needed} columns, these have 5"):
+    with pytest.raises(ConfigError, match=rf"at least {needed} columns, these have 5"):
         ResNet(6, 5, channels, kernel_size)
     assert ResNet(6, needed, channels, kernel_size).features == channels[-1]

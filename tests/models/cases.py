@@ -2,51 +2,71 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from torch import Tensor
+
+from qlib_ext.data.window import Window
 from qlib_ext.models.astgnn import ASTGNN
+from qlib_ext.models.base import NeuralModel
 from qlib_ext.models.gats import GATs
 from qlib_ext.models.graph_gru import GraphGRU
 from qlib_ext.models.gru import GRU
 from qlib_ext.models.multitask_gru import MultiTaskGRU
 from qlib_ext.models.resnet_gru import ResNetGRU
-from tests.frames import dataset_of
+from qlib_ext.testing import IMAGES
+from qlib_ext.testing.contract import Case
 
-SMALL = {"hidden_size": 8, "num_layers": 1, "n_epochs": 3, "lr": 0.01, "GPU": -1, "seed": 0}
+
+def four_times(x: Tensor) -> Tensor:
+    """A window four times, one after the other."""
+    return x.repeat(1, 4, 1)
+
+
+SMALL = {"hidden_size": 8, "num_layers": 1}
 FACTORS = {"num_factors": 4, "orthogonality": 0.1}
-TASKS = {"lengths": {"a": 5, "b": 5, "c": 5, "d": 5}, "min_stocks": 2}  # four times the window
+SERIES = Window(5, shape=four_times)
+TASKS = {"lengths": {"a": 5, "b": 5, "c": 5, "d": 5}, "min_stocks": 2}
 TWO_INPUTS = {"lengths": {"a": 5, "b": 5, "c": 5, "d": 10}, "fields": {"a": 4, "b": 4, "c": 4, "d": 2}}
-MODELS = {
-    "GRU": (GRU, FACTORS),
-    "LSTM": (GRU, FACTORS | {"base_model": "LSTM"}),
-    "GRU ic": (GRU, FACTORS | {"loss": "ic", "metric": "ic", "days_per_batch": 3}),
-    "GRU sigmoid": (GRU, FACTORS | {"activation": "sigmoid", "loss": "ic", "metric": "ic", "days_per_batch": 3}),
-    "GRU rank_ic": (GRU, FACTORS | {"loss": "rank_ic", "metric": "rank_ic"}),
-    "ASTGNN": (ASTGNN, FACTORS | {"embedding_size": 3}),
+MODELS: dict[str, tuple[type[NeuralModel], dict[str, Any], Window | None]] = {
+    "GRU": (GRU, FACTORS, None),
+    "LSTM": (GRU, FACTORS | {"base_model": "LSTM"}, None),
+    "GRU ic": (GRU, FACTORS | {"loss": "ic", "metric": "ic", "days_per_batch": 3}, None),
+    "GRU sigmoid": (GRU, FACTORS | {"activation": "sigmoid", "loss": "ic", "metric": "ic", "days_per_batch": 3}, None),
+    "GRU rank_ic": (GRU, FACTORS | {"loss": "rank_ic", "metric": "rank_ic"}, None),
+    "ASTGNN": (ASTGNN, FACTORS | {"embedding_size": 3}, None),
     "ASTGNN 2 layers": (
         ASTGNN,
         FACTORS | {"num_graph_layers": 2, "days_per_batch": 4, "num_layers": 2, "dropout": 0.2},
+        None,
     ),
-    "GraphGRU": (GraphGRU, FACTORS | {"embedding_size": 3}),
+    "GraphGRU": (GraphGRU, FACTORS | {"embedding_size": 3}, None),
     "GraphGRU 2 layers": (
         GraphGRU,
         FACTORS | {"num_layers": 2, "dropout": 0.2, "neighbours": 4, "order": 3, "days_per_batch": 3, "loss": "rank"},
+        None,
     ),
-    "GATs": (GATs, {}),
-    "GATs 2 layers": (GATs, {"num_layers_gat": 2, "num_heads": 2, "base_model": "LSTM", "days_per_batch": 3}),
-    "ASTGNN instrument": (ASTGNN, FACTORS | {"node_embedding": "instrument", "ema_decay": 0.9}),
-    "ResNetGRU": (ResNetGRU, FACTORS | {"channels": [6]}),
+    "GATs": (GATs, {}, None),
+    "GATs 2 layers": (GATs, {"num_layers_gat": 2, "num_heads": 2, "base_model": "LSTM", "days_per_batch": 3}, None),
+    "ASTGNN instrument": (ASTGNN, FACTORS | {"node_embedding": "instrument", "ema_decay": 0.9}, None),
+    "ResNetGRU": (ResNetGRU, FACTORS | {"channels": [6]}, IMAGES),
     "ResNetGRU graph": (
         ResNetGRU,
         FACTORS | {"channels": [5, 6], "kernel_size": 2, "graph": True, "embedding_size": 3, "days_per_batch": 3},
+        IMAGES,
     ),
-    "MultiTaskGRU": (MultiTaskGRU, TASKS),
+    "MultiTaskGRU": (MultiTaskGRU, TASKS, SERIES),
     "MultiTaskGRU apart": (
         MultiTaskGRU,
         TASKS | {"share_gru": False, "metric": "ic", "days_per_batch": 3, "ema_decay": 0.95},
+        SERIES,
     ),
-    "MultiTaskGRU of two inputs": (MultiTaskGRU, TASKS | TWO_INPUTS),
+    "MultiTaskGRU of two inputs": (MultiTaskGRU, TASKS | TWO_INPUTS, SERIES),
 }
 
 
-def fitted(model, rows, **kwargs):
-    model.fit(dataset_of(rows, **kwargs))
-    return model
+def case_of(name: str) -> Case:
+    """The case of one of MODELS."""
+    kind, options, window = MODELS[name]
+    transductive = options.get("node_embedding") == "instrument"
+    return Case(kind(**SMALL | options), window, transductive)

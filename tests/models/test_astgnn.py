@@ -7,7 +7,7 @@ from qlib.contrib.eva.alpha import calc_ic
 
 from qlib_ext.layers.adaptive_graph import adaptive_adjacency
 from qlib_ext.models.astgnn import ASTGNN, InstrumentEmbedding
-from tests.frames import dataset_of, random_rows
+from qlib_ext.testing.rows import dataset_of, random_rows
 
 SMALL = {"hidden_size": 6, "num_layers": 1, "num_factors": 3, "embedding_size": 4, "n_epochs": 4, "GPU": -1, "seed": 0}
 

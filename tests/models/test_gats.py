@@ -10,7 +10,7 @@ from qlib.contrib.model.pytorch_gru import GRUModel
 from benchmarks.leak import measure, zoo_weights
 from qlib_ext.errors import CheckpointError
 from qlib_ext.models.gats import GATs
-from tests.frames import dataset_of, random_rows
+from qlib_ext.testing.rows import dataset_of, random_rows
 
 SMALL = {"hidden_size": 6, "num_layers": 2, "n_epochs": 1, "GPU": -1, "seed": 0}
 

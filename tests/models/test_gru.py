@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from qlib_ext.errors import ConfigError
 from qlib_ext.layers.weak_factors import WeakFactorHead
 from qlib_ext.models.gru import GRU
-from tests.frames import dataset_of, random_rows
+from qlib_ext.testing.rows import dataset_of, random_rows
 
 
 def test_one_sigmoid_of_the_normalised_state_is_the_score():
@@ -33,5 +34,5 @@ def test_scores_are_sigmoids_where_the_option_says_so():
 
 
 def test_another_activation_is_refused():
-    with pytest.raises(ValueError, match="activation is one of none, sigmoid, not 'relu'"):
+    with pytest.raises(ConfigError, match="activation is one of none, sigmoid, not 'relu'"):
         GRU(activation="relu")

@@ -14,10 +14,10 @@ from benchmarks.measure import in_fresh_process
 from benchmarks.multitask_speed import peak_of_step
 from qlib_ext.cross_section.tensor_ic import information_coefficient
 from qlib_ext.data.batch import Batch
-from qlib_ext.errors import CheckpointError, DataError
+from qlib_ext.errors import CheckpointError, ConfigError, DataError
 from qlib_ext.models import multitask_gru
 from qlib_ext.models.multitask_gru import MultiTaskGRU
-from tests.frames import dataset_of, random_rows
+from qlib_ext.testing.rows import dataset_of, random_rows
 
 LENGTHS = {"day": 2, "week": 2, "month": 1}  # of the windows of five rows
 SMALL = {"lengths": LENGTHS, "hidden_size": 6, "n_epochs": 2, "GPU": -1, "seed": 0, "min_stocks": 2}
@@ -213,18 +213,18 @@ def test_a_single_series_is_trained_by_its_correlation_alone():
     ],
 )
 def test_options_that_make_no_sense_are_named(options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ConfigError, match=message):
         MultiTaskGRU(**SMALL | options)
 
 
 def test_an_unknown_cell_is_refused():
-    with pytest.raises(ValueError, match="GRU or LSTM"):
+    with pytest.raises(ConfigError, match="GRU or LSTM"):
         net_of(MultiTaskGRU(**SMALL, base_model="RNN"))
 
 
 def test_windows_of_another_length_are_refused():
     with pytest.raises(
-        DataError, match=r"month 1 x 4, 20 values one after the other; the handler's windows have 7 x 4"
+        ConfigError, match=r"month 1 x 4, 20 values one after the other; the handler's windows have 7 x 4"
     ):
         MultiTaskGRU(**SMALL).fit(dataset_of(random_rows(), step_len=7))
 

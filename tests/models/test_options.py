@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from qlib.contrib.model import pytorch_gats_ts, pytorch_gru_ts, pytorch_lstm_ts
 
+from qlib_ext.errors import ConfigError
 from qlib_ext.models import base
 from qlib_ext.models.astgnn import ASTGNN
 from qlib_ext.models.gats import GATs
 from qlib_ext.models.gru import GRU
 from qlib_ext.models.training import days_per_step
-from tests.frames import dataset_of, random_rows
+from qlib_ext.testing.rows import dataset_of, random_rows
 
 ZOO = [(pytorch_gru_ts.GRU, GRU), (pytorch_lstm_ts.LSTM, GRU), (pytorch_gats_ts.GATs, GATs)]
 
@@ -30,9 +31,9 @@ def test_every_keyword_of_the_zoo_is_taken_with_its_default(zoo, ours):
 
 
 def test_an_unknown_keyword_names_the_nearest_one():
-    with pytest.raises(TypeError, match=r"'hiden_size'; did you mean 'hidden_size'\?"):
+    with pytest.raises(ConfigError, match=r"'hiden_size'; did you mean 'hidden_size'\?"):
         GRU(hiden_size=32)
-    with pytest.raises(TypeError, match=r"'proximty'; did you mean 'proximity'\?"):
+    with pytest.raises(ConfigError, match=r"'proximty'; did you mean 'proximity'\?"):
         ASTGNN(proximty=0.1)
 
 
@@ -51,19 +52,19 @@ def test_an_unknown_keyword_names_the_nearest_one():
     ],
 )
 def test_values_that_make_no_sense_are_named(options):
-    with pytest.raises(ValueError, match=next(iter(options))):
+    with pytest.raises(ConfigError, match=next(iter(options))):
         GRU(**options)
 
 
 @pytest.mark.parametrize("options", [{"num_layers_gat": 0}])
 def test_attention_options_that_make_no_sense_are_named(options):
-    with pytest.raises(ValueError, match=next(iter(options))):
+    with pytest.raises(ConfigError, match=next(iter(options))):
         GATs(**options)
 
 
 @pytest.mark.parametrize("options", [{"num_graph_layers": 0}, {"node_embedding": "industry"}])
 def test_graph_options_that_make_no_sense_are_named(options):
-    with pytest.raises(ValueError, match=next(iter(options))):
+    with pytest.raises(ConfigError, match=next(iter(options))):
         ASTGNN(**options)
 
 
@@ -88,7 +89,7 @@ def test_one_line_says_that_the_cpu_takes_over(monkeypatch):
 
 def test_proximity_needs_a_group():
     model = ASTGNN(proximity=0.1, n_epochs=1, hidden_size=4, num_layers=1, num_factors=2, GPU=-1)
-    with pytest.raises(ValueError, match=r"group: \"\$industry\""):
+    with pytest.raises(ConfigError, match=r"group: \"\$industry\""):
         model.fit(dataset_of(random_rows()))
 
 

@@ -9,13 +9,14 @@ from torch import nn
 from benchmarks.image_speed import peak_of_step
 from benchmarks.measure import in_fresh_process
 from qlib_ext.data.batch import Batch
-from qlib_ext.errors import CheckpointError, DataError
+from qlib_ext.data.window import Window
+from qlib_ext.errors import CheckpointError, ConfigError, DataError
 from qlib_ext.models.astgnn import ASTGNN
 from qlib_ext.models.gats import GATs
 from qlib_ext.models.gru import GRU
 from qlib_ext.models.resnet_gru import ResNetGRU
-from tests import frames
-from tests.frames import dataset_of, random_rows
+from qlib_ext.testing import IMAGES
+from qlib_ext.testing.rows import dataset_of, random_rows
 
 SMALL = {"hidden_size": 6, "num_layers": 1, "num_factors": 3, "n_epochs": 1, "GPU": -1, "seed": 0}
 GRAPH = {"graph": True, "embedding_size": 4, "num_graph_layers": 2}
@@ -28,12 +29,6 @@ def batch_of(x: torch.Tensor) -> Batch:
     samples = len(x)
     nothing = torch.zeros(samples, dtype=torch.long)
     return Batch(x, torch.randn(samples, 1), nothing, torch.arange(samples), None, torch.ones(1, samples).bool())
-
-
-@pytest.fixture
-def images(monkeypatch):
-    """Handlers of the tests make images from here on."""
-    monkeypatch.setattr(frames, "SHAPE", frames.three_day_images)
 
 
 @pytest.mark.parametrize("shape", [(30, 6, 5), (30, 5, 8), (1, 6, 5)])
@@ -101,46 +96,44 @@ def test_every_parameter_is_learnt(extra):
     ],
 )
 def test_options_that_make_no_sense_are_named(options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ConfigError, match=message):
         ResNetGRU(**options).build((6, 5), NOBODY)
 
 
-def test_images_too_short_for_the_convolutions_are_refused_by_fit(images):
-    with pytest.raises(ValueError, match="at least 5 columns, these have 3"):
-        ResNetGRU(**SMALL, channels=[4, 4]).fit(dataset_of(random_rows()))
+def test_images_too_short_for_the_convolutions_are_refused_by_fit():
+    with pytest.raises(ConfigError, match="at least 5 columns, these have 3"):
+        ResNetGRU(**SMALL, channels=[4, 4]).fit(dataset_of(random_rows(), IMAGES))
 
 
 def test_windows_of_fields_are_refused_with_the_handlers_to_take():
-    with pytest.raises(DataError, match=r"\[samples, T, rows, columns\].* \[samples, 5, 4\]; take .*Week or .*MsNew"):
+    with pytest.raises(ConfigError, match=r"\[samples, T, rows, columns\].* \[samples, 5, 4\]; take .*Week or .*MsNew"):
         ResNetGRU(**SMALL).fit(dataset_of(random_rows()))
 
 
 @pytest.mark.parametrize("kind", [GRU, ASTGNN, GATs])
-def test_a_net_of_fields_refuses_images(images, kind):
-    with pytest.raises(DataError, match=r"\[samples, L, fields\].* \[samples, 3, 4, 3\]; take .*ResNetGRU"):
-        kind(n_epochs=1, GPU=-1).fit(dataset_of(random_rows()))
+def test_a_net_of_fields_refuses_images(kind):
+    with pytest.raises(ConfigError, match=r"\[samples, L, fields\].* \[samples, 3, 4, 3\]; take .*ResNetGRU"):
+        kind(n_epochs=1, GPU=-1).fit(dataset_of(random_rows(), IMAGES))
 
 
-def test_a_trained_net_refuses_another_kind_of_window(images, monkeypatch):
+def test_a_trained_net_refuses_another_kind_of_window():
     model = ResNetGRU(**SMALL, channels=[4])
-    model.fit(dataset_of(random_rows()))
-    monkeypatch.setattr(frames, "SHAPE", lambda x: x.unfold(1, 4, 1))
+    model.fit(dataset_of(random_rows(), IMAGES))
     with pytest.raises(DataError, match="read images of 4 rows x 3 columns, the handler has images of 4 rows x 4"):
+        model.predict(dataset_of(random_rows(), Window(5, shape=lambda x: x.unfold(1, 4, 1))))
+    with pytest.raises(ConfigError, match=r"take .*Week"):
         model.predict(dataset_of(random_rows()))
-    monkeypatch.setattr(frames, "SHAPE", None)
-    with pytest.raises(DataError, match=r"take .*Week"):
-        model.predict(dataset_of(random_rows()))
 
 
-def test_a_longer_history_of_images_is_read_by_the_same_net(images):
+def test_a_longer_history_of_images_is_read_by_the_same_net():
     model = ResNetGRU(**SMALL, channels=[4])
-    model.fit(dataset_of(random_rows()))
-    assert np.isfinite(model.predict(dataset_of(random_rows(), step_len=9))).all()
+    model.fit(dataset_of(random_rows(), IMAGES))
+    assert np.isfinite(model.predict(dataset_of(random_rows(), Window(9, shape=IMAGES.shape)))).all()
 
 
-def test_weights_for_longer_images_are_refused(images, tmp_path):
+def test_weights_for_longer_images_are_refused(tmp_path):
     model = ResNetGRU(**SMALL, channels=[4])
-    model.fit(dataset_of(random_rows()))
+    model.fit(dataset_of(random_rows(), IMAGES))
     model.save_weights(tmp_path / "w.pt")
     with pytest.raises(CheckpointError, match=r"another net.*at least 5 columns"):
         ResNetGRU(**SMALL, channels=[4, 4]).load_weights(tmp_path / "w.pt")

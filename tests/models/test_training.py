@@ -15,7 +15,7 @@ from qlib_ext.errors import TrainingError
 from qlib_ext.models.astgnn import ASTGNN
 from qlib_ext.models.gru import GRU
 from qlib_ext.models.training import Trainer, moving_average
-from tests.frames import dataset_of, random_rows
+from qlib_ext.testing.rows import dataset_of, random_rows
 
 SMALL = {"hidden_size": 4, "num_layers": 1, "num_factors": 2, "n_epochs": 3, "GPU": -1, "seed": 0}
 

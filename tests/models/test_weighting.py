@@ -9,7 +9,7 @@ from qlib.data.dataset import DatasetH
 
 from qlib_ext.errors import DataError, NotFittedError
 from qlib_ext.models.weighting import EqualWeight, Fusion, ICIRWeight
-from tests.frames import SEGMENTS, dataset_of, handler_of, random_rows
+from qlib_ext.testing.rows import SEGMENTS, dataset_of, handler_of, random_rows
 
 ROWS = random_rows(fields=3, holes=0.0, seed=1)
 

@@ -9,7 +9,7 @@ import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qlib_ext.errors import DataError
+from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.processors.neutralise import MADClip, Neutralise
 
 INDUSTRY, SIZE = ("neutral", "INDUSTRY"), ("neutral", "SIZE")
@@ -214,5 +214,5 @@ def test_a_column_that_nobody_knows_is_refused(name):
 
 @pytest.mark.parametrize("reach", [0, -1, np.nan])
 def test_a_reach_of_nothing_is_refused(reach):
-    with pytest.raises(ValueError, match="above 0, not"):
+    with pytest.raises(ConfigError, match="above 0, not"):
         MADClip(reach=reach)

@@ -7,6 +7,7 @@ import sys
 import mlflow
 import pytest
 
+from qlib_ext.errors import ConfigError
 from qlib_ext.recorder.store import SQLiteExpManager
 
 SAVE = """
@@ -50,7 +51,7 @@ def test_several_processes_may_begin_in_a_new_folder(small, tmp_path):
 @pytest.mark.parametrize("uri", ["file:mlruns", "http://localhost:5000", "mlruns", ""])
 def test_other_stores_are_refused(small, init, uri):
     init(small[0])
-    with pytest.raises(ValueError, match=rf"must be sqlite:///FOLDER/NAME.db, not '{uri}'"):
+    with pytest.raises(ConfigError, match=rf"must be sqlite:///FOLDER/NAME.db, not '{uri}'"):
         SQLiteExpManager(uri=uri, default_exp_name="default")
 
 

@@ -14,7 +14,7 @@ from qlib_ext.data.window import Window
 from qlib_ext.rolling import RollingModel
 from qlib_ext.rolling.jobs import Job
 from qlib_ext.rolling.windows import RollingWindow
-from tests.frames import random_rows
+from qlib_ext.testing.rows import random_rows
 
 WHOLE = {"fit_start_time": "2020-01-01", "fit_end_time": "2020-04-30"}  # what a handler is given and a window is not
 TEST = ("2020-03-10", "2020-04-20")  # 30 trading days

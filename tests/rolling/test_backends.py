@@ -10,7 +10,7 @@ import joblib
 import pytest
 
 from qlib_ext.errors import OutputError, TrainingError, WorkerError
-from tests.frames import random_rows
+from qlib_ext.testing.rows import random_rows
 from tests.rolling.cases import dataset_of, rolling
 from tests.rolling.conftest import here
 from tests.rolling.test_kill import EIGHT, below, wait_for

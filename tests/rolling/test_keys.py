@@ -13,7 +13,7 @@ from qlib.data.dataset.processor import Processor
 
 from qlib_ext.rolling.keys import Keys, by_day, plain
 from qlib_ext.rolling.rows import RawData, Rows
-from tests.frames import random_rows
+from qlib_ext.testing.rows import random_rows
 from tests.rolling.cases import dataset_of, handler_of, ridge, rolling
 
 

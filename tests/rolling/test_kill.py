@@ -15,7 +15,7 @@ import pytest
 from joblib.externals.loky.backend import resource_tracker
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from tests.frames import random_rows
+from qlib_ext.testing.rows import random_rows
 from tests.rolling.cases import dataset_of, rolling
 from tests.rolling.conftest import here
 

@@ -14,7 +14,7 @@ from qlib_ext.errors import OutputError, TrainingError
 from qlib_ext.rolling.keys import Keys
 from qlib_ext.rolling.rows import RawData
 from qlib_ext.rolling.store import WindowStore
-from tests.frames import random_rows
+from qlib_ext.testing.rows import random_rows
 from tests.rolling.cases import DAYS, dataset_of, inner, ridge, rolling
 
 FIRST, SECOND, THIRD = "2020-03-10", "2020-03-24", "2020-04-07"

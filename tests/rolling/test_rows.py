@@ -11,11 +11,11 @@ from qlib.data.dataset.handler import DataHandlerLP
 from qlib.data.dataset.loader import StaticDataLoader
 
 from qlib_ext.data.dataset import DEFAULT_STEP_LEN, CrossSectionDataset
-from qlib_ext.errors import DataError
+from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.rolling.jobs import train_window
 from qlib_ext.rolling.rows import RawData, Rows
 from qlib_ext.rolling.windows import RollingWindow, plan
-from tests.frames import random_rows
+from qlib_ext.testing.rows import random_rows
 from tests.rolling.cases import DAYS, LENGTHS, Returns, dataset_of, handler_of, inner, job_of, rolling
 from tests.rolling.inner import Witness
 
@@ -236,5 +236,5 @@ def test_columns_without_numbers_are_refused(value, dtype):
 def test_dropped_raw_rows_are_refused():
     handler = DataHandlerLP(data_loader=StaticDataLoader(random_rows(days=80)), drop_raw=True)
     data = DatasetH(handler=handler, segments={"test": ("2020-03-10", "2020-04-20")})
-    with pytest.raises(DataError, match=r"dropped its raw rows \(drop_raw: true\)"):
+    with pytest.raises(ConfigError, match=r"dropped its raw rows \(drop_raw: true\)"):
         RawData.of(data)

@@ -12,7 +12,7 @@ from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.errors import SegmentError
 from qlib_ext.models.weighting import EqualWeight
 from qlib_ext.rolling import RollingModel
-from tests.frames import garbage_from
+from tests.garbage import garbage_from
 from tests.rolling.cases import Returns, inner
 from tests.rolling.conftest import Bench
 

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qlib_ext.errors import SegmentError
+from qlib_ext.errors import ConfigError, SegmentError
 from qlib_ext.rolling.windows import LONGEST_HOLIDAY, plan
+
+HALF_YEARS = {"test": ("2015-07-01", "2016-06-30"), "train": "6M", "valid": "3M", "step": "6M"}
 
 
 @st.composite
@@ -210,12 +212,6 @@ def test_rows_that_begin_after_a_holiday_are_enough():
         ({"train": "900D"}, r"needs rows 900 trading days, but the handler's begin on 2014-01-06"),
         ({"valid": "2D", "reach": 2}, r"valid segment of the window tested from 2015-07-01 on.*spans 2 trading days"),
         ({"train": "11D", "reach": 11}, r"train segment .* has no day left: .* known 11 trading days later"),
-        ({"train": "5 years"}, "train is a number of years, months or trading days, such as 5Y, 6M, 20D"),
-        ({"valid": "1W"}, "valid is a number of .* not '1W'"),
-        ({"step": "0D"}, "step is a number of .* not '0D'"),
-        ({"step": ""}, "step is a number of .* not ''"),
-        ({"valid": 1.0}, "valid as a share lies between 0 and 1, not 1.0"),
-        ({"valid": 0}, "valid as a share lies between 0 and 1, not 0"),
         (
             {"test": ("2015-10-01", "2015-10-07")},
             r"2015-10-01 to 2015-10-07 has no trading day.*2014-01-06 to 2021-12-31",
@@ -223,7 +219,22 @@ def test_rows_that_begin_after_a_holiday_are_enough():
         ({"test": ("2023-01-01", "2023-12-31")}, "has no trading day"),
     ],
 )
-def test_bad_input_is_named(wrong, message):
-    case = {"test": ("2015-07-01", "2016-06-30"), "train": "6M", "valid": "3M", "step": "6M"}
+def test_days_that_do_not_suffice_are_named(wrong, message):
     with pytest.raises(SegmentError, match=message):
-        plan(DAYS, **case | wrong)
+        plan(DAYS, **HALF_YEARS | wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"train": "5 years"}, "train is a number of years, months or trading days, such as 5Y, 6M, 20D"),
+        ({"valid": "1W"}, "valid is a number of .* not '1W'"),
+        ({"step": "0D"}, "step is a number of .* not '0D'"),
+        ({"step": ""}, "step is a number of .* not ''"),
+        ({"valid": 1.0}, "valid as a share lies between 0 and 1, not 1.0"),
+        ({"valid": 0}, "valid as a share lies between 0 and 1, not 0"),
+    ],
+)
+def test_lengths_that_make_no_sense_are_named(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        plan(DAYS, **HALF_YEARS | wrong)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from qlib.data import D
 
-from qlib_ext.errors import DataError
+from qlib_ext.errors import ConfigError
 from qlib_ext.provider.check import check_features, check_provider
 from qlib_ext.simulator.simulate import INDEX, simulate, write_market
 
@@ -204,7 +204,7 @@ def test_the_label_is_qlibs(small, init):
     ],
 )
 def test_impossible_markets(wrong, says):
-    with pytest.raises(DataError, match=says):
+    with pytest.raises(ConfigError, match=says):
         simulate(**{"stocks": 10, "days": 40} | wrong)
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from qlib_ext.errors import DataError, ProviderError
+from qlib_ext.errors import ConfigError, ProviderError
 from qlib_ext.simulator import ticks
 from qlib_ext.simulator.informed import informed_flow
 from qlib_ext.simulator.simulate import simulate, write_market
@@ -209,6 +209,6 @@ def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
     ],
 )
 def test_bad_parameters(tmp_path, wrong, says):
-    with pytest.raises(DataError, match=says):
+    with pytest.raises(ConfigError, match=says):
         write_ticks(tmp_path / "t", **{"stocks": 10, "days": 40} | wrong)
     assert list(tmp_path.iterdir()) == []

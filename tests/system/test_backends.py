@@ -11,7 +11,7 @@ import joblib
 import numpy as np
 import pytest
 
-from qlib_ext.errors import OutputError, WorkerError
+from qlib_ext.errors import ConfigError, OutputError, WorkerError
 from qlib_ext.system.backends import backend_of, died, loky, serial
 
 
@@ -63,5 +63,5 @@ def test_data_that_the_disk_does_not_hold(monkeypatch):
 
 
 def test_unknown_backends():
-    with pytest.raises(ValueError, match="backend is one of serial, loky, ray, not 'dask'"):
+    with pytest.raises(ConfigError, match="backend is one of serial, loky, ray, not 'dask'"):
         backend_of("dask")

@@ -13,7 +13,7 @@ from filelock import FileLock
 from qlib.data import D
 
 from qlib_ext.data.loader import HistoryLoader
-from qlib_ext.errors import DataError, OutputError, ProviderError
+from qlib_ext.errors import ConfigError, DataError, OutputError, ProviderError
 from qlib_ext.ticks.bars import minute_bars
 from qlib_ext.ticks.factors import GROUPS, day_factors
 from tests.ticks.days import (
@@ -123,11 +123,11 @@ def test_further_columns_are_not_looked_at(ticks, provider):
 
 
 def test_groups_that_the_inputs_do_not_give(ticks, provider):
-    with pytest.raises(DataError, match="nothing to build from"):
+    with pytest.raises(ConfigError, match="nothing to build from"):
         build(provider, {})
-    with pytest.raises(DataError, match=r"group minute needs --minute or --trades"):
+    with pytest.raises(ConfigError, match=r"group minute needs --minute or --trades"):
         build(provider, {"orders": ticks["orders"]}, ["minute"])
-    with pytest.raises(DataError, match=r"'ticks' is no group of factors; there are minute, trades, orders"):
+    with pytest.raises(ConfigError, match=r"'ticks' is no group of factors; there are minute, trades, orders"):
         build(provider, ticks, ["ticks"])
 
 

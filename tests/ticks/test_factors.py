@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qlib_ext.errors import DataError
+from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.ticks import minute_factors, order_factors, trade_factors
 from qlib_ext.ticks.bars import every_minute, minute_bars
 from qlib_ext.ticks.factors import GROUPS, day_factors
@@ -144,7 +144,7 @@ def test_equal_orders_are_none_of_them_big():
 
 
 def test_no_frame_is_an_error():
-    with pytest.raises(DataError, match="at least one of minute, trades and orders"):
+    with pytest.raises(ConfigError, match="at least one of minute, trades and orders"):
         day_factors()
 
 
@@ -154,7 +154,7 @@ def test_a_group_that_nobody_wants_is_not_computed(monkeypatch):
     monkeypatch.setattr(trade_factors, "trade_factors", None)
     own = day_factors(trades=trades, groups=["minute"])
     assert own.equals(whole.select("instrument", *GROUPS["minute"]))
-    with pytest.raises(DataError, match="and a group that it allows"):
+    with pytest.raises(ConfigError, match="and a group that it allows"):
         day_factors(trades=trades, groups=["orders"])
 
 

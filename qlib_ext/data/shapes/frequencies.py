@@ -9,7 +9,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from qlib_ext.errors import WindowError
+from qlib_ext.errors import ConfigError
 
 LENGTHS = {"day": 40, "week": 20, "month": 12}
 WEEK, WEEKS_A_MONTH = 5, 4  # a week in trading days, a month in weeks
@@ -34,7 +34,7 @@ class Frequencies:
     x then has two more columns, where each day stands: ``7 week + day of the week`` and ``31 month + day of the
     month``, counted from 0 (`calendar_loader`). A week of the calendar without a trading day is no week.
 
-    Raises WindowError for a length that is no positive number, and for other names than day, week and month.
+    Raises ConfigError for a length that is no positive number, and for other names than day, week and month.
     Source: Huatai Securities, artificial intelligence series 72 (2023-12-08), exhibit 51.
     """
 
@@ -44,10 +44,10 @@ class Frequencies:
     def __post_init__(self) -> None:
         unknown = [name for name in self.lengths if name not in DAYS]
         if unknown or not self.lengths:
-            raise WindowError(f"lengths names day, week or month, as {LENGTHS}; not {unknown or dict(self.lengths)}.")
+            raise ConfigError(f"lengths names day, week or month, as {LENGTHS}; not {unknown or dict(self.lengths)}.")
         for name, length in self.lengths.items():
             if not isinstance(length, int) or length < 1:
-                raise WindowError(f"lengths asks for at least one {name}, a whole number; not {length!r}.")
+                raise ConfigError(f"lengths asks for at least one {name}, a whole number; not {length!r}.")
 
     @property
     def days(self) -> int:
@@ -79,7 +79,7 @@ class WithFactors:
     and of F fields have no common width: with zeros in between to the width of 27 there would be twice as many values
     to standardise.
 
-    Raises WindowError for a length that is no positive number.
+    Raises ConfigError for a length that is no positive number.
     """
 
     bars: Frequencies
@@ -87,7 +87,7 @@ class WithFactors:
 
     def __post_init__(self) -> None:
         if not isinstance(self.length, int) or self.length < 1:
-            raise WindowError(f"The factors are asked for of at least one day, a whole number; not {self.length!r}.")
+            raise ConfigError(f"The factors are asked for of at least one day, a whole number; not {self.length!r}.")
 
     @property
     def days(self) -> int:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from qlib_ext.data.calendar_loader import calendar_places
 from qlib_ext.data.shapes.frequencies import LENGTHS, Frequencies, WithFactors
-from qlib_ext.errors import WindowError
+from qlib_ext.errors import ConfigError
 from tests.slow_bars import slow_frequencies
 
 NAMES = ["open", "high", "low", "close", "vwap", "volume"]
@@ -140,7 +140,7 @@ def test_how_far_a_window_reaches(lengths, days, calendar):
     ],
 )
 def test_lengths_that_make_no_sense_are_named(lengths, message):
-    with pytest.raises(WindowError, match=message):
+    with pytest.raises(ConfigError, match=message):
         Frequencies(lengths)
 
 
@@ -161,5 +161,5 @@ def test_factors_lie_behind_the_bars_in_one_row(length):
 
 @pytest.mark.parametrize("length", [0, 2.5])
 def test_a_length_of_factors_that_makes_no_sense_is_named(length):
-    with pytest.raises(WindowError, match=f"factors are asked for of at least one day.*not {length}"):
+    with pytest.raises(ConfigError, match=f"factors are asked for of at least one day.*not {length}"):
         WithFactors(Frequencies(SHORT), length)

@@ -13,9 +13,9 @@ from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.panel import Panel
 from qlib_ext.data.shapes.images import five_day_images, half_hour_images, relative_prices
 from qlib_ext.data.window import Window
-from qlib_ext.errors import DataError, WindowError
+from qlib_ext.errors import ConfigError, DataError, WindowError
 from qlib_ext.models.gru import GRU
-from tests.frames import SEGMENTS, handler_of, random_rows
+from qlib_ext.testing.rows import SEGMENTS, handler_of, random_rows
 from tests.slow import standardised_places
 
 
@@ -123,7 +123,7 @@ def test_a_window_longer_than_all_rows_is_refused_where_it_would_stay_empty():
 
 def test_the_length_is_a_multiple():
     assert Window(20, multiple=5).length == 20
-    with pytest.raises(WindowError, match="every 5 days; step_len 12 is no multiple"):
+    with pytest.raises(ConfigError, match="every 5 days; step_len 12 is no multiple"):
         Window(12, multiple=5)
 
 

@@ -1,0 +1,60 @@
+"""Small data sets of random numbers, as a handler would return them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from qlib.data.dataset.handler import DataHandlerLP
+from qlib.data.dataset.loader import StaticDataLoader
+from torch import Tensor
+
+from qlib_ext.data.dataset import CrossSectionDataset
+from qlib_ext.data.window import Window
+
+SEGMENTS = {
+    "train": ("2020-01-01", "2020-02-14"),
+    "valid": ("2020-02-17", "2020-03-06"),
+    "test": ("2020-03-09", "2020-03-31"),
+}
+PURGE = 2  # trading days
+
+
+def random_rows(days: int = 65, stocks: int = 12, fields: int = 4, holes: float = 0.1, seed: int = 0) -> pd.DataFrame:
+    """Rows of (feature, label) by (datetime, instrument); a share is missing, the label follows the first field."""
+    generator = np.random.default_rng(seed)
+    index = pd.MultiIndex.from_product(
+        [pd.bdate_range("2020-01-01", periods=days), [f"SH{600000 + i}" for i in range(stocks)]],
+        names=["datetime", "instrument"],
+    )
+    values = generator.standard_normal((len(index), fields)).astype(np.float32)
+    label = values[:, :1] + generator.standard_normal((len(index), 1)).astype(np.float32)
+    columns = pd.MultiIndex.from_tuples([("feature", f"F{i}") for i in range(fields)] + [("label", "LABEL0")])
+    rows = pd.DataFrame(np.hstack([values, label]), index=index, columns=columns)
+    return rows[generator.random(len(rows)) >= holes]
+
+
+def handler_of(rows: pd.DataFrame, window: Window | None = None) -> DataHandlerLP:
+    """A Qlib handler that returns these rows in such windows; its learning view drops rows without a label."""
+    handler = DataHandlerLP(data_loader=StaticDataLoader(rows.copy()), learn_processors=[{"class": "DropnaLabel"}])
+    if window is not None:
+        handler.window = window
+    return handler
+
+
+def dataset_of(
+    rows: pd.DataFrame, window: Window | None = None, segments: dict = SEGMENTS, purge: int | str = PURGE, **kwargs: Any
+) -> CrossSectionDataset:
+    """A dataset of these rows; windows are of five days where neither ``window`` nor ``step_len`` is given."""
+    if window is None:
+        kwargs = {"step_len": 5} | kwargs
+    return CrossSectionDataset(handler_of(rows, window), segments, purge=purge, **kwargs)
+
+
+def three_day_images(x: Tensor) -> Tensor:
+    """Every three days in a row as an image: ``[samples, days, fields] -> [samples, days - 2, fields, 3]``."""
+    return x.unfold(1, 3, 1)
+
+
+IMAGES = Window(5, shape=three_day_images)  # three images of 4 rows x 3 columns, of the rows of `random_rows`
