@@ -1,5 +1,7 @@
 """`check_model` passes a sound model and names the promise that a broken one breaks."""
 
+from __future__ import annotations
+
 import random
 
 import numpy as np
@@ -183,11 +185,11 @@ def test_a_sound_model_passes_whatever_it_reads():
 
 def test_the_promise_that_is_broken_is_named_with_the_first_score():
     message = (
-        r"LooksAhead breaks a promise of every model\. Rows after a day change nothing of its scores.* But: \d+ of \d+ "
+        r"Unpurged breaks a promise of every model\. Labels that reach over a segment's border .* But: \d+ of \d+ "
         r"scores differ, the first on 2020-03-\d\d for SH6\d+: -?\d.*, not -?\d"
     )
     with pytest.raises(ContractError, match=message):
-        check_model(LooksAhead(**SMALL))
+        check_model(Unpurged(**SMALL))
 
 
 def test_a_transductive_model_is_told_from_one_that_reads_names():

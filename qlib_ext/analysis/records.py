@@ -283,9 +283,8 @@ class FactorRecord(ACRecordTemp):
         try:
             report = self.recorder.load_object(BACKTEST)
         except LoadObjectError:
-            get_module_logger("FactorRecord").info(
-                f"No {BACKTEST}, so no strategy table; let PortAnaRecord run before."
-            )
+            message = f"No {BACKTEST}, so no strategy table; let PortAnaRecord run before."
+            get_module_logger("FactorRecord").info(message)
             return {}
         returns = yearly.daily_returns(report)
         return {"strategy_returns.pkl": returns, "strategy_summary.pkl": yearly.strategy_table(returns)}

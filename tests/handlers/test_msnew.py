@@ -11,7 +11,7 @@ from qlib.data.dataset import DatasetH, TSDatasetH
 
 from handlers.msnew import MsNew
 from qlib_ext.data.dataset import CrossSectionDataset
-from qlib_ext.errors import DataError, ProviderError
+from qlib_ext.errors import ConfigError, DataError, ProviderError
 from qlib_ext.expressions.reach import label_reach
 from tests.garbage import garbage_from
 from tests.handlers.conftest import windows
