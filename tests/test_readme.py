@@ -142,9 +142,11 @@ def test_the_files_of_the_workflows_are_made_by_make(shell):
 
 
 def test_a_model_of_ones_own(shell, tmp_path):
-    (code,), (_, mine) = blocks("python"), blocks("yaml")
+    (code, check), (_, mine) = blocks("python"), blocks("yaml")
     assert len(code.splitlines()) <= 45
     (tmp_path / "my_model.py").write_text(code)
+    (tmp_path / "test_my_model.py").write_text("from my_model import MarketGRU\n" + check)
+    assert "1 passed" in shell("python -m pytest -q test_my_model.py", cwd=tmp_path)
     workflow = (ROOT / "workflows/csi300_gru.yaml").read_text()
     workflow = re.sub(r"    model:\n.*?(?=    dataset:)", lambda _: mine, workflow, flags=re.DOTALL)
     (tmp_path / "mine.yaml").write_text('sys: {rel_path: ["."]}\n' + workflow)

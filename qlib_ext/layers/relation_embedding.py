@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
+from qlib_ext.errors import ConfigError
 from qlib_ext.layers.graph_attention import attention_sums
 from qlib_ext.layers.relation_graph import RelationGraph
 
@@ -38,7 +39,7 @@ class RelationalEmbedding(nn.Module):
     ) -> None:
         super().__init__()
         if strength not in STRENGTHS:
-            raise ValueError(f"The strength of a relation is one of {', '.join(STRENGTHS)}, not {strength!r}.")
+            raise ConfigError(f"The strength of a relation is one of {', '.join(STRENGTHS)}, not {strength!r}.")
         self.strength = strength
         self.by_degree = strength != "implicit" if by_degree is None else by_degree
         if strength != "uniform":

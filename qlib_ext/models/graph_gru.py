@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from qlib_ext.data.batch import Batch
+from qlib_ext.errors import ConfigError
 from qlib_ext.layers.adaptive_graph import adaptive_adjacency
 from qlib_ext.layers.encoder import RecurrentEncoder
 from qlib_ext.layers.graph_gru import GraphRecurrentEncoder
@@ -37,20 +38,20 @@ class GraphGRUOptions(GRUOptions):
         super().__post_init__()
         for name in ("embedding_size", "order"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}.")
+                raise ConfigError(f"{name} is at least 1, not {getattr(self, name)}.")
         check_neighbours(self.neighbours, self.temperature)
         if self.base_model != "GRU":
-            raise ValueError(
+            raise ConfigError(
                 f"The graph of GraphGRU stands in a GRU's gates: base_model is GRU, not {self.base_model}."
             )
 
 
 def check_neighbours(neighbours: int | None, temperature: float) -> None:
-    """Raise ValueError for a graph of no neighbours, or a temperature that is none."""
+    """Raise ConfigError for a graph of no neighbours, or a temperature that is none."""
     if neighbours is not None and (not isinstance(neighbours, int) or neighbours < 1):
-        raise ValueError(f"neighbours is a whole number of at least 1, or None for all; not {neighbours!r}.")
+        raise ConfigError(f"neighbours is a whole number of at least 1, or None for all; not {neighbours!r}.")
     if not temperature > 0:
-        raise ValueError(f"temperature is above 0, not {temperature}.")
+        raise ConfigError(f"temperature is above 0, not {temperature}.")
 
 
 class GraphGRUNet(nn.Module):

@@ -11,7 +11,7 @@ import polars as pl
 import torch
 from qlib.data import D
 
-from qlib_ext.errors import DataError
+from qlib_ext.errors import ConfigError, DataError
 
 SIMILARITIES = ("correlation", "cosine")
 PERIODS = {"week": "W", "month": "M"}
@@ -30,12 +30,12 @@ def nearest_neighbours(
     values     rows (datetime, instrument), a column for each value
     neighbours k, at least 1; a day of fewer stocks gives each all others
 
-    Raises ValueError for other options, DataError where no day has two stocks with all their values.
+    Raises ConfigError for other options, DataError where no day has two stocks with all their values.
     """
     if neighbours < 1 or days < 1:
-        raise ValueError(f"neighbours and days are at least 1, not {neighbours} and {days}.")
+        raise ConfigError(f"neighbours and days are at least 1, not {neighbours} and {days}.")
     if every not in PERIODS or similarity not in SIMILARITIES:
-        raise ValueError(
+        raise ConfigError(
             f"every is one of {', '.join(PERIODS)}, not {every!r}; similarity one of {', '.join(SIMILARITIES)}, "
             f"not {similarity!r}."
         )

@@ -13,7 +13,7 @@ import jinja2
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from qlib_ext.errors import DataError
+from qlib_ext.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def read_workflow(path: Path, environment: Mapping[str, str]) -> Workflow:
 def in_order(workflows: Mapping[str, Workflow], names: Sequence[str] = ()) -> list[Workflow]:
     """The named workflows, or all, each after those that it reads; those that read none come first.
 
-    names: names, or patterns such as ``market_*``. Raises DataError for one that no workflow has.
+    names: names, or patterns such as ``market_*``. Raises ConfigError for one that no workflow has.
     """
     wanted = [found for name in names or ["*"] for found in select(workflows, name)]
     ordered: dict[str, Workflow] = {}
@@ -97,9 +97,9 @@ def in_order(workflows: Mapping[str, Workflow], names: Sequence[str] = ()) -> li
 
 
 def select(names: Mapping[str, Any], pattern: str) -> list[str]:
-    """The names that a pattern fits; raises DataError, with the nearest name, where there is none."""
+    """The names that a pattern fits; raises ConfigError, with the nearest name, where there is none."""
     found = matching(names, pattern)
     if not found:
         nearest = get_close_matches(Path(pattern).stem, names, n=1, cutoff=0.0)[0]
-        raise DataError(f"There is no workflow {pattern!r}; did you mean {nearest!r}? `qlib-ext workflows` lists them.")
+        raise ConfigError(f"There is no workflow {pattern!r}; did you mean {nearest!r}? `qlib-ext workflows` lists them.")
     return found

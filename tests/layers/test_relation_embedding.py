@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import leaky_relu
 
+from qlib_ext.errors import ConfigError
 from qlib_ext.layers.relation_embedding import SLOPE, STRENGTHS, RelationalEmbedding, attend_related
 from tests.layers.graphs import dense, random_graph
 
@@ -135,5 +136,5 @@ def test_under_bfloat16_the_sums_stay_float32():
 
 
 def test_an_unknown_strength_is_refused():
-    with pytest.raises(ValueError, match="is one of uniform, weighted, explicit, implicit, not 'strong'"):
+    with pytest.raises(ConfigError, match="is one of uniform, weighted, explicit, implicit, not 'strong'"):
         RelationalEmbedding(4, 2, "strong")

@@ -7,7 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from qlib_ext.errors import DataError
+from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.relations.neighbours import nearest_neighbours
 
 DAYS = pd.bdate_range("2020-01-15", periods=60)
@@ -81,7 +81,7 @@ def test_a_stock_without_all_values_or_with_constant_ones_is_no_neighbour():
     ],
 )
 def test_other_options_are_refused(options, says):
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(ConfigError, match=says):
         nearest_neighbours(values(), **{"neighbours": 2} | options)
 
 
