@@ -101,5 +101,7 @@ def select(names: Mapping[str, Any], pattern: str) -> list[str]:
     found = matching(names, pattern)
     if not found:
         nearest = get_close_matches(Path(pattern).stem, names, n=1, cutoff=0.0)[0]
-        raise ConfigError(f"There is no workflow {pattern!r}; did you mean {nearest!r}? `qlib-ext workflows` lists them.")
+        raise ConfigError(
+            f"There is no workflow {pattern!r}; did you mean {nearest!r}? `qlib-ext workflows` lists them."
+        )
     return found
