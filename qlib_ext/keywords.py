@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from inspect import Parameter, signature
+from numbers import Integral
+from typing import Any
 
 from qlib_ext.errors import ConfigError
 
@@ -22,3 +24,17 @@ def refuse_unknown(keywords: Iterable[str], valid: Iterable[str], owner: str) ->
         if name not in known:
             nearest = get_close_matches(name, known, n=1, cutoff=0.0)[0]
             raise ConfigError(f"{owner} has no option {name!r}; did you mean {nearest!r}? It takes {', '.join(known)}.")
+
+
+def check_seeds(seeds: Any) -> None:
+    """Raise ConfigError for what is no list of seeds; None is fine."""
+    if seeds is None:
+        return
+    if (
+        isinstance(seeds, str)
+        or not isinstance(seeds, Sequence)
+        or not all(isinstance(seed, Integral) for seed in seeds)
+    ):
+        raise ConfigError(f"seeds is a list of whole numbers, for example [0, 1, 2], not {seeds!r}.")
+    if not seeds:
+        raise ConfigError("seeds names at least one seed, for example [0, 1, 2].")

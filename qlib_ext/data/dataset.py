@@ -20,6 +20,7 @@ from qlib_ext.expressions.reach import check_purge, label_reach
 from qlib_ext.keywords import keywords_of, refuse_unknown
 
 DEFAULT_STEP_LEN = TSDatasetH.DEFAULT_STEP_LEN
+Bounds = tuple[pd.Timestamp | None, pd.Timestamp | None]
 
 
 class CrossSectionDataset(DatasetH):
@@ -52,6 +53,8 @@ class CrossSectionDataset(DatasetH):
         if sample_every < 1:
             raise ConfigError(f"sample_every is the step between training days, at least 1; it is {sample_every}.")
         check_purge(purge)
+        for name in segments:
+            _bounds(name, segments[name])
         self.step_len = step_len
         self.sample_every = sample_every
         self.purge = purge
@@ -133,11 +136,10 @@ class CrossSectionDataset(DatasetH):
             return end
         return min(end, last_known_day(trading_days(self.handler), min(later), label_reach(self.handler, self.purge)))
 
-    def _bounds(self, segment: str) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
+    def _bounds(self, segment: str) -> Bounds:
         if segment not in self.segments:
             raise SegmentError(f"There is no segment {segment!r}; the dataset has {sorted(self.segments)}.")
-        start, end = self.segments[segment]
-        return None if start is None else pd.Timestamp(start), None if end is None else pd.Timestamp(end)
+        return _bounds(segment, self.segments[segment])
 
     def _refuse_overlap(self, segment: str) -> None:
         if segment not in ("train", "valid") or "test" not in self.segments:
@@ -179,3 +181,14 @@ class CrossSectionDataset(DatasetH):
                 "end_time, or a smaller step_len."
             )
         return panel
+
+
+def _bounds(name: str, segment: Any) -> Bounds:
+    """First and last day of a segment, None where it is open; raises SegmentError for what is no segment."""
+    try:
+        start, end = segment
+        return None if start is None else pd.Timestamp(start), None if end is None else pd.Timestamp(end)
+    except (TypeError, ValueError) as error:
+        raise SegmentError(
+            f"Segment {name!r} is its first and its last day, such as [2010-01-01, 2015-12-31], not {segment!r}."
+        ) from error

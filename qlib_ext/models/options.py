@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from qlib_ext.errors import ConfigError
-from qlib_ext.keywords import refuse_unknown
+from qlib_ext.keywords import check_seeds, refuse_unknown
 from qlib_ext.losses import LOSSES
 
 METRICS = ("loss", "ic", "rank_ic")
 OPTIMIZERS = ("adam", "adamw", "gd", "sgd")
+
+SINGLE = {
+    int: (Integral, "a whole number"),
+    float: (Real, "a number"),
+    bool: (bool, "true or false"),
+    str: (str, "a text"),
+}
 
 Options = TypeVar("Options", bound="TrainingOptions")
 
@@ -71,14 +80,26 @@ class TrainingOptions:
                 raise ConfigError(f"{name} is at least 1, not {getattr(self, name)}.")
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"ema_decay is at least 0 and below 1, for example 0.998; not {self.ema_decay}.")
-        if self.seeds is not None and not len(self.seeds):
-            raise ConfigError("seeds names at least one seed, for example [0, 1, 2].")
+        check_seeds(self.seeds)
 
 
 def read_options(kind: type[Options], keywords: dict[str, Any]) -> Options:
-    """``kind(**keywords)``; an unknown keyword raises a ConfigError that names the nearest valid one."""
+    """``kind(**keywords)``; raises ConfigError for a name or a type that is none of its options'."""
     refuse_unknown(keywords, (option.name for option in fields(kind)), kind.__name__.removesuffix("Options"))
+    types = get_type_hints(kind)
+    for name, value in keywords.items():
+        _check_type(name, value, types[name])
     return kind(**keywords)
+
+
+def _check_type(name: str, value: Any, annotation: Any) -> None:
+    """Raise ConfigError for a value of another type; of the types that are no single value only None is known."""
+    types = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    wanted = [SINGLE[each] for each in types if each in SINGLE]
+    if not wanted or (value is None and NoneType in types):
+        return
+    if not any(isinstance(value, of) and (of is bool or not isinstance(value, bool)) for of, _ in wanted):
+        raise ConfigError(f"{name} is {' or '.join(noun for _, noun in wanted)}, not {value!r}.")
 
 
 def _one_of(name: str, value: str, valid: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from qlib_ext.cross_section.zscore import mean_of_zscores
 from qlib_ext.data.purging import trading_days
 from qlib_ext.errors import ConfigError, DataError, NotFittedError, SegmentError
 from qlib_ext.expressions.reach import check_purge, label_reach
-from qlib_ext.keywords import keywords_of, refuse_unknown
+from qlib_ext.keywords import check_seeds, keywords_of, refuse_unknown
 from qlib_ext.recorder.windows import WINDOWS
 from qlib_ext.rolling.jobs import Job, Outcome, train_window
 from qlib_ext.rolling.keys import Keys
@@ -78,8 +78,7 @@ class RollingModel(Model):
             raise ConfigError("RollingModel needs model: the inner model's class, module_path and kwargs.")
         if n_jobs < 1:
             raise ConfigError(f"n_jobs is at least 1, not {n_jobs}.")
-        if seeds is not None and not len(seeds):
-            raise ConfigError("seeds names at least one seed, for example [0, 1, 2].")
+        check_seeds(seeds)
         check_purge(purge)
         check_lengths(train, valid, step)
         backend_of(backend)

@@ -171,6 +171,13 @@ def test_training_days_must_not_be_days_of_the_test(segment, bounds):
         data.samples(segment, learn=True)
 
 
+@pytest.mark.parametrize("segment", [["6Y", "6Y"], "2020-01-01", ["2020-01-01"], ["2020-01-01", "soon"], None, 2020])
+def test_a_segment_that_is_no_first_and_last_day_is_named_before_anything_is_loaded(segment):
+    handler = {"class": "NoSuchHandler", "module_path": "nowhere"}
+    with pytest.raises(SegmentError, match=r"Segment 'train' is its first and its last day, such as .* not "):
+        CrossSectionDataset(handler=handler, segments={"train": segment})
+
+
 def test_validation_days_may_be_trained_on_where_that_is_asked_for():
     data = dataset_of(random_rows(holes=0.0), segments=SEGMENTS | {"train": ("2020-01-01", "2020-03-06")})
     assert day_of(data.samples("train", learn=True)).max() == pd.Timestamp("2020-03-04")

@@ -49,11 +49,27 @@ def test_an_unknown_keyword_names_the_nearest_one():
         {"ema_decay": 1.0},
         {"ema_decay": -0.1},
         {"seeds": []},
+        {"seeds": 1},
+        {"seeds": "01"},
+        {"seeds": ["x"]},
+        {"n_epochs": "x"},
+        {"n_epochs": 2.5},
+        {"n_epochs": True},
+        {"lr": "1e-3"},
+        {"autocast": "yes"},
+        {"metric": 1},
+        {"batch_size": "5000"},
     ],
 )
 def test_values_that_make_no_sense_are_named(options):
     with pytest.raises(ConfigError, match=next(iter(options))):
         GRU(**options)
+
+
+@pytest.mark.parametrize("options", [{"n_epochs": np.int64(3)}, {"lr": 1}, {"batch_size": None}, {"seeds": (0, 1)}])
+def test_values_of_the_options_types_are_taken(options):
+    ((name, value),) = options.items()
+    assert getattr(GRU(**options).options, name) == value
 
 
 @pytest.mark.parametrize("options", [{"num_layers_gat": 0}])

@@ -211,6 +211,7 @@ def test_an_inner_model_that_scores_other_days_is_refused(bench, in_this_process
         ({"model": {"module_path": "x"}}, "RollingModel needs model"),
         ({"n_jobs": 0}, "n_jobs is at least 1, not 0"),
         ({"seeds": []}, "seeds names at least one seed"),
+        ({"seeds": 1}, "seeds is a list of whole numbers"),
         ({"backend": "dask"}, "backend is one of serial, loky, ray, not 'dask'"),
         ({"purge": -1}, "purge is"),
         ({"train": "5"}, "train is a number of years"),
