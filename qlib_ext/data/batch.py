@@ -13,6 +13,7 @@ from qlib_ext.cross_section.cells import cells_of, index_of
 from qlib_ext.cross_section.standardise import standardise
 from qlib_ext.data.panel import Panel
 from qlib_ext.data.window import Window
+from qlib_ext.layers.relation_graph import RelationGraph
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,9 @@ class Batch:
 
     Samples lie day after day without padding, so that an encoder never works on rows that do not exist:
     x [samples, L, fields], y [samples] the first label, labels [samples, k], day and instrument [samples]
-    positions in the panel, group [samples] or None. mask [days, stocks] tells which stocks each day has:
-    ``to_days`` lays samples out as ``[days, stocks, ...]`` for layers that look across stocks.
+    positions in the panel, group [samples] or None, relations, the graph of the samples, or None.
+    mask [days, stocks] tells which stocks each day has: ``to_days`` lays samples out as ``[days, stocks, ...]`` for
+    layers that look across stocks.
     """
 
     x: Tensor
@@ -30,6 +32,7 @@ class Batch:
     day: Tensor
     instrument: Tensor
     group: Tensor | None
+    relations: RelationGraph | None
     mask: Tensor
 
     @property
@@ -95,13 +98,14 @@ class Samples:
         else:
             x = self.panel.windows(day, instrument, window.length)
             x = x if window.shape is None else window.shape(x)
-        groups = self.panel.groups
+        groups, relations = self.panel.groups, self.panel.relations
         return Batch(
             x=x,
             labels=self.panel.labels[rows],
             day=day,
             instrument=instrument,
             group=None if groups is None else groups[rows],
+            relations=None if relations is None else relations.graph(day, instrument),
             mask=mask,
         )
 

@@ -18,6 +18,7 @@ from qlib_ext.data.window import Window
 from qlib_ext.errors import ConfigError, SegmentError, WindowError
 from qlib_ext.expressions.reach import check_purge, label_reach
 from qlib_ext.keywords import keywords_of, refuse_unknown
+from qlib_ext.relations.dated import DatedRelations
 
 DEFAULT_STEP_LEN = TSDatasetH.DEFAULT_STEP_LEN
 Bounds = tuple[pd.Timestamp | None, pd.Timestamp | None]
@@ -174,6 +175,9 @@ class CrossSectionDataset(DatasetH):
         if "group" in {column[0] for column in columns}:
             groups = self.handler.fetch(col_set="group", data_key=DataHandlerLP.DK_I).iloc[:, 0]
         panel = Panel.from_frames(features, labels, groups)
+        tables = self.handler.relation_tables() if hasattr(self.handler, "relation_tables") else {}
+        if tables:
+            panel = replace(panel, relations=DatedRelations.of(tables, panel.days, panel.instruments))
         if self.window.standardise and len(panel.days) < self.window.length:
             raise WindowError(
                 f"No window of {self.window.length} days is complete: there are rows of {len(panel.days)} days, from "

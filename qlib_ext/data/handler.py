@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from inspect import signature
 from typing import Any
 
 import pandas as pd
+import polars as pl
+from qlib.config import C
 from qlib.contrib.data.handler import check_transform_proc
 from qlib.data.dataset.handler import DataHandlerLP
 
 from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.data.window import Window
 from qlib_ext.keywords import keywords_of, refuse_unknown
+from qlib_ext.relations.tables import read_relations
 
 
 class WindowHandler(DataHandlerLP):
@@ -27,11 +31,12 @@ class WindowHandler(DataHandlerLP):
     whose joining is still unknown when the window is read.
 
     fields: columns of features, ``(expressions, names)``; label: the same for labels; group: expression of
-    a prior group of the stock (for example "$industry"), or None. engine: what computes expressions, "fast", or
-    "qlib", Qlib's own engine, slower; seasoned_days: days with a close before a new stock is a member; traded_only:
-    leave out stocks on days without a close; see `HistoryLoader` for the three. Inference processors read the history
-    once for each day on which stocks join, so with them leave the latter two alone in a universe that someone joins
-    every day. The other keywords are Qlib's.
+    a prior group of the stock (for example "$industry"), or None. relations: kinds that `qlib-ext relations` keeps
+    beside the provider, and fields whose equal values relate, such as ``[$industry, suppliers]``. engine: what
+    computes expressions, "fast", or "qlib", Qlib's own engine, slower; seasoned_days: days with a close before a new
+    stock is a member; traded_only: leave out stocks on days without a close; see `HistoryLoader` for the three.
+    Inference processors read the history once for each day on which stocks join, so with them leave the latter two
+    alone in a universe that someone joins every day. The other keywords are Qlib's.
     """
 
     window: Window
@@ -41,6 +46,7 @@ class WindowHandler(DataHandlerLP):
         fields: tuple[list[str], list[str]],
         label: tuple[list[str], list[str]],
         group: str | None = None,
+        relations: Sequence[str] = (),
         step_len: int | None = None,
         engine: str = "fast",
         seasoned_days: int = 0,
@@ -60,6 +66,8 @@ class WindowHandler(DataHandlerLP):
     ) -> None:
         ours = {"fields", "data_loader"} - signature(type(self)).parameters.keys()  # not the user's, unless named
         refuse_unknown(kwargs, keywords_of(type(self)) - ours, type(self).__name__)
+        self.relations = list(relations)
+        self.relation_tables()  # a kind that is not there is refused before the rows are loaded
         if step_len is not None:
             self.window = replace(self.window, length=step_len)
         config = {"feature": fields, "label": label}
@@ -85,6 +93,10 @@ class WindowHandler(DataHandlerLP):
             process_type=process_type,
             **kwargs,
         )
+
+    def relation_tables(self) -> dict[str, pl.DataFrame]:
+        """The tables of the relations, read anew; none without ``relations``."""
+        return read_relations(C.dpm.get_data_uri("day"), self.relations) if self.relations else {}
 
     def _loader(self, config: dict, **kwargs: Any) -> HistoryLoader:
         """What loads the rows."""

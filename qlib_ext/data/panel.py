@@ -12,6 +12,7 @@ from torch import Tensor
 
 from qlib_ext.cross_section.cells import CHUNK_ROWS, cells_of, refuse_missing
 from qlib_ext.errors import DataError
+from qlib_ext.relations.dated import DatedRelations
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Panel:
     values       [rows, fields] float32, rows sorted by (day, instrument)
     labels       [rows, k] float32, NaN where a row has none
     groups       [rows] float32 prior group of the stock on that day (for example its industry), or None
+    relations    who is related to whom on each day, or None
     member       [rows] bool: the stock is a member of the universe on that day; other rows only complete windows
     days         the trading days, ascending
     instruments  the instruments, ascending
@@ -40,6 +42,7 @@ class Panel:
     fields: tuple[str, ...]
     last_row: Tensor
     next_row: Tensor
+    relations: DatedRelations | None = None
 
     @classmethod
     def from_frames(
@@ -93,7 +96,8 @@ class Panel:
         names = ("values", "labels", "member", "last_row", "next_row")
         moved = {name: getattr(self, name).to(device) for name in names}
         groups = None if self.groups is None else self.groups.to(device)
-        return replace(self, groups=groups, **moved)
+        relations = None if self.relations is None else self.relations.to(device)
+        return replace(self, groups=groups, relations=relations, **moved)
 
     def window_rows(self, day: Tensor, instrument: Tensor, length: int) -> Tensor:
         """The rows of the windows that end at (day, instrument): ``[length, samples]`` int32, oldest first.

@@ -81,6 +81,11 @@ class RelationGraph:
         inside = self.inside.nonzero()[:, 0]
         return group, edge.index_add(0, inside, group[self.group[self.target[inside]]])
 
+    def numbered(self, position: Tensor) -> RelationGraph:
+        """The graph with other numbers of its relations: k becomes ``position[k]``, [relations], -1 where unknown."""
+        known = torch.cat([position, position.new_full((1,), -1)])
+        return replace(self, group_relation=known[self.group_relation], relation=known[self.relation])
+
     def with_self(self) -> RelationGraph:
         """The graph in which every sample is a neighbour of itself, too, by no relation."""
         own = torch.arange(len(self), device=self.group.device)

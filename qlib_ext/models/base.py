@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -34,7 +36,7 @@ class NeuralModel(Model):
     A subclass names its ``options_class`` and says how its net is built: a torch module whose forward takes a
     Batch and returns Scores. One whose windows are images [samples, T, rows, columns] says ``images = True``; the
     others read [samples, L, fields]. After ``fit``: ``nets_``, one per seed, ``curves_``, their training curves,
-    ``feature_shape_`` and ``instruments_``, what the nets were built for.
+    ``feature_shape_``, ``instruments_`` and ``relations_``, what the nets were built for.
     """
 
     options_class: ClassVar[type[TrainingOptions]] = TrainingOptions
@@ -47,10 +49,11 @@ class NeuralModel(Model):
         self.curves_: list[Curves] = []
         self.feature_shape_: tuple[int, ...] = ()
         self.instruments_ = pd.Index([])
+        self.relations_: tuple[str, ...] = ()
 
     @abstractmethod
     def build(self, feature_shape: tuple[int, ...], instruments: pd.Index) -> nn.Module:
-        """A new net; ``instruments`` are those of the training samples.
+        """A new net; ``instruments`` are those of the training samples, ``self.relations_`` the relations' names.
 
         feature_shape is what stands at each time of a window: ``(fields,)``, or ``(rows, columns)`` of an image.
         """
@@ -97,17 +100,18 @@ class NeuralModel(Model):
             )
         feature_shape = self._feature_shape(train, data.window)
         instruments = train.index.unique("instrument").sort_values()
+        relations = () if panel.relations is None else panel.relations.names
         seeds = [self.options.seed] if self.options.seeds is None else list(self.options.seeds)
         nets, curves = [], []
         for seed in seeds:
-            with torch.random.fork_rng():
+            with torch.random.fork_rng(), self._of_relations(relations):
                 torch.manual_seed(torch.seed() if seed is None else seed)
                 net = self.build(feature_shape, instruments)
                 name = type(self).__name__ if len(seeds) == 1 else f"{type(self).__name__}.seed{seed}"
                 curves.append(self._trainer(net, panel, data.window).fit(train, valid, seed, name))
                 nets.append(net)
         self.nets_, self.curves_ = nets, curves
-        self.feature_shape_, self.instruments_ = feature_shape, instruments
+        self.feature_shape_, self.instruments_, self.relations_ = feature_shape, instruments, relations
         if evals_result is not None:
             evals_result.update(self.curves_[0])
         if save_path is not None:
@@ -151,6 +155,15 @@ class NeuralModel(Model):
                 factors.append(pd.DataFrame(_joined(weak), samples.index, names))
         return mean_of_zscores(scores), pd.concat(factors, axis=1) if factors else None
 
+    @contextmanager
+    def _of_relations(self, relations: tuple[str, ...]) -> Iterator[None]:
+        """``build`` makes nets for these relations; those of the nets at hand are back afterwards."""
+        before, self.relations_ = self.relations_, relations
+        try:
+            yield
+        finally:
+            self.relations_ = before
+
     def _trainer(self, net: nn.Module, panel: Panel, window: Window) -> Trainer:
         """A trainer of a net that lies on the device and knows the panel."""
         net.to(self.device)
@@ -178,24 +191,27 @@ class NeuralModel(Model):
         if not self.nets_:
             raise NotFittedError(f"{type(self).__name__} has no weights to save: call fit first.")
         nets = [net.state_dict() for net in self.nets_]
-        torch.save({"feature_shape": self.feature_shape_, "instruments": list(self.instruments_), "nets": nets}, path)
+        known = {"instruments": list(self.instruments_), "relations": self.relations_}
+        torch.save({"feature_shape": self.feature_shape_, "nets": nets} | known, path)
 
     def load_weights(self, path: str | Path) -> None:
         """Take the weights that ``save_weights`` wrote for nets of the same options; raises CheckpointError."""
         try:
             saved = torch.load(path, map_location=self.device, weights_only=True)
             shape, instruments, states = saved["feature_shape"], pd.Index(saved["instruments"]), saved["nets"]
+            relations = tuple(saved["relations"])
         except Exception as error:  # damaged bytes make the unpickler raise whatever they happen to spell
             raise CheckpointError(f"{path} cannot be read as saved weights, train again: {error}") from error
         try:
-            nets = [self.build(shape, instruments).to(self.device) for _ in states]
+            with self._of_relations(relations):
+                nets = [self.build(shape, instruments).to(self.device) for _ in states]
             for net, state in zip(nets, states, strict=True):
                 net.load_state_dict(state)
         except (RuntimeError, AttributeError, TypeError, ValueError) as error:
             raise CheckpointError(
                 f"{path} holds weights of another net than {type(self).__name__} with these options: {error}"
             ) from error
-        self.nets_, self.feature_shape_, self.instruments_ = nets, shape, instruments
+        self.nets_, self.feature_shape_, self.instruments_, self.relations_ = nets, shape, instruments, relations
 
     def __getstate__(self) -> dict:
         # pickled on the CPU, so that a model trained on a GPU opens anywhere
