@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 from qlib.data.dataset.handler import DataHandlerLP
 from qlib.data.dataset.loader import StaticDataLoader
 from torch import Tensor
@@ -35,9 +38,29 @@ def random_rows(days: int = 65, stocks: int = 12, fields: int = 4, holes: float 
     return rows[generator.random(len(rows)) >= holes]
 
 
+class RelatedHandler(DataHandlerLP):
+    """A Qlib handler whose stocks are related: by industries, and each to those beside it in the order of the names.
+
+    Both are the same when the names are exchanged from the first with the last on.
+    """
+
+    def relation_tables(self) -> dict[str, pl.DataFrame]:
+        """Memberships of three industries and edges of a half."""
+        names = sorted(self._data.index.unique("instrument"))
+        pairs = [*pairwise(names), *pairwise(names[::-1])]
+        dates = {"from": date(2020, 1, 1), "to": None}
+        industry = [{"instrument": name, "group": str(min(k, len(names) - 1 - k) % 3)} for k, name in enumerate(names)]
+        beside = [{"source": source, "target": target, "weight": 0.5} for source, target in pairs]
+        kinds = {"industry": industry, "beside": beside}
+        return {
+            kind: pl.DataFrame([row | dates for row in rows], schema_overrides={"to": pl.Date})
+            for kind, rows in kinds.items()
+        }
+
+
 def handler_of(rows: pd.DataFrame, window: Window | None = None) -> DataHandlerLP:
-    """A Qlib handler that returns these rows in such windows; its learning view drops rows without a label."""
-    handler = DataHandlerLP(data_loader=StaticDataLoader(rows.copy()), learn_processors=[{"class": "DropnaLabel"}])
+    """A handler that returns these rows in such windows; its learning view drops rows without a label."""
+    handler = RelatedHandler(data_loader=StaticDataLoader(rows.copy()), learn_processors=[{"class": "DropnaLabel"}])
     if window is not None:
         handler.window = window
     return handler

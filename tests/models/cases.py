@@ -14,6 +14,7 @@ from qlib_ext.models.graph_gru import GraphGRU
 from qlib_ext.models.gru import GRU
 from qlib_ext.models.multitask_gru import MultiTaskGRU
 from qlib_ext.models.resnet_gru import ResNetGRU
+from qlib_ext.models.rsr import RSR
 from qlib_ext.testing import IMAGES
 from qlib_ext.testing.contract import Case
 
@@ -46,6 +47,13 @@ MODELS: dict[str, tuple[type[NeuralModel], dict[str, Any], Window | None]] = {
         FACTORS | {"num_layers": 2, "dropout": 0.2, "neighbours": 4, "order": 3, "days_per_batch": 3, "loss": "rank"},
         None,
     ),
+    "RSR": (RSR, {}, None),
+    "RSR explicit": (
+        RSR,
+        {"relation": "explicit", "include_self": True, "base_model": "GRU", "loss": "mse", "days_per_batch": 3},
+        None,
+    ),
+    "RSR weighted": (RSR, {"relation": "weighted", "by_degree": False, "num_layers": 2, "dropout": 0.2}, None),
     "GATs": (GATs, {}, None),
     "GATs 2 layers": (GATs, {"num_layers_gat": 2, "num_heads": 2, "base_model": "LSTM", "days_per_batch": 3}, None),
     "ASTGNN instrument": (ASTGNN, FACTORS | {"node_embedding": "instrument", "ema_decay": 0.9}, None),
