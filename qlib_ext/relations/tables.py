@@ -110,7 +110,7 @@ def memberships_of_field(provider: str | Path, field: str) -> pl.DataFrame:
             pl.DataFrame(
                 {
                     "instrument": [symbol] * len(begins),
-                    "group": [f"{value:g}" for value in values[begins]],
+                    "group": [np.format_float_positional(value, trim="-") for value in values[begins]],
                     "from": days[start + begins],
                     "to": days[start + ends],
                 },

@@ -27,7 +27,7 @@ def provider(tmp_path):
     """Three stocks; the industry of the first changes, that of the second is unknown for a day."""
     industries = {
         "SH600001": [37, 37, 22, 22, 22, 37, 37, 37],
-        "SH600002": [22, math.nan, 22, 22, 22, 22, 22, 22],
+        "SH600002": [22, math.nan, 22, 22, 6401010, 6401020, 22, 22],
         "SZ000001": [22] * 8,
     }
     frames = [
@@ -120,7 +120,7 @@ def test_a_field_relates_stocks_by_its_value_of_the_day(provider):
     for name in STOCKS:
         content = np.fromfile(provider / f"features/{name.lower()}/industry.day.bin", dtype="<f4")[1:]
         np.testing.assert_array_equal([walk.get((name, day), math.nan) for day in DAYS], content)
-    assert len(table) == 6
+    assert len(table) == 9
     with pytest.raises(ProviderError, match=r"has the field \$industri"):
         read_relations(provider, ["$industri"])
 
