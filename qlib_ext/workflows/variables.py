@@ -26,6 +26,7 @@ MEANINGS = {
     "TURNOVER": "'$turnover' where the provider has it; the default is relative volume, over its mean of 60 days",
     "FLOAT_MV": "the float market value; 'Mean($amount, 60)' where the provider lacks it",
     "INDUSTRY": "a number for each industry",
+    "RELATIONS": "who hears of whom: '[$industry, suppliers]', fields, and kinds that `qlib-ext relations` keeps",
     "GRAPH_GROUP": "'$industry': a graph of vectors, one a stock, drawn together by industry; by default of states",
 }
 # of a model that is trained once, whose segments are days and not lengths

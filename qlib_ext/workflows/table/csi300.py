@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from qlib_ext.workflows.table.data import ALPHA158
-from qlib_ext.workflows.table.entry import Entry, Kind, seeds, training, windows
+from qlib_ext.workflows.table.data import ALPHA158, related
+from qlib_ext.workflows.table.entry import DataSet, Entry, Kind, seeds, training, windows
 
 CSI300_TRAINING = training(15, 0.0003, 0.998, 4, metric="rank_ic", days_per_batch=1) | seeds()
 CSI300_GRU = {"hidden_size": 64, "num_layers": 2, "num_factors": 32, "orthogonality": 1.0, "dropout": 0.5}
 
 
-def csi300(title: str, model: Kind, about: str = "GPU 0 is used where CUDA is at hand, else the CPU.") -> Entry:
+def csi300(
+    title: str,
+    model: Kind,
+    about: str = "GPU 0 is used where CUDA is at hand, else the CPU.",
+    data: DataSet = ALPHA158,
+) -> Entry:
     """A model that is trained once."""
     return Entry(
         title=title,
         about=about,
-        data=ALPHA158,
+        data=data,
         days={
             "START": "2010-01-01",
             "TRAIN": "2010-01-01, 2015-12-31",
@@ -59,6 +64,23 @@ ONCE = {
         about="""\
 GPU 0 is used where CUDA is at hand, else the CPU. The model's option model_path: lstm.pkl starts the encoder from
 an LSTM that was trained before, as the Zoo does.""",
+    ),
+    "csi300_rsr": csi300(
+        "RSR on CSI300: Relational Stock Ranking, an LSTM whose stocks hear of those of their industry.",
+        Kind(
+            "RSR",
+            "qlib_ext.models.rsr",
+            {
+                "relation": "implicit",
+                "base_model": "LSTM",
+                "hidden_size": 64,
+                "num_layers": 2,
+                "dropout": 0.5,
+                "rank_weight": 1.0,
+            }
+            | CSI300_TRAINING,
+        ),
+        data=related(ALPHA158),
     ),
     "csi300_lightgbm": csi300(
         "LightGBM on CSI300: Qlib's own LGBModel with the Model Zoo's parameters.",

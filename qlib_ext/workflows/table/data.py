@@ -37,6 +37,12 @@ def graph(data: DataSet) -> DataSet:
     return replace(data, options={"group": variable("GRAPH_GROUP", "'null'")} | data.options)
 
 
+def related(data: DataSet) -> DataSet:
+    """The data set with those whom each stock is related to beside it, by default the stocks of its industry."""
+    options = {"relations": variable("RELATIONS", "'[$industry]'")} | data.options
+    return replace(data, options=options, needs=f"{data.needs}, $industry or the tables of other RELATIONS")
+
+
 def multi_frequency(lengths: str, **options: Any) -> DataSet:
     """Day, week and month bars, so many of each."""
     return DataSet("MultiFrequencyBars", "handlers.bars", TRADED | {"lengths": f"&lengths {lengths}"} | options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from qlib_ext.workflows.table.data import DAY, L2, MS, MSNEW, WEEK, graph, recorded
+from qlib_ext.workflows.table.data import DAY, L2, MS, MSNEW, WEEK, graph, recorded, related
 from qlib_ext.workflows.table.entry import DataSet, Entry, Kind, seeds, training, variable, windows
 
 MARKET_TRAINING = training(20, 0.001, 0.995, 5, metric="rank_ic", days_per_batch=1)
@@ -18,6 +18,12 @@ GRAPH = {
 }
 GRU = Kind("GRU", "qlib_ext.models.gru", MARKET_GRU | MARKET_TRAINING)
 ASTGNN = Kind("ASTGNN", "qlib_ext.models.astgnn", MARKET_GRU | GRAPH | MARKET_TRAINING)
+RSR = Kind(
+    "RSR",
+    "qlib_ext.models.rsr",
+    {"relation": "implicit", "base_model": "LSTM", "hidden_size": 64, "num_layers": 1, "rank_weight": 1.0}
+    | MARKET_TRAINING,
+)
 RESNET_GRU = Kind("ResNetGRU", "qlib_ext.models.resnet_gru", MARKET_GRU | IMAGES | MARKET_TRAINING)
 RESNET_ASTGNN = replace(RESNET_GRU, options=MARKET_GRU | IMAGES | {"graph": True} | GRAPH | MARKET_TRAINING)
 
@@ -47,6 +53,11 @@ DATA_SETS = {
         "The whole market by 30 days of bars: a GRU with an adaptive graph across the day's stocks.",
         graph(DAY),
         ASTGNN,
+    ),
+    "market_rsr": data_set(
+        "The whole market by 30 days of bars: an LSTM whose stocks hear of those of their industry.",
+        related(DAY),
+        RSR,
     ),
     "market_week_resnet_gru": data_set(
         "The whole market by 150 days as 30 images of five days: a residual net and a GRU.", WEEK, RESNET_GRU

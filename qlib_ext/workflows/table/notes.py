@@ -10,6 +10,8 @@ NOTES = {
     "num_layers_gat": "K: 2 or 3 hears the neighbours' neighbours, and theirs",
     "share_weight": "false: the neighbours' states have a weight of their own; true: one for both",
     "node_embedding": "by a vector a stock, or by the day's states",
+    "relation": "uniform, weighted, explicit or implicit: how strong a relation is",
+    "rank_weight": "of the pairs in the wrong order, beside the squared errors",
     "proximity": "how strongly vectors of a group are drawn together",
     "batch_size": "rows of a step, rounded to whole days",
     "only_tradable": "else what is suspended in the portfolio blocks the places of sales",
