@@ -27,16 +27,17 @@ def replaced(fields: Mapping[str, str], given: Mapping[str, str] | None, owner: 
 
 
 class DayBars(WindowHandler):
-    """30 days of open, high, low, close, vwap and turnover: windows ``[samples, 30, 6]``, standardised.
+    """30 days of open, high, low, close, vwap and relative volume: windows ``[samples, 30, 6]``, standardised.
 
     The prices of a window, adjusted, are divided by its last close: their unit differs from stock to stock. Then every
     (field, day of the window) is standardised over the day's members, see `cross_section.standardise`. Missing, and
     therefore 0: a suspended day, in every field; the days before the listing; every price of a window without a close.
     The last close is the last that is known, so a stock suspended today keeps what it did before.
 
-    fields: expressions in place of the six, by name. turnover is the volume over its mean of 60 days, which every
-    provider has, and no share of the float; where the provider knows it: ``fields: {turnover: $turnover}``. The label
-    is ``vwap[t+11] / vwap[t+1] - 1``. Raises ConfigError for another field's name.
+    fields: expressions in place of the six, by name. The sixth, ``turnover``, is by default relative volume, the volume
+    over its mean of 60 days, which every provider has and which is no share of the float; where the provider knows the
+    turnover: ``fields: {turnover: $turnover}``. The label is ``vwap[t+11] / vwap[t+1] - 1``. Raises ConfigError for
+    another field's name.
     Source: Orient Securities, factor selection series 96 (2023-08-24), section 1.2, whose week images are treated so.
     """
 

@@ -105,7 +105,9 @@ def add_run(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--workflows", type=Path, default=Path("workflows"), metavar="DIR", help="their folder (default: workflows)"
     )
-    parser.add_argument("--data", metavar="PROVIDER", help="the provider's folder (default: $QLIB_DATA)")
+    parser.add_argument(
+        "--data", metavar="PROVIDER", help="the provider's folder (default: $QLIB_DATA, else that of the file)"
+    )
     parser.add_argument(
         "--runs",
         type=Path,

@@ -8,7 +8,6 @@ from textwrap import fill
 from typing import Any
 
 import jinja2
-import yaml
 
 from qlib_ext.errors import OutputError
 from qlib_ext.system.files import write_whole
@@ -85,9 +84,9 @@ def _inline(value: Any) -> str:
     """A value on one line of YAML; a text stands as it is, a mapping below its name."""
     if isinstance(value, dict):
         return ""
-    if isinstance(value, str):
-        return value
-    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1000).removesuffix("...\n").strip()
+    if isinstance(value, list):
+        return f"[{', '.join(map(_inline, value))}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 _TEMPLATES = jinja2.Environment(

@@ -23,7 +23,7 @@ def overview() -> str:
         lines += _columns(name, texts if own else texts[:2], 27)
     lines += ["", f"All take {' '.join(common)} as well.", ""]
     for variable, meaning in MEANINGS.items():
-        once = [f"trained once: {TRAINED_ONCE[variable]}"] if variable in TRAINED_ONCE else []
+        once = [f"of a model that is trained once: {TRAINED_ONCE[variable]}"] if variable in TRAINED_ONCE else []
         lines += _columns(variable, [meaning, *once], 13)
     return "\n".join(lines)
 
