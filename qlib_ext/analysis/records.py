@@ -19,7 +19,6 @@ from qlib.workflow.recorder import Recorder
 from qlib_ext.analysis import reading, yearly
 from qlib_ext.analysis.correlation import rank_correlation
 from qlib_ext.analysis.groups import group_summary, group_test, yearly_returns
-from qlib_ext.analysis.report.page import attach_report
 from qlib_ext.analysis.report.texts import LANGUAGES
 from qlib_ext.cross_section.ic import (
     ic_summary,
@@ -142,6 +141,8 @@ class FactorRecord(ACRecordTemp):
         """As in Qlib; writes the page when the frames are saved."""
         results = super().generate(*args, **kwargs)
         if self.report and results is not None:
+            from qlib_ext.analysis.report.page import attach_report  # plotly, which a run without a page does without
+
             frames = {name.removesuffix(".pkl"): frame for name, frame in results.items()}
             attach_report(self.recorder, self.artifact_path, frames, self.lang)
         return results
