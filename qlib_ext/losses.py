@@ -14,9 +14,9 @@ from torch.nn.functional import logsigmoid
 from qlib_ext.cross_section.tensor_ic import cross_sectional_rank, deviation, information_coefficient
 
 
-def mean_squared_error(prediction: Tensor, label: Tensor, mask: Tensor) -> Tensor:
-    """``mean (p - y)^2`` over all stocks of all days; prediction, label, mask [days, stocks]."""
-    return ((prediction - label)[mask] ** 2).mean()
+def mean_squared_error(prediction: Tensor, label: Tensor) -> Tensor:
+    """``mean (p - y)^2``; prediction, label [samples]."""
+    return ((prediction - label) ** 2).mean()
 
 
 def standardised(values: Tensor, mask: Tensor, dim: int = 1) -> Tensor:
@@ -90,11 +90,6 @@ def _centred_float64(values: Tensor, mask: Tensor) -> Tensor:
     return values - values.sum(1, keepdim=True) / mask.sum(1, keepdim=True)
 
 
-def rank(prediction: Tensor, label: Tensor, mask: Tensor, weight: float = 1.0) -> Tensor:
-    """``mean (p - y)^2 + weight * pairwise_rank``: scores near the labels and in their order."""
-    return mean_squared_error(prediction, label, mask) + weight * pairwise_rank(prediction, label, mask)
-
-
 def orthogonality(weak_factors: Tensor) -> Tensor:
     """``|| Z^T Z ||_F / (N K^2)``, Z [samples, K] the weak factors standardised over the batch.
 
@@ -153,4 +148,4 @@ def graph_proximity(state: Tensor, group: Tensor, mask: Tensor) -> Tensor:
     return (attraction + repulsion)[known].sum() / known.sum().clamp_min(1)
 
 
-LOSSES = {"mse": mean_squared_error, "ic": negative_ic, "rank_ic": negative_rank_ic, "rank": rank}
+CROSS_SECTIONAL_LOSSES = {"ic": negative_ic, "rank_ic": negative_rank_ic}

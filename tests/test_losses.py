@@ -9,7 +9,10 @@ from scipy import stats
 
 from qlib_ext import losses
 from qlib_ext.cross_section import tensor_ic
+from qlib_ext.data.batch import Batch
+from qlib_ext.layers.scores import Scores
 from qlib_ext.layers.weak_factors import WeakFactorHead
+from qlib_ext.models.gru import GRU
 
 
 @pytest.fixture
@@ -29,7 +32,8 @@ def by_day(function, prediction, label, mask) -> np.ndarray:
 
 def test_mean_squared_error(sections):
     p, y, m = (a.numpy() for a in sections)
-    assert losses.mean_squared_error(*sections).item() == pytest.approx(((p - y)[m] ** 2).mean())
+    prediction, label, mask = sections
+    assert losses.mean_squared_error(prediction[mask], label[mask]).item() == pytest.approx(((p - y)[m] ** 2).mean())
 
 
 def test_negative_ic_is_the_mean_of_pearsons(sections):
@@ -92,12 +96,15 @@ def test_pairwise_rank_equals_all_pairs_with_its_gradient(stocks, levels, shift,
     torch.testing.assert_close(*gradients, atol=1e-10, rtol=1e-8)
 
 
-def test_rank_adds_a_share_of_the_pairs(sections):
-    expected = losses.mean_squared_error(*sections) + 3 * pair_by_pair(*sections)
-    torch.testing.assert_close(losses.rank(*sections, weight=3.0), expected)
+def test_the_loss_rank_of_a_model_adds_a_share_of_the_pairs(sections):
+    p, y, mask = sections
+    score, nowhere = p[mask], torch.zeros(int(mask.sum()))
+    batch = Batch(nowhere, y[mask][:, None], nowhere, nowhere, None, mask)
+    loss = GRU(loss="rank", rank_weight=3.0).loss(Scores(nowhere, score, None, nowhere), batch)
+    torch.testing.assert_close(loss, losses.mean_squared_error(score, y[mask]) + 3 * pair_by_pair(p, y, mask))
 
 
-@pytest.mark.parametrize("loss", list(losses.LOSSES.values()))
+@pytest.mark.parametrize("loss", list(losses.CROSS_SECTIONAL_LOSSES.values()))
 def test_padding_changes_no_loss(loss, sections):
     prediction, label, mask = sections
     padded = [

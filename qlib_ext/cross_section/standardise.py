@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qlib_ext.cross_section.cells import places_of
+
 SCALED_MAD = 1.4826  # times the median absolute deviation: the standard deviation, where values are normal
 REACH = 3.0
 
@@ -20,9 +22,13 @@ def standardise(x: Tensor, mask: Tensor) -> Tensor:
     x [samples, ...] day after day, mask [days, stocks] which stocks each day has -> [samples, ...] float32, finite.
     Source: Orient Securities, factor selection series 96 (2023-08-24), section 1.1.
     """
-    values = x.new_full((*mask.shape, x[0].numel()), torch.nan)  # [days, stocks, places]
-    values[mask] = x.flatten(1)
-    values = values.transpose(1, 2).contiguous()  # [days, places, stocks]
+    values = x.flatten(1)  # [samples, places]
+    padded = mask.numel() > len(x)
+    if padded:
+        samples = places_of(mask, len(x)).unbind(1)
+        values = x.new_full((*mask.shape, values.shape[1]), torch.nan).index_put_(samples, values)
+    values = values.view(*mask.shape, -1).transpose(1, 2)  # [days, places, stocks]
+    values = values.clone(memory_format=torch.contiguous_format)
     values.masked_fill_(values.isinf(), torch.nan)
     values -= median(values)
     reach = REACH * SCALED_MAD * median(values.abs())  # [days, places, 1]
@@ -32,7 +38,8 @@ def standardise(x: Tensor, mask: Tensor) -> Tensor:
     known = (~values.isnan()).sum(-1, keepdim=True)
     values -= values.nanmean(-1, keepdim=True)
     values /= (values.square().nansum(-1, keepdim=True) / (known - 1)).sqrt()
-    return values.nan_to_num_(0.0).transpose(1, 2)[mask].view_as(x)
+    values = values.nan_to_num_(0.0).transpose(1, 2)  # [days, stocks, places]
+    return (values[samples] if padded else values).reshape(x.shape)
 
 
 def median(values: Tensor) -> Tensor:

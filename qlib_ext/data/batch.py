@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from qlib_ext.cross_section.cells import cells_of, index_of
+from qlib_ext.cross_section.cells import cells_of, index_of, places_of
 from qlib_ext.cross_section.standardise import standardise
 from qlib_ext.data.panel import Panel
 from qlib_ext.data.window import Window
@@ -40,13 +41,27 @@ class Batch:
         """The first label, ``[samples]``."""
         return self.labels[:, 0]
 
+    @property
+    def padded(self) -> bool:
+        """Whether a day has fewer stocks than another; told by the shapes, for a GPU would have to be waited for."""
+        return self.mask.numel() > len(self.labels)
+
+    @cached_property
+    def places(self) -> tuple[Tensor, ...]:
+        """The row and the column of each sample in [days, stocks]: ``[samples]`` each."""
+        return places_of(self.mask, len(self.labels)).unbind(1)
+
     def to_days(self, samples: Tensor) -> Tensor:
         """``[samples, ...]`` -> ``[days, stocks, ...]``, zero where a day has no such stock."""
         if self.mask.shape[0] == 1:
             return samples[None]
         padded = samples.new_zeros(*self.mask.shape, *samples.shape[1:])
-        padded[self.mask] = samples
+        padded[self.places] = samples
         return padded
+
+    def from_days(self, values: Tensor) -> Tensor:
+        """``[days, stocks, ...]`` -> ``[samples, ...]``: the inverse of ``to_days``."""
+        return values[0] if self.mask.shape[0] == 1 else values[self.places]
 
     def by_day(self, prediction: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Prediction ``[samples]`` -> what cross-sectional losses take: prediction, label, mask [days, stocks]."""
@@ -67,6 +82,8 @@ class Samples:
         device = panel.values.device
         self.day = torch.from_numpy(day).to(device)
         self.instrument = torch.from_numpy(instrument).to(device)
+        self.counts = torch.from_numpy(np.diff(self.bounds)).to(device)  # [days] samples of each
+        self.panel_days = day[self.bounds[:-1]]  # [days] positions in the panel
 
     def __len__(self) -> int:
         return len(self.index)
@@ -82,8 +99,8 @@ class Samples:
 
     def mask(self, days: np.ndarray) -> Tensor:
         """Which stocks the given days have: ``[days, stocks]``."""
-        counts = torch.from_numpy(self.bounds[days + 1] - self.bounds[days])
-        return first_of(counts).to(self.day.device)
+        longest = int((self.bounds[days + 1] - self.bounds[days]).max())
+        return first_of(torch.cat([self.counts[day : day + 1] for day in days.tolist()]), longest)
 
     def batch(self, days: np.ndarray, window: Window) -> Batch:
         """The cross-sections of the given days (0 = the segment's first day)."""
@@ -94,7 +111,7 @@ class Samples:
         rows = self.panel.rows(day, instrument)
         mask = self.mask(days)
         if window.standardise:
-            x = self._standardised(day, instrument, mask, window)
+            x = self._standardised(days, mask, instrument, window)
         else:
             x = self.panel.windows(day, instrument, window.length)
             x = x if window.shape is None else window.shape(x)
@@ -109,20 +126,20 @@ class Samples:
             mask=mask,
         )
 
-    def _standardised(self, day: Tensor, instrument: Tensor, mask: Tensor, window: Window) -> Tensor:
+    def _standardised(self, days: np.ndarray, mask: Tensor, instrument: Tensor, window: Window) -> Tensor:
         """The samples' shaped windows, standardised among all members of their days: ``[samples, ...]``."""
-        counts = mask.sum(1)  # [days]
-        days = day[counts.cumsum(0) - 1]  # [days]
-        members = self.panel.members(days)  # [days, instruments]
-        place, stock = members.nonzero(as_tuple=True)  # [members] each, day after day
-        x = self.panel.windows(days[place], stock, window.length, fill=False)  # [members, length, fields]
+        at = torch.stack([self.day[first] for first in self.bounds[days].tolist()]).long()  # [days]
+        members = self.panel.members(at)  # [days, instruments]
+        counts = self.panel.member_counts[self.panel_days[days]]  # [days]
+        row, stock = places_of(members, int(counts.sum())).unbind(1)  # [members] each, day after day
+        x = self.panel.windows(at[row], stock, window.length, fill=False)  # [members, length, fields]
         x = x if window.shape is None else window.shape(x)  # [members, ...]
-        x = standardise(x, first_of(members.sum(1)))
-        sampled = torch.zeros_like(members)
-        sampled[torch.arange(len(days), device=day.device).repeat_interleave(counts), instrument] = True
-        return x[sampled[members]]  # [samples, ...]
+        x = standardise(x, first_of(members.sum(1), int(counts.max())))
+        number = members.flatten().cumsum(0).view_as(members) - 1  # [days, instruments] of each member
+        row = places_of(mask, len(instrument))[:, 0]  # [samples]
+        return x[number[row, instrument]]  # [samples, ...]
 
 
-def first_of(counts: Tensor) -> Tensor:
-    """True for the first ``counts`` places of each row: ``[days] -> [days, max(counts)]``."""
-    return torch.arange(int(counts.max()), device=counts.device) < counts[:, None]
+def first_of(counts: Tensor, longest: int) -> Tensor:
+    """True for the first ``counts`` places of each row: ``[days] -> [days, longest]``."""
+    return torch.arange(longest, device=counts.device) < counts[:, None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,8 @@ from torch import Tensor
 from qlib_ext.cross_section.cells import CHUNK_ROWS, cells_of, refuse_missing
 from qlib_ext.errors import DataError
 from qlib_ext.relations.dated import DatedRelations
+
+DAYS_AT_ONCE = 64  # days whose members are counted at a time
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,12 @@ class Panel:
         """Who is a member of the universe on the given days: ``[days, instruments]``."""
         row = self.last_row[day]  # [days, instruments]
         return (row == self.next_row[day]) & self.member[row.long()]  # a cell without any row is never its next one
+
+    @cached_property
+    def member_counts(self) -> np.ndarray:
+        """How many members each day has, ``[days]``, on the host: known before a batch is asked for."""
+        days = torch.arange(len(self.days), device=self.member.device)
+        return torch.cat([self.members(part).sum(1) for part in days.split(DAYS_AT_ONCE)]).cpu().numpy()
 
     def rows(self, day: Tensor, instrument: Tensor) -> Tensor:
         """The rows of the samples themselves: ``[samples]`` int64."""

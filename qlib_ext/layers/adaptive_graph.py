@@ -31,24 +31,29 @@ class Nearest:
 Adjacency = Tensor | Nearest  # [days, stocks, stocks]
 
 
-def adaptive_adjacency(m: Tensor, mask: Tensor, temperature: float = 1.0, neighbours: int | None = None) -> Adjacency:
+def adaptive_adjacency(
+    m: Tensor, mask: Tensor | None = None, temperature: float = 1.0, neighbours: int | None = None
+) -> Adjacency:
     """``A = softmax(ReLU(M M^T) / temperature)``, the softmax of each row over the day's stocks.
 
     m [days, stocks, embedding], mask [days, stocks] -> A [days, stocks, stocks]. Columns of stocks that a
     day does not have are zero; each row over the others sums to one. With ``neighbours`` the softmax is over the row's
-    most similar ones alone. An infinite temperature makes A the mean of the day's stocks.
+    most similar ones alone. An infinite temperature makes A the mean of the day's stocks. Without a mask every day has
+    all stocks.
     """
     if neighbours is None or neighbours >= m.shape[1]:
         similarity = torch.relu(m @ m.transpose(-1, -2))  # [days, stocks, stocks]
         index = None
     else:
         with torch.no_grad():
-            similarity = (m @ m.transpose(-1, -2)).masked_fill(~mask[:, None, :], -torch.inf)
+            similarity = m @ m.transpose(-1, -2)
+            if mask is not None:
+                similarity = similarity.masked_fill(~mask[:, None, :], -torch.inf)
             index = similarity.topk(neighbours, dim=-1).indices  # [days, stocks, k]
         day = torch.arange(len(m), device=m.device)[:, None, None]
         similarity = torch.relu((m[:, :, None] * m[day, index]).sum(-1))  # [days, stocks, k]
     similarity = similarity / temperature
-    if not mask.all():
+    if mask is not None:
         there = mask[:, None, :] if index is None else mask.gather(1, index.flatten(1)).view_as(index)
         similarity = similarity.masked_fill(~there, -torch.inf)
     weight = torch.softmax(similarity, dim=-1)

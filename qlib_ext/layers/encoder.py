@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from qlib_ext.errors import ConfigError
@@ -29,5 +30,8 @@ class RecurrentEncoder(nn.Module):
         self.rnn = CELLS[base_model](d_feat, hidden_size, num_layers, dropout=dropout if num_layers > 1 else 0.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        states, _ = self.rnn(x.transpose(0, 1))  # [L, samples, hidden]; the panel's windows are time-major
+        x = x.transpose(0, 1)  # [L, samples, fields]; the panel's windows are time-major
+        # on CUDA autocast makes an RNN float16, whichever type it is asked for, and small gradients vanish in that
+        with torch.autocast("cuda", enabled=False):
+            states, _ = self.rnn(x.float() if x.is_cuda else x)  # [L, samples, hidden]
         return states[-1]  # [samples, hidden]

@@ -93,11 +93,11 @@ class AdaptiveGraph(nn.Module):
     def forward(self, state: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         by_instrument = isinstance(self.embedding, InstrumentEmbedding)
         m = self.embedding(batch.instrument if by_instrument else state)  # [samples, embedding]
-        adjacency = adaptive_adjacency(batch.to_days(m), batch.mask)  # [days, stocks, stocks]
+        adjacency = adaptive_adjacency(batch.to_days(m), batch.mask if batch.padded else None)  # [days, stocks, stocks]
         z = batch.to_days(state)  # [days, stocks, hidden]
         for number, layer in enumerate(self.layers):
             z = layer(torch.relu(z) if number else z, adjacency)
-        return z[batch.mask], m if by_instrument else state
+        return batch.from_days(z), m if by_instrument else state
 
 
 class ASTGNN(GRU):

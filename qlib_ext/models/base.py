@@ -23,7 +23,7 @@ from qlib_ext.data.panel import Panel
 from qlib_ext.data.window import Window
 from qlib_ext.errors import CheckpointError, ConfigError, DataError, NotFittedError, NoWeakFactorsError
 from qlib_ext.layers.scores import Scores
-from qlib_ext.losses import LOSSES, rank
+from qlib_ext.losses import CROSS_SECTIONAL_LOSSES, mean_squared_error, pairwise_rank
 from qlib_ext.models.options import TrainingOptions, read_options
 from qlib_ext.models.training import Curves, Trainer
 
@@ -63,10 +63,12 @@ class NeuralModel(Model):
 
         A correlation leaves the scale and the sign of that normalisation without a gradient, so it takes the score.
         """
-        if self.options.loss == "rank":
-            return rank(*batch.by_day(scores.normalised), self.options.rank_weight)
-        score = scores.normalised if self.options.loss == "mse" else scores.score
-        return LOSSES[self.options.loss](*batch.by_day(score))
+        if self.options.loss in CROSS_SECTIONAL_LOSSES:
+            return CROSS_SECTIONAL_LOSSES[self.options.loss](*batch.by_day(scores.score))
+        error = mean_squared_error(scores.normalised, batch.y)
+        if self.options.loss == "mse":
+            return error
+        return error + self.options.rank_weight * pairwise_rank(*batch.by_day(scores.normalised))
 
     def bind(self, net: nn.Module, panel: Panel) -> None:
         """Tell the net of the panel that it will read; most need not know."""

@@ -64,7 +64,7 @@ class GATsNet(nn.Module):
         first = h = batch.to_days(state)  # [days, stocks, hidden]
         for layer in self.attention:
             h = layer(h, batch.mask) + first
-        h = nn.functional.leaky_relu(self.fc(h[batch.mask]))  # [samples, hidden]
+        h = nn.functional.leaky_relu(self.fc(batch.from_days(h)))  # [samples, hidden]
         score = self.fc_out(h)[:, 0]  # [samples]
         return Scores(score=score, normalised=score, weak_factors=None, state=state)
 

@@ -76,12 +76,14 @@ class GraphGRUNet(nn.Module):
     def forward(self, batch: Batch) -> Scores:
         m = normalize(self.embedding(self.first_pass(batch.x)), dim=-1)  # [samples, embedding]
         options = self.options
-        adjacency = adaptive_adjacency(batch.to_days(m), batch.mask, options.temperature, options.neighbours)
+        adjacency = adaptive_adjacency(
+            batch.to_days(m), batch.mask if batch.padded else None, options.temperature, options.neighbours
+        )
         states = batch.to_days(batch.x).movedim(2, 0)  # [L, days, stocks, fields]
         for number, layer in enumerate(self.layers):
             states = self.dropout(states) if number else states
             states = layer(states, adjacency)  # [L, days, stocks, hidden]
-        return self.head(states[-1][batch.mask], m)
+        return self.head(batch.from_days(states[-1]), m)
 
 
 class GraphGRU(GRU):

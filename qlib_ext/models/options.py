@@ -10,8 +10,9 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from qlib_ext.errors import ConfigError
 from qlib_ext.keywords import check_seeds, refuse_unknown
-from qlib_ext.losses import LOSSES
+from qlib_ext.losses import CROSS_SECTIONAL_LOSSES
 
+LOSSES = ("mse", *CROSS_SECTIONAL_LOSSES, "rank")
 METRICS = ("loss", "ic", "rank_ic")
 OPTIMIZERS = ("adam", "adamw", "gd", "sgd")
 
@@ -73,7 +74,7 @@ class TrainingOptions:
         self.metric = self.metric or "loss"
         self.optimizer = self.optimizer.lower()
         _one_of("metric", self.metric, METRICS)
-        _one_of("loss", self.loss, tuple(LOSSES))
+        _one_of("loss", self.loss, LOSSES)
         _one_of("optimizer", self.optimizer, OPTIMIZERS)
         for name in ("n_epochs", "early_stop", "days_per_batch"):
             if getattr(self, name) < 1:

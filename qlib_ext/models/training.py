@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import mlflow
 import numpy as np
 import torch
 from qlib.log import get_module_logger
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
 from qlib_ext.cross_section.tensor_ic import information_coefficient, rank_information_coefficient
@@ -50,9 +50,9 @@ class Trainer:
         optimizer = make_optimizer(self.net, self.options)
         judged = self
         if self.options.ema_decay:
-            average = moving_average(self.net, self.options.ema_decay)
-            optimizer.register_step_post_hook(lambda *_: average.update_parameters(self.net))
-            judged = replace(self, net=average.module)
+            average = MovingAverage(self.net, self.options.ema_decay)
+            optimizer.register_step_post_hook(lambda *_: average.update(self.net))
+            judged = replace(self, net=average.net)
         order = np.random.default_rng(seed)
         curves: Curves = {}
         best, best_epoch, best_weights = -math.inf, 0, None
@@ -94,7 +94,7 @@ class Trainer:
             optimizer.step()
             losses.append(loss.detach() * len(step))
             correlations.append(information_coefficient(*batch.by_day(scores.score.detach())))
-            if number % STEPS_PER_REPORT == 0:  # reading a figure makes a GPU wait
+            if number % STEPS_PER_REPORT == 0 and not progress.disable:  # reading a figure makes a GPU wait
                 progress.set_postfix(loss=f"{loss.item():.4f}", ic=f"{correlations[-1].mean().item():.4f}")
         total = float(torch.stack(losses).sum()) / len(days)
         if not math.isfinite(total):
@@ -106,12 +106,16 @@ class Trainer:
 
     def evaluate(self, samples: Samples) -> dict[str, float]:
         """Loss, mean IC and mean Rank IC of the segment, by day, without training."""
-        total, ic, rank_ic = 0.0, [], []
+        losses, sizes, ic, rank_ic = [], [], [], []
         for days, batch, scores in self.score(samples):
-            total += self.loss(scores, batch).item() * len(days)
+            losses.append(self.loss(scores, batch))
+            sizes.append(len(days))
             by_day = batch.by_day(scores.score)
             ic.append(information_coefficient(*by_day))
             rank_ic.append(rank_information_coefficient(*by_day))
+        total = 0.0
+        for loss, size in zip(torch.stack(losses).tolist(), sizes, strict=True):
+            total += loss * size
         return {
             "loss": total / samples.n_days,
             "ic": float(torch.cat(ic).mean()),
@@ -152,25 +156,36 @@ def make_optimizer(net: nn.Module, options: TrainingOptions) -> torch.optim.Opti
     return kinds[options.optimizer](net.parameters(), lr=options.lr, weight_decay=options.weight_decay)  # type: ignore[call-arg]
 
 
-def moving_average(net: nn.Module, decay: float) -> AveragedModel:
+class MovingAverage:
     """``A <- A + a (W - A), a = max(1 - decay, 9 / (10 + t))`` after step t, of weights and batch norms' statistics W.
 
-    So a short training is averaged over its last ninth. Source: ``tf.train.ExponentialMovingAverage(num_updates=t)``.
+    So a short training is averaged over its last ninth. ``net`` has the average A, after the first step W itself.
+    torch's AveragedModel counts its steps in a tensor, which a GPU would have to be waited for in every one.
+    Source: ``tf.train.ExponentialMovingAverage(num_updates=t)``.
     """
 
-    def update(averaged: Sequence[Tensor], current: Sequence[Tensor], steps: Tensor | int) -> None:
-        share = (9 / (10 + torch.as_tensor(steps))).clamp(min=1 - decay)
-        for old, new in zip(averaged, current, strict=True):
+    def __init__(self, net: nn.Module, decay: float) -> None:
+        self.net = copy.deepcopy(net)
+        self.decay = decay
+        self.steps = 0
+        for module in self.net.modules():
+            if isinstance(module, nn.RNNBase):
+                module.flatten_parameters()  # cuDNN wants them in one piece, and a copy is not
+
+    @torch.no_grad()
+    def update(self, net: nn.Module) -> None:
+        """Count one more step, which has led to the weights of ``net``."""
+        share = (9 / torch.tensor(10 + self.steps)).clamp(min=1 - self.decay).item() if self.steps else 1.0
+        for old, new in zip(_state_of(self.net), _state_of(net), strict=True):
             if old.is_floating_point():
-                old.lerp_(new, share.to(old.dtype))
+                old.lerp_(new, share)
             else:  # an instrument's number has no mean
                 old.copy_(new)
+        self.steps += 1
 
-    average = AveragedModel(net, multi_avg_fn=torch.no_grad()(update), use_buffers=True)
-    for module in average.modules():
-        if isinstance(module, nn.RNNBase):
-            module.flatten_parameters()  # cuDNN wants them in one piece, and a copy is not
-    return average
+
+def _state_of(net: nn.Module) -> Iterator[Tensor]:
+    return chain(net.parameters(), net.buffers())
 
 
 def log_metrics(row: dict[str, float], epoch: int, name: str) -> None:

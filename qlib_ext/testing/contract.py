@@ -19,19 +19,21 @@ from qlib_ext.models.base import NeuralModel
 from qlib_ext.system.random_states import random_states
 from qlib_ext.testing.rows import PURGE, SEGMENTS, dataset_of, random_rows
 
-QUICK = {"n_epochs": 3, "lr": 0.01, "GPU": -1, "seed": 0, "seeds": None, "batch_size": None}
+QUICK = {"n_epochs": 3, "lr": 0.01, "seed": 0, "seeds": None, "batch_size": None}
 
 
 class Case:
-    """A model under test and the rows that it is trained on; the options of ``QUICK`` replace the model's own."""
+    """A model under test and the rows that it is trained on; the options of ``QUICK`` and the GPU replace its own."""
 
-    def __init__(self, model: NeuralModel, window: Window | None = None, transductive: bool = False) -> None:
-        self.model, self.window, self.transductive = model, window, transductive
+    def __init__(
+        self, model: NeuralModel, window: Window | None = None, transductive: bool = False, gpu: int = -1
+    ) -> None:
+        self.model, self.window, self.transductive, self.gpu = model, window, transductive, gpu
         self.rows = random_rows(seed=7)
 
     def make(self, **options: Any) -> NeuralModel:
         """The same model before training, with some options changed."""
-        return type(self.model)(**{**vars(self.model.options), **QUICK, **options})
+        return type(self.model)(**{**vars(self.model.options), **QUICK, "GPU": self.gpu, **options})
 
     def dataset(self, rows: pd.DataFrame | None = None, **kwargs: Any) -> CrossSectionDataset:
         """A dataset of the rows of the case, or of others."""

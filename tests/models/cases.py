@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from qlib_ext.data.window import Window
@@ -29,6 +30,7 @@ FACTORS = {"num_factors": 4, "orthogonality": 0.1}
 SERIES = Window(5, shape=four_times)
 TASKS = {"lengths": {"a": 5, "b": 5, "c": 5, "d": 5}, "min_stocks": 2}
 TWO_INPUTS = {"lengths": {"a": 5, "b": 5, "c": 5, "d": 10}, "fields": {"a": 4, "b": 4, "c": 4, "d": 2}}
+NOISE = 10.0  # times what one rounding does: so far apart may the devices be
 MODELS: dict[str, tuple[type[NeuralModel], dict[str, Any], Window | None]] = {
     "GRU": (GRU, FACTORS, None),
     "LSTM": (GRU, FACTORS | {"base_model": "LSTM"}, None),
@@ -73,8 +75,20 @@ MODELS: dict[str, tuple[type[NeuralModel], dict[str, Any], Window | None]] = {
 }
 
 
-def case_of(name: str) -> Case:
-    """The case of one of MODELS."""
+def case_of(name: str, gpu: int = -1) -> Case:
+    """The case of one of MODELS, on the CPU or a GPU."""
     kind, options, window = MODELS[name]
     transductive = options.get("node_embedding") == "instrument"
-    return Case(kind(**SMALL | options), window, transductive)
+    return Case(kind(**SMALL | options), window, transductive, gpu)
+
+
+def devices_apart(case: Case) -> tuple[float, float]:
+    """How far scores of a net trained on the GPU lie from those of the CPU, and how far those of the CPU move where the
+    features are off by one rounding: both in standard deviations of the scores, at most."""
+    rounded = case.rows.copy()
+    rounded["feature"] *= np.float32(1 + 2**-23)
+    cpu, moved, gpu = (
+        case.fitted(rows, GPU=number).predict(case.dataset())
+        for rows, number in ((case.rows, -1), (rounded, -1), (case.rows, 0))
+    )
+    return tuple(float((score - cpu).abs().max() / cpu.std()) for score in (gpu, moved))

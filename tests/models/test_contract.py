@@ -12,6 +12,11 @@ from qlib.data.dataset import TSDatasetH
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.testing.contract import PROMISES
 from qlib_ext.testing.rows import SEGMENTS, handler_of
+from tests.models.cases import NOISE, devices_apart
+
+ON_CUDA = pytest.mark.parametrize(
+    "device", [pytest.param("cuda", marks=pytest.mark.cuda)], indirect=True, scope="module"
+)
 
 
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
@@ -43,20 +48,20 @@ def test_reads_qlibs_own_dataset(case, qlib_expressions):
     pd.testing.assert_series_equal(model.predict(theirs), expected, check_exact=True)
 
 
-@pytest.mark.cuda
+@ON_CUDA
+def test_training_on_the_gpu_agrees_with_the_cpu(case):
+    if case.make().options.dropout or case.transductive:
+        pytest.skip("the devices draw other numbers")
+    apart, rounding = devices_apart(case)
+    assert apart <= NOISE * rounding
+
+
+@ON_CUDA
 def test_a_model_moves_between_gpu_and_cpu(case):
-    on_gpu = case.fitted(GPU=0)
+    on_gpu = case.fitted()
     score = on_gpu.predict(case.dataset())
     on_cpu = pickle.loads(pickle.dumps(on_gpu))
     on_cpu.options.GPU = -1
     pd.testing.assert_series_equal(on_cpu.predict(case.dataset()), score, atol=1e-4)
     on_cpu.options.GPU = 0
     pd.testing.assert_series_equal(on_cpu.predict(case.dataset()), score, atol=1e-6)
-
-
-@pytest.mark.cuda
-def test_bfloat16_stays_close_on_a_gpu(case):
-    full, half = (case.fitted(GPU=0, autocast=autocast).predict(case.dataset()) for autocast in (False, True))
-    assert full.dtype == half.dtype == np.float32
-    assert not full.equals(half)
-    assert full.corr(half) > 0.95

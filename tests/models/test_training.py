@@ -14,7 +14,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from qlib_ext.errors import TrainingError
 from qlib_ext.models.astgnn import ASTGNN
 from qlib_ext.models.gru import GRU
-from qlib_ext.models.training import Trainer, moving_average
+from qlib_ext.models.training import MovingAverage, Trainer
 from qlib_ext.testing.rows import dataset_of, random_rows
 
 SMALL = {"hidden_size": 4, "num_layers": 1, "num_factors": 2, "n_epochs": 3, "GPU": -1, "seed": 0}
@@ -104,10 +104,10 @@ def test_the_moving_average_of_the_weights_is_kept_and_validated():
 def test_numbers_of_instruments_are_not_averaged():
     net = nn.Module()
     net.register_buffer("position", torch.arange(2000))
-    average = moving_average(net, 0.95)
+    average = MovingAverage(net, 0.95)
     for _ in range(100):
-        average.update_parameters(net)
-    assert torch.equal(average.module.position, torch.arange(2000))
+        average.update(net)
+    assert torch.equal(average.net.position, torch.arange(2000))
 
 
 def test_a_validation_that_is_never_a_number_is_refused(monkeypatch):
