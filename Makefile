@@ -4,6 +4,8 @@
 # make test         install, lint, type check, test
 # make test-real    the same tests with the real data of ../shared/market
 # make test-slow    the tests that take minutes: runs killed twenty times
+# make gpu-wheels   what `make gpu` needs beside torch, into .gpu/wheels, for Python 3.12 on Linux x86-64; here
+# make gpu          tests and benchmarks on a GPU, in eight minutes; on the machine that has it, without network
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,8 +14,11 @@ MARKET := .data/market
 REAL := .data/real
 STOCKS := 300
 MODELS := 'market_*'
+GPU := .gpu
+GPU_MOST_KB := 45000
+GPU_PLATFORMS := $(foreach n,1 2014 _2_17 _2_24 _2_27 _2_28,--platform manylinux$(n)_x86_64)
 
-.PHONY: install quickstart reports workflows test test-real test-slow lint
+.PHONY: install quickstart reports workflows test test-real test-slow lint gpu-wheels gpu
 
 install: $(VENV)/.installed
 
@@ -50,3 +55,17 @@ test-real: install
 
 test-slow: install
 	QLIB_EXT_SLOW=1 $(BIN)/pytest -m slow
+
+gpu-wheels:
+	rm -rf $(GPU)/wheels
+	$(PYTHON) -m pip download --quiet --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \
+		$(GPU_PLATFORMS) --dest $(GPU)/wheels --requirement benchmarks/gpu/wheels.txt
+	$(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir $(GPU)/wheels gym==0.26.2 .
+	@kilobytes=$$(du -sk $(GPU)/wheels | cut -f1); echo "$(GPU)/wheels: $$kilobytes kB of at most $(GPU_MOST_KB)"; \
+		test $$kilobytes -le $(GPU_MOST_KB)
+
+gpu: $(GPU)/site
+	PYTHONPATH=.:$(GPU)/site $(PYTHON) -m benchmarks.gpu --out $(GPU)/results
+
+$(GPU)/site:
+	$(PYTHON) -m pip install --quiet --no-index --no-deps --no-compile --target $@ $(GPU)/wheels/*.whl

@@ -1,7 +1,8 @@
 """How long do an epoch and a prediction take beside the Model Zoo's own class? Prints two tables.
 
-The first: ours against the Zoo's GATs and GRU, same rows, same net, same machine. An epoch is what each fit does in
-one: ours trains and evaluates the validation days; the Zoo's trains and evaluates the training and validation days.
+The first: ours against the Zoo's GATs, GRU and LSTM, same rows, same net, same machine. An epoch is what each fit
+does in one: ours trains and evaluates the validation days; the Zoo's trains and evaluates the training and validation
+days.
 The second: where one training step of ours spends its time.
 """
 
@@ -19,6 +20,7 @@ import torch
 from qlib.contrib.model.pytorch_gats_ts import DailyBatchSampler
 from qlib.contrib.model.pytorch_gats_ts import GATs as ZooGATs
 from qlib.contrib.model.pytorch_gru_ts import GRU as ZooGRU
+from qlib.contrib.model.pytorch_lstm_ts import LSTM as ZooLSTM
 from qlib.data.dataset import TSDatasetH
 from qlib.data.dataset.handler import DataHandlerLP
 from qlib.data.dataset.loader import StaticDataLoader
@@ -36,7 +38,8 @@ from qlib_ext.models.training import Trainer
 
 STEP_LEN, BATCH_ROWS = 20, 800
 NET: dict[str, Any] = {"hidden_size": 64, "num_layers": 2, "lr": 1e-4}
-DAYS = {300: (60, 10, 50), 3000: (6, 1, 5)}  # of train, valid and test, in the proportion of 2010-15, 2016, 2017-21
+NETS = ("GATs", "GRU", "LSTM")
+STOCKS = (300, 3000)
 TARGETS = {("GATs", 300): 5.0, ("GATs", 3000): 20.0, ("GRU", 300): 2.0}
 PROFILED_STEPS = 20
 
@@ -56,12 +59,8 @@ def main() -> None:
     profiles: dict[str, dict[str, float]] = {}
     for stocks in options.stocks:
         handler, segments = data(stocks, options.fields, options.seed)
-        for name in ("GATs", "GRU"):
-            sides = {
-                "zoo": zoo_side(name, handler, segments, options.fields),
-                "ours": our_side(our_model(name), handler, segments),
-                "bfloat16": our_side(our_model(name, autocast=True), handler, segments),
-            }
+        for name in NETS:
+            sides = sides_of(name, handler, segments, options.fields)
             lines += compared(name, stocks, sides, options.rounds)
             profiles[f"{name}, {stocks:,} stocks"] = profile(our_model(name), handler, segments)
     print(machine(options.threads), end="\n\n")
@@ -87,7 +86,7 @@ example:
   python -m benchmarks.train_speed --stocks 300 --fields 158
 """,
     )
-    parser.add_argument("--stocks", type=int, nargs="+", default=list(DAYS), choices=list(DAYS), help="stocks a day")
+    parser.add_argument("--stocks", type=int, nargs="+", default=list(STOCKS), help="stocks a day (300 3000)")
     parser.add_argument("--fields", type=int, default=20, help="features (20)")
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds (5)")
     parser.add_argument("--threads", type=int, default=1, help="torch threads (1)")
@@ -95,9 +94,14 @@ example:
     return parser.parse_args()
 
 
+def days_of(stocks: int) -> tuple[int, int, int]:
+    """Days of train, valid and test, in the proportion of 2010-15, 2016 and 2017-21; fewer where days are wide."""
+    return (60, 10, 50) if stocks < 1_000 else (6, 1, 5)
+
+
 def data(stocks: int, fields: int, seed: int) -> tuple[DataHandlerLP, dict[str, tuple]]:
     """Random rows of a market of constant size, and the segments."""
-    lengths = DAYS[stocks]
+    lengths = days_of(stocks)
     rows = synthetic_rows(fields, seed, days=sum(lengths) + STEP_LEN, instruments=stocks + SWAPPED, members=stocks)
     days = rows.index.unique("datetime")
     ends = STEP_LEN + np.cumsum(lengths)
@@ -107,11 +111,20 @@ def data(stocks: int, fields: int, seed: int) -> tuple[DataHandlerLP, dict[str, 
 
 
 def our_model(name: str, autocast: bool = False) -> NeuralModel:
-    """Our class with the Zoo's net: for GRU one weak factor and no penalty."""
+    """Our class with the Zoo's net: for GRU and LSTM one weak factor and no penalty."""
     training = NET | {"n_epochs": 1, "seed": 0, "autocast": autocast}
     if name == "GATs":
         return GATs(base_model="LSTM", **training)
-    return GRU(num_factors=1, orthogonality=0.0, batch_size=BATCH_ROWS, **training)
+    return GRU(base_model=name, num_factors=1, orthogonality=0.0, batch_size=BATCH_ROWS, **training)
+
+
+def sides_of(name: str, handler: DataHandlerLP, segments: dict[str, tuple], fields: int) -> dict[str, Side]:
+    """The Zoo's class, ours, and ours in bfloat16."""
+    return {
+        "zoo": zoo_side(name, handler, segments, fields),
+        "ours": our_side(our_model(name), handler, segments),
+        "bfloat16": our_side(our_model(name, autocast=True), handler, segments),
+    }
 
 
 def our_side(model: NeuralModel, handler: DataHandlerLP, segments: dict[str, tuple]) -> Side:
@@ -135,7 +148,8 @@ def zoo_side(name: str, handler: DataHandlerLP, segments: dict[str, tuple], fiel
         model = ZooGATs(d_feat=fields, base_model="LSTM", n_jobs=0, **NET)
         train, valid = (DataLoader(sampler, sampler=DailyBatchSampler(sampler), drop_last=True) for sampler in prepared)
     else:
-        model = ZooGRU(d_feat=fields, batch_size=BATCH_ROWS, n_jobs=0, **NET)
+        kind = ZooGRU if name == "GRU" else ZooLSTM
+        model = kind(d_feat=fields, batch_size=BATCH_ROWS, n_jobs=0, **NET)
         weighted = [ConcatDataset(sampler, np.ones(len(sampler))) for sampler in prepared]
         train, valid = (
             DataLoader(pairs, batch_size=BATCH_ROWS, shuffle=shuffle, drop_last=len(pairs) > BATCH_ROWS)
@@ -154,19 +168,25 @@ def zoo_side(name: str, handler: DataHandlerLP, segments: dict[str, tuple], fiel
 def compared(name: str, stocks: int, sides: dict[str, Side], rounds: int) -> list[tuple[str, ...]]:
     """A line for the epoch, one for the prediction."""
     lines = []
-    train_days, _, test_days = DAYS[stocks]
+    train_days, _, test_days = days_of(stocks)
     for what, days in (("epoch", train_days), ("predict", test_days)):
-        seconds: dict[str, list[float]] = {side: [] for side in sides}
-        for number in range(-1, rounds):
-            for side in np.roll(list(sides), number):  # each goes first in its turn
-                elapsed = timed(getattr(sides[side], what))
-                if number >= 0:  # the round before the first warms up
-                    seconds[side].append(elapsed)
+        seconds = in_turns(sides, what, rounds)
         gains = [ratio(seconds["zoo"], seconds[side]) for side in ("ours", "bfloat16")]
         goal = target(TARGETS.get((name, stocks)), gains[0], at_least=True) if what == "epoch" else ""
         figures = [f"{median(values):.2f}" for values in seconds.values()]
         lines.append((name, f"{stocks:,}", f"{what}, {days} days", *figures, *map(times, gains), goal))
     return lines
+
+
+def in_turns(sides: dict[str, Side], what: str, rounds: int) -> dict[str, list[float]]:
+    """Seconds of each side's epoch or prediction, round by round."""
+    seconds: dict[str, list[float]] = {side: [] for side in sides}
+    for number in range(-1, rounds):
+        for side in np.roll(list(sides), number):  # each goes first in its turn
+            elapsed = timed(getattr(sides[side], what))
+            if number >= 0:  # the round before the first warms up
+                seconds[side].append(elapsed)
+    return seconds
 
 
 def profile(model: NeuralModel, handler: DataHandlerLP, segments: dict[str, tuple]) -> dict[str, float]:

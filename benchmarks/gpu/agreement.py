@@ -1,0 +1,76 @@
+"""Part 1: every test marked cuda, the contract of the models among them; and the same training on CPU and GPU."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+
+import torch
+
+from benchmarks.gpu.results import main_of, record
+from tests import frames
+from tests.frames import random_rows
+from tests.models.cases import MODELS, NOISE, SMALL, devices_apart, windows_of
+
+ROOT = Path(__file__).parents[2]
+OUTCOME = re.compile(r"(PASSED|FAILED|ERROR|SKIPPED)\b")
+TEST = re.compile(r"tests/\S+")
+NETS = ("GRU", "LSTM", "ASTGNN", "GATs", "ResNetGRU", "MultiTaskGRU")  # those that draw no number while they train
+PROCESSES = {False: "4", True: "0"}  # of pytest, which share the device
+
+
+def agreement(options: argparse.Namespace) -> None:
+    """Nets first, for they take seconds."""
+    torch.backends.cudnn.allow_tf32 = False  # float32 is to be float32
+    for name in NETS[: 1 if options.small else None]:
+        compare(name, options.out)
+    run_tests(options)
+
+
+def compare(name: str, out: Path) -> None:
+    """One net; what is compared stands at `devices_apart`."""
+    kind, extra = MODELS[name]
+    frames.SHAPE = windows_of(kind)
+    apart, rounding = devices_apart(lambda **more: kind(**SMALL | extra | more), random_rows(seed=7))
+    goal = f"at most {NOISE:g} times: {'met' if apart <= NOISE * rounding else 'MISSED'}"
+    record(out, "agreement", net=name, **{"GPU from CPU": apart, "CPU, one rounding": rounding, "goal": goal})
+
+
+def cuda_tests() -> list[str]:
+    """The files of tests that name the mark."""
+    paths = sorted((ROOT / "tests").rglob("test_*.py"))
+    named = [
+        path for path in paths if "mark.cuda" in path.read_text(encoding="utf-8") or path.name == "test_contract.py"
+    ]
+    return [str(path.relative_to(ROOT)) for path in named]
+
+
+def run_tests(options: argparse.Namespace) -> None:
+    """Run them, noting each that fails as it fails."""
+    command = [sys.executable, "-m", "pytest", "-vv", "-m", "cuda", "-p", "no:cacheprovider", "--tb=short"]
+    command += ["-n", PROCESSES[options.small], *cuda_tests()]
+    counts: Counter[str] = Counter()
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    stop = threading.Timer(max(5.0, options.seconds - 20), process.kill)
+    stop.start()
+    assert process.stdout is not None
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        outcome, test = OUTCOME.search(line), TEST.search(line)
+        if outcome and test and "%]" in line:  # a line of progress, not of the summary
+            counts[outcome[1]] += 1
+            if outcome[1] in ("FAILED", "ERROR"):
+                record(options.out, "tests", outcome=outcome[1].lower(), test=test[0])
+    code = process.wait()
+    stop.cancel()
+    summary = ", ".join(f"{number} {outcome.lower()}" for outcome, number in counts.items()) or "none ran"
+    record(options.out, "tests", outcome=summary, test="all" if code >= 0 else "those before the time was up")
+
+
+if __name__ == "__main__":
+    main_of(agreement)

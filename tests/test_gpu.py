@@ -1,0 +1,160 @@
+"""What `make gpu` runs, with small sizes and without a GPU."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from benchmarks.gpu import __main__ as driver
+from benchmarks.gpu import agreement, panel, results, speed, steps
+from benchmarks.gpu.lines import Dispatched
+from qlib_ext.data.dataset import CrossSectionDataset
+from qlib_ext.errors import DataError
+from qlib_ext.models.base import NeuralModel
+from tests import frames
+from tests.frames import dataset_of, random_rows
+from tests.models.cases import MODELS, SMALL, windows_of
+
+ROOT = Path(__file__).parents[1]
+LAZY = """
+import sys
+for name in ("polars", "plotly", "ray"):
+    sys.modules[name] = None
+import benchmarks.gpu.agreement, benchmarks.gpu.speed, benchmarks.gpu.steps, benchmarks.gpu.workflow, benchmarks.gpu.market
+import qlib_ext.cli, qlib_ext.analysis.records, qlib_ext.recorder.store, qlib_ext.rolling, handlers.bars, handlers.alpha158vwap
+import qlib.cli.run, qlib.contrib.strategy
+"""
+
+
+@pytest.fixture
+def small_run(tmp_path):
+    return argparse.Namespace(out=tmp_path, seconds=60.0, small=True)
+
+
+def of_kind(out: Path, kind: str) -> list[dict]:
+    return [row for row in results.read(out) if row["kind"] == kind]
+
+
+def test_a_gpu_machine_needs_neither_polars_nor_plotly_nor_ray():
+    done = subprocess.run([sys.executable, "-c", LAZY], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("standardise", [False, True])
+@pytest.mark.parametrize("days", [[4], [4, 0, 7]])
+@pytest.mark.parametrize("name", MODELS)
+def test_no_training_step_makes_the_host_wait_for_the_device(name, days, standardise, monkeypatch):
+    kind, options = MODELS[name]
+    monkeypatch.setattr(frames, "SHAPE", windows_of(kind))
+    model: NeuralModel = kind(**SMALL | options)
+    dataset: CrossSectionDataset = dataset_of(random_rows(seed=7))
+    window = replace(dataset.window, standardise=standardise)
+    samples = dataset.samples("train", learn=True)
+    shape = tuple(samples.batch(np.array([0]), window).x.shape[2:])
+    net = model.build(shape, samples.panel.instruments)
+    model.bind(net, samples.panel)
+    with Dispatched() as dispatched:
+        batch = samples.batch(np.array(days), window)
+        model.loss(net(batch).as_float32(), batch).backward()
+    assert sum(dispatched.counts.values()) > 50
+    assert not dispatched.waits()
+
+
+def test_what_makes_the_host_wait_is_found():
+    x, mask = torch.ones(4), torch.tensor([True, False, True, True])
+    for wait in (lambda: x[mask], lambda: x.sum().item(), lambda: x.nonzero(), lambda: x.masked_select(mask)):
+        with Dispatched() as dispatched:
+            wait()
+        assert dispatched.waits()
+    with Dispatched() as dispatched:
+        x[torch.tensor([0, 2])] = 2.0
+    assert not dispatched.waits()
+
+
+def test_the_parts_record_what_they_measure(small_run):
+    steps.steps(small_run)
+    assert [row["type"] for row in of_kind(small_run.out, "steps")] == ["float32", "bfloat16"]
+    assert all(row["seconds a step"] > 0 for row in of_kind(small_run.out, "steps"))
+    assert any(row["line"].startswith("layers/encoder.py") for row in of_kind(small_run.out, "lines"))
+    speed.speed(small_run)
+    assert [row["what"] for row in of_kind(small_run.out, "speed")] == ["epoch, 60 days", "predict, 50 days"]
+    assert len(of_kind(small_run.out, "zoo_memory")) > 1
+    agreement.compare("GRU", small_run.out)
+    (row,) = of_kind(small_run.out, "agreement")
+    assert row["GPU from CPU"] == 0 or torch.cuda.is_available()
+    results.write(small_run.out)
+    assert json.loads((small_run.out / "gpu.json").read_text()) == results.read(small_run.out)
+    assert "| GRU |" in (small_run.out / "gpu.md").read_text()
+
+
+def test_the_tests_marked_cuda_are_found_and_counted(small_run, monkeypatch):
+    assert {"tests/models/test_contract.py", "tests/data/test_panel.py"} <= set(agreement.cuda_tests())
+    monkeypatch.setattr(agreement, "cuda_tests", lambda: ["tests/data/test_panel.py"])
+    agreement.run_tests(small_run)
+    (row,) = of_kind(small_run.out, "tests")
+    assert row["outcome"] == ("1 passed" if torch.cuda.is_available() else "1 skipped")
+
+
+def test_a_part_that_takes_too_long_is_cut_off_and_keeps_what_it_had(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(driver, "PARTS", (driver.Part("steps", 5.1), driver.Part("speed", 60)))
+    monkeypatch.setattr(sys, "argv", ["gpu", "--small", "--out", str(tmp_path), "--budget", "6"])
+    begun = time.monotonic()
+    assert driver.main() == 0
+    assert time.monotonic() - begun < 30
+    assert [row["outcome"].split()[0] for row in of_kind(tmp_path, "parts")] == ["cut", "not"]
+    assert "no CUDA device" in capsys.readouterr().out or torch.cuda.is_available()
+
+
+def test_a_part_that_fails_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(driver, "PARTS", (driver.Part("nowhere", 60),))
+    options = argparse.Namespace(out=tmp_path, small=True)
+    assert driver.run(driver.PARTS[0], 60, options).startswith("failed with code 1")
+    assert "No module named" in (tmp_path / "gpu.log").read_text()
+
+
+def test_a_row_that_was_cut_off_is_left_out(tmp_path):
+    results.record(tmp_path, "steps", net="GRU", value=1.5)
+    with (tmp_path / "gpu.jsonl").open("a") as file:
+        file.write('{"kind": "steps", "ne')
+    assert results.read(tmp_path) == [{"kind": "steps", "net": "GRU", "value": 1.5}]
+
+
+def test_busy_time_counts_what_overlaps_once():
+    assert steps.covered([(5.0, 6.0), (0.0, 2.0), (1.0, 3.0), (1.5, 2.0)]) == 4.0
+    assert steps.covered([]) == 0.0
+
+
+def bars_of(provider: Path, symbol: str) -> pd.DataFrame:
+    days = len((provider / "calendars" / "day.txt").read_text().split())
+    return pd.DataFrame({field: panel.read_bin(provider, symbol, field, days) for field in panel.FIELDS})
+
+
+def test_packed_bars_are_the_providers_within_a_rounding(small, tmp_path, monkeypatch):
+    provider, _ = small
+    days = (provider / "calendars" / "day.txt").read_text().split()
+    panel.pack(provider, tmp_path / "panel.xz", days[40])
+    again = panel.unpack(tmp_path / "panel.xz", tmp_path / "again")
+    symbols = [line.split("\t")[0] for line in (again / "instruments" / "all.txt").read_text().splitlines()]
+    assert len(symbols) == 20
+    compared = 0
+    for symbol in symbols:
+        whole, packed = bars_of(provider, symbol)[40:].reset_index(drop=True), bars_of(again, symbol)
+        whole = whole.where((whole > 0).all(axis=1))
+        pd.testing.assert_frame_equal(whole.isna(), packed.isna())
+        np.testing.assert_allclose(packed.drop(columns="volume"), whole.drop(columns="volume"), rtol=4e-4)
+        np.testing.assert_allclose(packed["volume"], whole["volume"], rtol=0.011)
+        compared += int(whole["close"].notna().sum())
+    assert compared > 2_000
+    monkeypatch.setattr(panel, "MOST_BYTES", 100)
+    with pytest.raises(DataError, match=r"more than 100; give --start a later day"):
+        panel.pack(provider, tmp_path / "panel.xz", days[40])
