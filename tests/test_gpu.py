@@ -30,15 +30,16 @@ LAZY = """
 import sys
 for name in ("polars", "plotly", "ray"):
     sys.modules[name] = None
-import benchmarks.gpu.agreement, benchmarks.gpu.speed, benchmarks.gpu.steps, benchmarks.gpu.workflow, benchmarks.gpu.market
-import qlib_ext.cli, qlib_ext.analysis.records, qlib_ext.recorder.store, qlib_ext.rolling, handlers.bars, handlers.alpha158vwap
+from benchmarks.gpu import agreement, market, speed, steps, workflow
+import handlers.alpha158vwap, handlers.bars
 import qlib.cli.run, qlib.contrib.strategy
+import qlib_ext.analysis.records, qlib_ext.cli, qlib_ext.recorder.store, qlib_ext.rolling
 """
 
 
 @pytest.fixture
 def small_run(tmp_path):
-    return argparse.Namespace(out=tmp_path, seconds=60.0, small=True)
+    return argparse.Namespace(out=tmp_path, seconds=600.0, small=True)
 
 
 def of_kind(out: Path, kind: str) -> list[dict]:
