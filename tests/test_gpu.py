@@ -18,12 +18,8 @@ import torch
 from benchmarks.gpu import __main__ as driver
 from benchmarks.gpu import agreement, panel, results, speed, steps
 from benchmarks.gpu.lines import Dispatched
-from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.errors import DataError
-from qlib_ext.models.base import NeuralModel
-from tests import frames
-from tests.frames import dataset_of, random_rows
-from tests.models.cases import MODELS, SMALL, windows_of
+from tests.models.cases import MODELS, case_of
 
 ROOT = Path(__file__).parents[1]
 LAZY = """
@@ -54,15 +50,12 @@ def test_a_gpu_machine_needs_neither_polars_nor_plotly_nor_ray():
 @pytest.mark.parametrize("standardise", [False, True])
 @pytest.mark.parametrize("days", [[4], [4, 0, 7]])
 @pytest.mark.parametrize("name", MODELS)
-def test_no_training_step_makes_the_host_wait_for_the_device(name, days, standardise, monkeypatch):
-    kind, options = MODELS[name]
-    monkeypatch.setattr(frames, "SHAPE", windows_of(kind))
-    model: NeuralModel = kind(**SMALL | options)
-    dataset: CrossSectionDataset = dataset_of(random_rows(seed=7))
+def test_no_training_step_makes_the_host_wait_for_the_device(name, days, standardise):
+    case = case_of(name)
+    model, dataset = case.make(), case.dataset()
     window = replace(dataset.window, standardise=standardise)
     samples = dataset.samples("train", learn=True)
-    shape = tuple(samples.batch(np.array([0]), window).x.shape[2:])
-    net = model.build(shape, samples.panel.instruments)
+    net = model.build(tuple(samples.batch(np.array([0]), window).x.shape[2:]), samples.panel.instruments)
     model.bind(net, samples.panel)
     with Dispatched() as dispatched:
         batch = samples.batch(np.array(days), window)

@@ -13,9 +13,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.gpu.results import main_of, record
-from tests import frames
-from tests.frames import random_rows
-from tests.models.cases import MODELS, NOISE, SMALL, devices_apart, windows_of
+from tests.models.cases import NOISE, case_of, devices_apart
 
 ROOT = Path(__file__).parents[2]
 OUTCOME = re.compile(r"(PASSED|FAILED|ERROR|SKIPPED)\b")
@@ -34,9 +32,7 @@ def agreement(options: argparse.Namespace) -> None:
 
 def compare(name: str, out: Path) -> None:
     """One net; what is compared stands at `devices_apart`."""
-    kind, extra = MODELS[name]
-    frames.SHAPE = windows_of(kind)
-    apart, rounding = devices_apart(lambda **more: kind(**SMALL | extra | more), random_rows(seed=7))
+    apart, rounding = devices_apart(case_of(name))
     goal = f"at most {NOISE:g} times: {'met' if apart <= NOISE * rounding else 'MISSED'}"
     record(out, "agreement", net=name, **{"GPU from CPU": apart, "CPU, one rounding": rounding, "goal": goal})
 

@@ -46,9 +46,9 @@ class Dispatched(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket.__name__
-        if "index" in name and len(args) > 1 and isinstance(args[1], list | tuple):
-            if any(isinstance(index, Tensor) and index.dtype == torch.bool for index in args[1]):
-                name += BY_MASK
+        indices = args[1] if "index" in name and len(args) > 1 and isinstance(args[1], list | tuple) else ()
+        if any(isinstance(index, Tensor) and index.dtype == torch.bool for index in indices):
+            name += BY_MASK
         self.counts[line_here(), name] += 1
         return func(*args, **kwargs or {})
 

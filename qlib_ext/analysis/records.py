@@ -143,8 +143,7 @@ class FactorRecord(ACRecordTemp):
         if self.report and results is not None:
             from qlib_ext.analysis.report.page import attach_report  # plotly, which a run without a page does without
 
-            frames = {name.removesuffix(".pkl"): frame for name, frame in results.items()}
-            attach_report(self.recorder, self.artifact_path, frames, self.lang)
+            attach_report(self.recorder, self.artifact_path, results, self.lang)
         return results
 
     def _generate(self, **kwargs: Any) -> dict[str, Any]:

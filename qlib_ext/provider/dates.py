@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
-import polars as pl
+
+if TYPE_CHECKING:
+    import polars as pl  # which only tables need: training does without
 
 EXCHANGE_ZONE = "Asia/Shanghai"
 DAY = r"(\d{4})[-./]?(\d\d)[-./]?(\d\d)"
@@ -33,6 +35,8 @@ def read_days(values: pl.Series) -> pl.Series:
     that is midnight on the exchange's clock: an instant in another zone is converted first. A time of day is no day:
     what is known at 18:00 is not known at the close, and which day is meant is not ours to guess.
     """
+    import polars as pl
+
     if values.dtype == pl.Date:
         return values
     if values.dtype == pl.Datetime:
@@ -51,5 +55,7 @@ def read_days(values: pl.Series) -> pl.Series:
 
 def as_text(values: pl.Series) -> pl.Series:
     """A column as text; a whole number that was read as a float, 20230201.0, without its point."""
+    import polars as pl
+
     text = values.cast(pl.String)
     return text.str.replace(r"\.0$", "") if values.dtype.is_float() else text

@@ -6,12 +6,15 @@ import re
 from collections.abc import Iterable
 from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
-import polars as pl
 from qlib.utils import code_to_fname, parse_field
 
 from qlib_ext.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl  # which only tables need: training does without
 
 _FIELD = re.compile(r'\bFeature\("([^"]+)"\)')  # Qlib turns $close into Feature("close"), $$roe into PFeature("roe")
 _RENAMED = "_qlib_"  # the prefix that Qlib gives the folders of names that Windows keeps for devices
@@ -80,6 +83,8 @@ def codes_of(securities: pl.Series) -> pl.DataFrame:
 
     Read are 600519, SH600519, sh.600519, 600519.SH and 600519.XSHG; both are null for anything else.
     """
+    import polars as pl
+
     text = pl.col("security")
     return securities.to_frame("security").select(
         code=text.str.extract(_CODE, 2),
@@ -91,4 +96,5 @@ def codes_of(securities: pl.Series) -> pl.DataFrame:
 
 def short_codes(securities: pl.Series) -> pl.Series:
     """True for each security whose code has fewer than six digits, most often as a number without leading zeros."""
+
     return securities.str.contains(_SHORT).fill_null(False)

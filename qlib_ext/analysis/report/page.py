@@ -80,12 +80,13 @@ def _between(evidence: Sequence[Evidence]) -> pd.DataFrame | None:
     return score_correlation(scores) if len(scores) > 1 else None
 
 
-def attach_report(recorder: Recorder, folder: str, frames: Mapping[str, Any], lang: str = "en") -> None:
+def attach_report(recorder: Recorder, folder: str, saved: Mapping[str, Any], lang: str = "en") -> None:
     """Write the page of a run that need not be finished into the run's ``folder`` of its artifacts, as report.html.
 
-    ``frames`` are FactorRecord's, by file name. Raises OutputError where the page cannot be written.
+    ``saved`` is what FactorRecord saves, by file name. Raises OutputError where the page cannot be written.
     """
     _finish_logging(recorder)
+    frames = {file.removesuffix(".pkl"): frame for file, frame in saved.items()}
     run, name = recorder.client.get_run(recorder.id), frames["about"]["experiment"]
     read = read_run(run)
     evidence = [gather(recorder.client, name, run, frames)]
