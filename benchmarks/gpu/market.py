@@ -15,8 +15,9 @@ PACKED = Path(".gpu/panel.xz")
 NETS = ("market_day_gru", "market_day_astgnn")
 SEEDS = (0, 1, 2)
 RECORDS = ("SignalRecord", "FactorRecord")  # an index to trade against does not travel
-REAL = {"START": "2013-01-01", "TRAIN": "4Y", "VALID": "1Y", "STEP": "1Y", "TEST": "2018-01-01", "END": "2021-12-31"}
+REAL = {"START": "2014-01-01", "TRAIN": "4Y", "VALID": "1Y", "STEP": "1Y", "TEST": "2019-01-01", "END": "2021-12-31"}
 SMALL = {"START": "2014-09-01", "TRAIN": "6M", "VALID": "3M", "STEP": "6M", "TEST": "2016-01-04", "END": "2016-06-30"}
+SMALL |= {"EPOCHS": "1"}
 
 
 def market(options: argparse.Namespace) -> None:
@@ -32,12 +33,9 @@ def market(options: argparse.Namespace) -> None:
             return
         for seed in SEEDS[: 1 if options.small else None]:
             for name in NETS[: 1 if options.small else None]:
-                given = (SMALL if options.small else REAL) | {
-                    "SEED": str(seed),
-                    "EPOCHS": "1" if options.small else "20",
-                }
+                given = (SMALL if options.small else REAL) | {"SEEDS": f"[{seed}]"}
                 given |= {"QLIB_DATA": str(folder / "market"), "QLIB_RUNS": str(folder / f"{name}{seed}")}
-                record(options.out, "market", net=name, seed=seed, **qrun(name, folder, given, {}, RECORDS))
+                record(options.out, "market", net=name, seed=seed, **qrun(name, folder, given, RECORDS))
 
 
 if __name__ == "__main__":

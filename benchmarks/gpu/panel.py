@@ -1,10 +1,10 @@
 """Real data packed to travel: a provider's day bars as whole numbers, compressed; and a provider made of them again.
 
-    python -m benchmarks.gpu.panel PROVIDER [--start 2013-01-01] [--out .gpu/panel.xz]
+    python -m benchmarks.gpu.panel PROVIDER [--start 2014-01-01] [--out .gpu/panel.xz]
 
 Logarithms of prices are rounded to 1 / PRICE_STEPS, those of volumes to 1 / VOLUME_STEPS; a close is kept as its
 difference from the last one, the other prices as theirs from the close. Days without trading are left out. So a price
-is off by half of 1 / PRICE_STEPS, 0.02 %, and never by more: the differences add up to rounded prices.
+is off by half of 1 / PRICE_STEPS, 0.04 %, and never by more: the differences add up to rounded prices.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pandas as pd
 from qlib_ext.errors import DataError
 from qlib_ext.provider.writer import write_provider
 
-PRICE_STEPS, VOLUME_STEPS = 2_500, 50
+PRICE_STEPS, VOLUME_STEPS = 1_250, 50
 PRICES = ("open", "high", "low", "vwap")  # kept as their difference from the close
 FIELDS = ("close", *PRICES, "volume")
 MOST_BYTES = 40_000_000
@@ -30,7 +30,7 @@ UNIVERSE = "all"
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu.panel", description=__doc__.split("\n")[0])
     parser.add_argument("provider", type=Path, help="a Qlib provider of day bars")
-    parser.add_argument("--start", default="2013-01-01", help="the first day (2013-01-01)")
+    parser.add_argument("--start", default="2014-01-01", help="the first day (2014-01-01)")
     parser.add_argument("--out", type=Path, default=Path(".gpu/panel.xz"), help="the file to write (.gpu/panel.xz)")
     options = parser.parse_args()
     print(f"{options.out}: {pack(options.provider, options.out, options.start) / 1e6:.1f} MB")

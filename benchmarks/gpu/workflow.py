@@ -32,18 +32,15 @@ def workflow(options: argparse.Namespace) -> None:
         for device, environment in (("GPU", {}), ("CPU", NO_CUDA)):
             if options.small and device == "GPU":
                 continue
-            change = {"n_epochs": 1} if options.small else {}
             given = {"QLIB_DATA": str(folder / "market"), "QLIB_RUNS": str(folder / device)} | environment
-            figures = qrun("csi300_astgnn", folder, given, change)
+            figures = qrun("csi300_astgnn", folder, given | ({"EPOCHS": "1"} if options.small else {}))
             record(options.out, "workflow", device=device, **figures)
 
 
-def qrun(
-    name: str, folder: Path, given: Mapping[str, str], change: Mapping[str, Any], records: Sequence[str] = ()
-) -> dict[str, Any]:
-    """Seconds and headline figures of one workflow, without the page of pictures; with these records alone.
+def qrun(name: str, folder: Path, given: Mapping[str, str], records: Sequence[str] = ()) -> dict[str, Any]:
+    """Seconds and headline figures of one workflow, without the page of pictures; with these records alone, if any.
 
-    The model's keywords are changed as ``change`` says. Raises CalledProcessError where the workflow fails.
+    ``given`` are variables of its environment. Raises CalledProcessError where the workflow fails.
     """
     environment = os.environ | given
     text = (WORKFLOWS / f"{name}.yaml").read_text(encoding="utf-8")
@@ -52,8 +49,6 @@ def qrun(
     task["record"] = [one for one in task["record"] if not records or one["class"] in records]
     for one in task["record"]:
         one["kwargs"] |= {"report": False} if one["class"] == "FactorRecord" else {}
-    model = task["model"]["kwargs"]
-    model.get("model", {"kwargs": model})["kwargs"] |= change
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     start = time.perf_counter()
