@@ -52,7 +52,7 @@ def qrun(name: str, folder: Path, given: Mapping[str, str], records: Sequence[st
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     start = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "qlib.cli.run", str(path)], env=environment, cwd=folder, check=True)
+    subprocess.run([sys.executable, "-m", "qlib.cli.run", str(path)], env=environment, check=True)
     seconds = time.perf_counter() - start
     (run,) = find_runs(store_of(environment["QLIB_RUNS"]), config["experiment_name"])
     metrics = {name.removeprefix("factor."): value for name, value in run.data.metrics.items()}
