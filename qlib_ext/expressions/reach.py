@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from qlib.data import ops, pit
 from qlib.data.base import Expression, Feature
 from qlib.data.data import ExpressionD
-from qlib.data.ops import Ref
 
 from qlib_ext.errors import ConfigError
+
+OF_QLIB = ("qlib.data.base", ops.__name__, pit.__name__)  # whose operators are known here
+
+
+class UnknownOperatorError(ConfigError):
+    """An operator that is not Qlib's and does not say how far it reads."""
 
 
 def check_purge(purge: int | str) -> None:
@@ -28,8 +34,12 @@ def label_reach(handler: Any, purge: int | str = "auto") -> int:
     if purge != "auto":
         return int(purge)
     try:
-        expressions = handler.data_loader.fields["label"][0]
-        return max(int(ExpressionD.get_expression_instance(e).get_extended_window_size()[1]) for e in expressions)
+        return max(reach_of(expression) for expression in handler.data_loader.fields["label"][0])
+    except UnknownOperatorError as error:
+        raise ConfigError(
+            f"How far the label reaches into the future is not known: {error}. Give purge: N, the number of trading "
+            "days from a sample to the day its label is known, or let the operator's get_extended_window_size() say it."
+        ) from error
     except (AttributeError, KeyError, TypeError, NameError, SyntaxError) as error:
         raise ConfigError(
             "How far the label reaches into the future cannot be read from an expression; give purge: N, the number "
@@ -37,26 +47,58 @@ def label_reach(handler: Any, purge: int | str = "auto") -> int:
         ) from error
 
 
+def reach_of(expression: str) -> int:
+    """How many days after its own an expression reads a field at most, 0 for one that reads the past alone.
+
+    Raises UnknownOperatorError for an operator that is not Qlib's and has no ``get_extended_window_size`` of its own.
+    """
+    return max(0, *_days_read(ExpressionD.get_expression_instance(expression), 0))
+
+
 def horizon_of(label: str) -> int:
     """Trading days between the first and the last price of a label's expression.
 
-    `Ref($vwap, -11)/Ref($vwap, -1) - 1` is the return of 10 days. Raises ConfigError where it is none of Qlib's.
+    ``Ref($vwap, -11)/Ref($vwap, -1) - 1`` is the return of 10 days. Raises ConfigError where it is none of Qlib's.
     """
     try:
-        shifts = set(_shifts(ExpressionD.get_expression_instance(label), 0))
-    except (AttributeError, NameError, SyntaxError, TypeError) as error:
+        days = set(_days_read(ExpressionD.get_expression_instance(label), 0))
+    except (AttributeError, NameError, SyntaxError, TypeError, UnknownOperatorError) as error:
         raise ConfigError(f"The label {label!r} cannot be read; give horizon, in trading days ({error}).") from error
-    if len(shifts) < 2:
+    if len(days) < 2:
         raise ConfigError(f"The label {label!r} reads prices of one day alone; give horizon, in trading days.")
-    return max(shifts) - min(shifts)
+    return max(days) - min(days)
 
 
-def _shifts(expression: Expression, forward: int) -> Iterator[int]:
-    """How many days after the label's day each of its fields is read."""
-    if isinstance(expression, Feature):
-        yield forward
-    if isinstance(expression, Ref):
-        forward -= expression.N
-    for part in vars(expression).values():
-        if isinstance(part, Expression):
-            yield from _shifts(part, forward)
+def _days_read(node: Any, day: int) -> Iterator[int]:
+    """On which days, counted from the label's own, the fields of an expression that stands on ``day`` are read.
+
+    A window of N > 0 rows ends on its day and is one day here. With a period of N < 0, Ref reads the later day, and
+    every other rolling operator, such as Delta, both.
+    """
+    if not isinstance(node, Expression):
+        return
+    if not _is_known(node):
+        yield from (day, day + _declared_reach(node))
+    elif isinstance(node, (Feature, pit.P)):  # what P reads is what was known on its day
+        yield day
+    elif isinstance(node, ops.Ref):
+        yield from _days_read(node.feature, day - node.N)
+    else:
+        period = getattr(node, "N", 0)
+        for child in vars(node).values():
+            yield from _days_read(child, day)
+            if period < 0:
+                yield from _days_read(child, day - period)
+
+
+def _is_known(node: Expression) -> bool:
+    """Whether an operator computes as one of Qlib's does, whose reach follows from its period."""
+    computing = (type(node)._load_internal, type(node).load)
+    return all(method.__module__ in OF_QLIB for method in computing) and not isinstance(node, ops.TResample)
+
+
+def _declared_reach(node: Expression) -> int:
+    """The later days that an operator's own ``get_extended_window_size`` asks for."""
+    if type(node).get_extended_window_size.__module__ in OF_QLIB:
+        raise UnknownOperatorError(f"{type(node).__name__} is no operator of Qlib's")
+    return int(node.get_extended_window_size()[1])
