@@ -14,10 +14,6 @@ from qlib_ext.errors import ConfigError
 OF_QLIB = ("qlib.data.base", ops.__name__, pit.__name__)  # whose operators are known here
 
 
-class UnknownOperatorError(ConfigError):
-    """An operator that is not Qlib's and does not say how far it reads."""
-
-
 def check_purge(purge: int | str) -> None:
     """Raise ConfigError unless purge is "auto" or a number of trading days."""
     if purge != "auto" and (not isinstance(purge, int) or purge < 0):
@@ -35,11 +31,6 @@ def label_reach(handler: Any, purge: int | str = "auto") -> int:
         return int(purge)
     try:
         return max(reach_of(expression) for expression in handler.data_loader.fields["label"][0])
-    except UnknownOperatorError as error:
-        raise ConfigError(
-            f"How far the label reaches into the future is not known: {error}. Give purge: N, the number of trading "
-            "days from a sample to the day its label is known, or let the operator's get_extended_window_size() say it."
-        ) from error
     except (AttributeError, KeyError, TypeError, NameError, SyntaxError) as error:
         raise ConfigError(
             "How far the label reaches into the future cannot be read from an expression; give purge: N, the number "
@@ -50,7 +41,7 @@ def label_reach(handler: Any, purge: int | str = "auto") -> int:
 def reach_of(expression: str) -> int:
     """How many days after its own an expression reads a field at most, 0 for one that reads the past alone.
 
-    Raises UnknownOperatorError for an operator that is not Qlib's and has no ``get_extended_window_size`` of its own.
+    Raises ConfigError for an operator that is not Qlib's and has no ``get_extended_window_size`` of its own.
     """
     return max(0, *_days_read(ExpressionD.get_expression_instance(expression), 0))
 
@@ -62,7 +53,7 @@ def horizon_of(label: str) -> int:
     """
     try:
         days = set(_days_read(ExpressionD.get_expression_instance(label), 0))
-    except (AttributeError, NameError, SyntaxError, TypeError, UnknownOperatorError) as error:
+    except (AttributeError, NameError, SyntaxError, TypeError, ConfigError) as error:
         raise ConfigError(f"The label {label!r} cannot be read; give horizon, in trading days ({error}).") from error
     if len(days) < 2:
         raise ConfigError(f"The label {label!r} reads prices of one day alone; give horizon, in trading days.")
@@ -100,5 +91,9 @@ def _is_known(node: Expression) -> bool:
 def _declared_reach(node: Expression) -> int:
     """The later days that an operator's own ``get_extended_window_size`` asks for."""
     if type(node).get_extended_window_size.__module__ in OF_QLIB:
-        raise UnknownOperatorError(f"{type(node).__name__} is no operator of Qlib's")
+        raise ConfigError(
+            f"How far {type(node).__name__} reads into the future is not known, since it is no operator of Qlib's. Give "
+            "purge: N, the number of trading days from a sample to the day its label is known, or let its "
+            "get_extended_window_size() say it."
+        )
     return int(node.get_extended_window_size()[1])
