@@ -107,9 +107,13 @@ class CrossSectionDataset(DatasetH):
             index = self.prepare(segment, col_set="label", data_key=DataHandlerLP.DK_I).index
         if not len(index):
             days = trading_days(self.handler)
+            rows = self.handler.fetch(col_set="label", data_key=DataHandlerLP.DK_I)
+            stocks = rows.index.unique("instrument")
+            alone = f" All are of {stocks[0]}: among one stock a label has no rank and no z-score."
+            hint = alone if len(stocks) == 1 else ""
             raise SegmentError(
                 f"Segment {segment!r} {bounds} has no sample{' with a label' if learn else ''}; "
-                f"the handler's rows run from {days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}."
+                f"the handler's rows run from {days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}.{hint}"
             )
         return Samples(self.panel(device), index)
 

@@ -92,8 +92,8 @@ def _declared_reach(node: Expression) -> int:
     """The later days that an operator's own ``get_extended_window_size`` asks for."""
     if type(node).get_extended_window_size.__module__ in OF_QLIB:
         raise ConfigError(
-            f"How far {type(node).__name__} reads into the future is not known, since it is no operator of Qlib's. Give "
-            "purge: N, the number of trading days from a sample to the day its label is known, or let its "
+            f"How far {type(node).__name__} reads into the future is not known, since it is no operator of Qlib's. "
+            "Give purge: N, the number of trading days from a sample to the day its label is known, or let its "
             "get_extended_window_size() say it."
         )
     return int(node.get_extended_window_size()[1])

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 EXCHANGE_ZONE = "Asia/Shanghai"
 DAY = r"(\d{4})[-./]?(\d\d)[-./]?(\d\d)"
 _MIDNIGHT = rf"^{DAY}(?:[T ]00:00(?::00(?:\.0+)?)?)?$"
-_INSTANT = rf"^{DAY}[T ](\d\d:\d\d)(:\d\d(?:\.\d+)?)? ?(?:UTC|(Z)|([+-]\d\d:?\d\d))$"
+_ZONED = rf"^{DAY}[T ]\d\d:\d\d.*(?:UTC|Z|[+-]\d\d:?\d\d)$"
 
 Time = TypeVar("Time", pd.Timestamp, pd.DatetimeIndex)
 
@@ -44,12 +44,13 @@ def read_days(values: pl.Series) -> pl.Series:
         return days.zip_with((days.cast(local.dtype) == local).fill_null(True), pl.Series([None], dtype=pl.Date))
     text = as_text(values).str.strip_chars()
     days = text.str.replace(_MIDNIGHT, "$1-$2-$3").str.to_date("%Y-%m-%d", strict=False)
-    if (zoned := text.str.contains(_INSTANT).fill_null(False)).any():
-        instants = text.str.replace(_INSTANT, "$1-$2-$3T$4$5$7").str.replace(r"(T\d\d:\d\d)([+-]|$)", "$1:00$2")
-        instants = instants.str.replace(r"(T[^+-]*)$", "$1+00:00").str.to_datetime(
-            "%Y-%m-%dT%H:%M:%S%.f%z", strict=False, time_unit="us"
+    if (zoned := text.str.contains(_ZONED).fill_null(False)).any():
+        written = text.filter(zoned).unique().to_list()
+        instants = pd.to_datetime(written, format="mixed", utc=True, errors="coerce")
+        local = dict(zip(written, exchange_time(pd.DatetimeIndex(instants)).to_pydatetime(), strict=True))
+        days = days.zip_with(
+            ~zoned, read_days(text.replace_strict(local, default=None, return_dtype=pl.Datetime("us")))
         )
-        days = days.zip_with(~zoned, read_days(instants))
     return days
 
 

@@ -78,9 +78,7 @@ def check_batch(rows: pl.DataFrame, kind: str, source: str) -> None:
     stocks = by_stock(rows)
     same = pl.col("stock") == pl.col("stock").shift()
     if kind == "minute":
-        stocks = stocks.with_columns(minute=minute_of(pl.col("time")))
-        twice = stocks.filter(pl.struct("stock", "minute").is_duplicated())
-        refuse(twice, source, "two bars of one minute", "keep one of them")
+        _check_minutes(stocks, source)
         return
     back = stocks.filter(same & (pl.col("time") < pl.col("time").shift()))
     refuse(back, source, "time goes back", "sort each instrument by the exchange's sequence number")
@@ -91,6 +89,23 @@ def check_batch(rows: pl.DataFrame, kind: str, source: str) -> None:
     if near.n_unique() < len(near):
         twins = stocks.filter(alike.is_duplicated()).filter(pl.struct(rows.columns).is_duplicated())
         refuse(twins, source, "a row is there more than once", "remove the twins")
+
+
+def _check_minutes(stocks: pl.DataFrame, source: str) -> None:
+    """Raise DataError for bars that are named by the minute's end, and for two bars of one minute.
+
+    Named by their start, the bars of a morning begin with 09:30 and end with 11:29.
+    """
+    stocks = stocks.with_columns(minute=minute_of(pl.col("time")))
+    twice = stocks.filter(pl.struct("stock", "minute").is_duplicated())
+    begins = stocks["time"].is_between(time(9, 30), time(9, 31), closed="left").any()
+    if len(twice) or not begins:
+        noon = stocks.filter(pl.col("time").is_between(time(11, 30), time(11, 31), closed="left"))
+        remedy = (
+            "name them by its start: take a minute off each time, and join the bar of the opening auction to the next"
+        )
+        refuse(noon, source, "bars are named by the end of their minute, 11:30 the last of the morning,", remedy)
+    refuse(twice, source, "two bars of one minute", "keep one of them")
 
 
 def check_reconciled(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 import time
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from qlib_ext.errors import ProviderError
-from qlib_ext.provider.check import check_features, check_provider
+from qlib_ext.provider.check import check_features, check_future_days, check_provider
 
 BOTH = ["SH600001", "SZ000001"]
 
@@ -38,6 +39,29 @@ def test_a_part_is_missing(tiny, gone, says):
     shutil.rmtree(tiny / gone)
     with pytest.raises(ProviderError, match=f"lacks {says}; set QLIB_DATA"):
         check_provider(tiny)
+
+
+def test_the_days_to_come(tiny):
+    check_future_days(tiny)
+    future = tiny / "calendars/day_future.txt"
+    future.write_text((tiny / "calendars/day.txt").read_text())
+    with pytest.raises(ProviderError, match=r"day_future.txt, ends on 2020-01-10 or before: a backtest .* IndexError"):
+        check_future_days(tiny)
+    future.unlink()
+    with pytest.raises(ProviderError, match=r"day_future.txt, is missing: a backtest") as refused:
+        check_future_days(tiny)
+    command = re.search(r"python -c \"(.*)\"", str(refused.value)).group(1)
+    exec(command, {})
+    check_future_days(tiny)
+    assert future.read_text().splitlines()[:9][-2:] == ["2020-01-10", "2020-01-13"]
+
+
+def test_a_damaged_calendar_is_found_by_every_check(tiny):
+    with (tiny / "calendars/day.txt").open("a") as file:
+        file.write("2020-01-10\n")
+    for check in (check_provider, check_future_days, lambda folder: check_features(folder, ["close"], BOTH)):
+        with pytest.raises(ProviderError, match="2020-01-10 is there twice"):
+            check(tiny)
 
 
 def test_a_frequency_is_missing(tiny):

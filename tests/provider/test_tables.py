@@ -130,6 +130,54 @@ def test_a_table_that_cannot_be_used(tiny, digest, change, options, says):
     assert digest(tiny) == before
 
 
+def test_a_table_of_instants_lands_on_the_exchanges_days(tiny):
+    """Midnight in Shanghai is the day before in UTC: a value on that day would be one that nobody knew."""
+    midnight = pl.Series([day.to_pydatetime() for day in DAYS[3:5]]).dt.replace_time_zone("Asia/Shanghai")
+    for dates in (midnight.dt.convert_time_zone("UTC"), midnight, midnight.dt.to_string("%Y-%m-%dT%H:%M:%S%:z")):
+        table = pl.DataFrame({"instrument": ["SH600001"] * 2, "date": dates, "x": [1.0, 2.0]})
+        add_fields(tiny, table, ["x"], overwrite=True)
+        np.testing.assert_array_equal(field(tiny, "SH600001", "x"), [math.nan] * 3 + [1, 2] + [math.nan] * 3)
+    published = pl.DataFrame({"instrument": ["SH600001"], "date": [DAYS[3] + timedelta(hours=18)], "x": [1.0]})
+    with pytest.raises(DataError, match=r"column 'date' are not a day such as .* midnight in Asia/Shanghai"):
+        add_fields(tiny, published, ["x"], overwrite=True)
+
+
+@pytest.mark.parametrize("codes", [[1, 600001], ["SZ1", "SH600001"], ["1.SZ", "SH600001"]])
+def test_codes_that_lost_their_leading_zeros(tiny, digest, codes):
+    before = digest(tiny)
+    table = pl.DataFrame({"instrument": codes, "date": ["2020-01-02"] * 2, "x": ["1", "2"]})
+    with pytest.raises(DataError, match=rf"1 of the table's 2 instruments .* first {codes[0]}: leading zeros lost"):
+        add_fields(tiny, table, ["x"])
+    assert digest(tiny) == before
+
+
+@pytest.mark.parametrize("codes", [["010203", "370102"], [10203, 370102], [10203.0, 370102.0], ["10203", "370102"]])
+def test_the_first_digits_of_codes_of_one_length_alone(tiny, codes):
+    """010203 that has lost its zero would be of the group 10, and no longer of 01."""
+    table = pl.DataFrame({"instrument": ["SH600001", "SZ000001"], "date": ["2020-01-03"] * 2, "x": codes})
+    if codes[0] == "010203":
+        add_fields(tiny, table, ["x"], digits=2)
+        assert [field(tiny, symbol, "x").iloc[2] for symbol in table["instrument"]] == [1, 37]
+    else:
+        with pytest.raises(DataError, match=r"differ in length, from 10203 to 370102, .* lost leading zeros"):
+            add_fields(tiny, table, ["x"], digits=2)
+
+
+def test_two_columns_of_one_field(tiny, digest):
+    before = digest(tiny)
+    table = pl.DataFrame({"instrument": ["SH600001"], "date": ["2020-01-02"], "PE": [1.0], "pe": [2.0]})
+    with pytest.raises(DataError, match=r"'PE' and 'pe' are both the field \$pe"):
+        add_fields(tiny, table, ["PE", "pe"])
+    assert digest(tiny) == before
+
+
+def test_a_calendar_with_times_takes_a_table(tiny):
+    for file in (tiny / "calendars").glob("*.txt"):
+        file.write_text("".join(f"{day} 00:00:00\n" for day in file.read_text().split()))
+    add_fields(tiny, pl.DataFrame({"instrument": ["SH600001"], "date": ["2020-01-03"], "换手率": [1.0]}), ["换手率"])
+    np.testing.assert_array_equal(field(tiny, "SH600001", "换手率")[:4], [math.nan, math.nan, 1, math.nan])
+
+
 def test_an_empty_table_and_a_name_that_no_expression_can_read(tiny):
     with pytest.raises(DataError, match="None of the table's 0 instruments is in"):
         add_fields(tiny, CODES.clear(), ["industry"], date_column="start")
@@ -160,6 +208,16 @@ def test_the_command(tiny, tmp_path, capsys):
     assert "error: " in capsys.readouterr().err
     assert main([*args, "--overwrite"]) == 0
     assert "left out 2 rows outside the calendar" in capsys.readouterr().err
+
+
+def test_a_table_in_gbk(tmp_path):
+    text = "instrument,名称,x\nSH600001,股票,1\n"
+    for encoding in ("utf-8", "utf-8-sig", "gbk", "gb18030"):
+        (tmp_path / "x.csv").write_bytes(text.encode(encoding))
+        assert read_table(tmp_path / "x.csv").to_dicts() == [{"instrument": "SH600001", "名称": "股票", "x": "1"}]
+    (tmp_path / "x.csv").write_bytes(b"a,b\n\xff\xff,1\n")
+    with pytest.raises(DataError, match="neither UTF-8 nor GBK"):
+        read_table(tmp_path / "x.csv")
 
 
 @pytest.mark.parametrize(("name", "content"), [("x.parquet", b""), ("x.csv", None), ("x.csv", b"a,b\n1,2,3\n")])

@@ -159,3 +159,47 @@ def test_rows_off_the_calendar(tmp_path, calendar):
     for bad, says in ((strange, "1 of 2 rows.*first 2020-01-04"), (frame(calendar[::-1], close=range(8)), "order")):
         with pytest.raises(ProviderError, match=says):
             write_provider(tmp_path / "p", calendar, {"SH600001": bad}.items(), {})
+
+
+def test_times_with_a_zone_are_put_on_the_exchanges_clock(tmp_path, calendar):
+    days = calendar.tz_localize("Asia/Shanghai").tz_convert("UTC")
+    frames = [("SH600001", pd.DataFrame({"close": range(8)}, days))]
+    folder = write_provider(tmp_path / "zone", days, frames, {"all": [("SH600001", days[0], days[-1])]})
+    plain = [("SH600001", pd.DataFrame({"close": range(8)}, calendar))]
+    other = write_provider(tmp_path / "p", calendar, plain, {"all": [("SH600001", calendar[0], calendar[-1])]})
+    for file in ("calendars/day.txt", "instruments/all.txt", "features/sh600001/close.day.bin"):
+        assert (folder / file).read_bytes() == (other / file).read_bytes()
+
+
+def test_days_with_a_time_of_day(tmp_path, calendar):
+    with pytest.raises(ProviderError, match=r"a time of day in 8 of 8 entries, first 2020-01-01 15:00:00. Normalise"):
+        write_provider(tmp_path / "p", calendar + pd.Timedelta(hours=15), [], {})
+
+
+@pytest.mark.parametrize(
+    ("frames", "instruments", "says"),
+    [
+        ([("SH600001", ["close", "Close"])], {}, "SH600001 close and SH600001 Close would both be features/sh600001/"),
+        ([("SH600001", ["close"]), ("sh600001", ["close"])], {}, "SH600001 close and sh600001 close would both be"),
+        ([("SH600001", ["P/E"])], {}, "'P/E' is no name for a field"),
+        ([], {"CSI300": [], "csi300": []}, "Two universes are called csi300"),
+        (
+            [],
+            {"all": ["SH600001", "NA"]},
+            "1 of 2 instruments of all have a name that Qlib reads as missing, first",
+        ),
+    ],
+)
+def test_names_that_would_be_lost(tmp_path, calendar, frames, instruments, says):
+    features = [(symbol, pd.DataFrame(1.0, calendar, fields)) for symbol, fields in frames]
+    spans = {name: [(symbol, calendar[0], calendar[-1]) for symbol in members] for name, members in instruments.items()}
+    with pytest.raises(ProviderError, match=says):
+        write_provider(tmp_path / "p", calendar, features, spans)
+    assert not (tmp_path / "p").exists()
+
+
+def test_qlib_reads_a_stock_called_con(tmp_path, calendar, init):
+    frame = pd.DataFrame({"close": range(8)}, calendar)
+    spans = {"all": [("CON", calendar[0], calendar[-1])]}
+    init(write_provider(tmp_path / "p", calendar, [("CON", frame)], spans))
+    assert D.features(["CON"], ["$close"])["$close"].tolist() == list(range(8))

@@ -11,8 +11,8 @@ from qlib_ext.errors import DataError
 from qlib_ext.ticks.bars import minute_bars
 from qlib_ext.ticks.check import FAULTS, check_batch, check_reconciled, check_rows
 from qlib_ext.ticks.factors import day_factors
-from qlib_ext.ticks.schema import ORDERS, SCHEMAS, TRADES
-from qlib_ext.ticks.sessions import in_opening_auction, minute_of
+from qlib_ext.ticks.schema import MINUTES, ORDERS, SCHEMAS, TRADES
+from qlib_ext.ticks.sessions import in_opening_auction, minute_of, start_of
 
 
 def trades():
@@ -80,6 +80,21 @@ def test_two_bars_of_one_minute_are_named():
     bars = pl.concat([bars, bars[[1]].with_columns(close=pl.lit(11.0))])
     with pytest.raises(DataError, match=r"minute: two bars of one minute in 2 rows, first instrument SH600000"):
         day_factors(minute=bars)
+
+
+@pytest.mark.parametrize("auction", [False, True])
+def test_bars_that_are_named_by_their_end_are_not_taken_for_twins(auction):
+    """239 of 240 would stand a minute late; of the last two of a session, one is not one too many."""
+    every = pl.DataFrame({"minute": range(240)}).select(time=start_of(pl.col("minute")))
+    bars = minute_bars(trades())[[0]].drop("time").join(every, how="cross").select(list(MINUTES))
+    check_batch(bars, "minute", "bars")
+    ends = bars.with_columns((pl.col("time").cast(pl.Int64) + 60_000_000_000).cast(pl.Time))
+    quiet = ends.filter(pl.col("time") != time(11, 29), pl.col("time") < time(14, 59))  # no minute is there twice
+    for day in [pl.concat([bars.head(1), ends])] if auction else [ends, quiet]:
+        with pytest.raises(DataError, match=r"named by the end of their minute, .*time 11:30:00.*take a minute off"):
+            check_batch(day, "minute", "bars")
+    with pytest.raises(DataError, match=r"two bars of one minute in 2 rows, .*: keep one of them"):
+        check_batch(pl.concat([bars, bars[[7]]]), "minute", "bars")
 
 
 def test_a_missing_value_is_named():
