@@ -46,11 +46,12 @@ def read_days(values: pl.Series) -> pl.Series:
     days = text.str.replace(_MIDNIGHT, "$1-$2-$3").str.to_date("%Y-%m-%d", strict=False)
     if (zoned := text.str.contains(_ZONED).fill_null(False)).any():
         written = text.filter(zoned).unique().to_list()
-        instants = pd.to_datetime(written, format="mixed", utc=True, errors="coerce")
-        local = dict(zip(written, exchange_time(pd.DatetimeIndex(instants)).to_pydatetime(), strict=True))
-        days = days.zip_with(
-            ~zoned, read_days(text.replace_strict(local, default=None, return_dtype=pl.Datetime("us")))
-        )
+        instants = exchange_time(pd.DatetimeIndex(pd.to_datetime(written, format="mixed", utc=True, errors="coerce")))
+        known = {
+            value: time.to_pydatetime() for value, time in zip(written, instants, strict=True) if time is not pd.NaT
+        }
+        times = text.replace_strict(known, default=None, return_dtype=pl.Datetime("us"))
+        days = days.zip_with(~zoned, read_days(times))
     return days
 
 

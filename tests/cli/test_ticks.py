@@ -46,6 +46,21 @@ def test_read_writes_a_partition_and_says_what_it_left_out(shanghai, tmp_path, c
     assert pl.read_parquet(written)["price"].to_list() == [1855.0, 1856.0]
 
 
+def test_files_of_one_name_stand_side_by_side_and_the_same_file_is_replaced(tmp_path):
+    """A folder for each stock, as they are often delivered, read in one call or in several."""
+    files = []
+    for code in ("600519", "600000"):
+        files.append(tmp_path / code / "trades.csv")
+        files[-1].parent.mkdir()
+        pl.DataFrame(SHANGHAI | {"SecurityID": [code] * 4}).write_csv(files[-1])
+    for calls in ([files], [files[:1], files[1:]], [files[1:]]):
+        for paths in calls:
+            assert read("--trades", *map(str, paths), "--out", str(tmp_path / "ticks")) == 0
+        written = tmp_path / "ticks/trades" / f"date={DAYS[0]}"
+        assert len(list(written.iterdir())) == 2
+        assert set(pl.read_parquet(written)["instrument"]) == {"SH600000", "SH600519"}
+
+
 def test_what_was_read_can_be_built(shanghai, tmp_path, provider, capsys):
     read("--trades", str(shanghai), "--out", str(tmp_path / "ticks"))
     build = ["ticks", "build", "--backend", "serial"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -149,6 +150,32 @@ def test_a_pickled_loader_carries_no_data(market):
     assert again.history_ is None
     pd.testing.assert_frame_equal(again.load("csi300"), loader.load("csi300"))
     pd.testing.assert_frame_equal(again.history_, loader.history_)
+
+
+def test_a_member_whose_name_qlib_loses_is_told(provider, init, tmp_path):
+    shutil.copytree(provider, tmp_path / "p")
+    with (tmp_path / "p/instruments/all.txt").open("a") as file:
+        file.write("NA\t2020-01-01\t2020-02-25\n")
+    init(tmp_path / "p")
+    with pytest.raises(DataError, match=r"1 of 7 members of 'all' have a name that Qlib reads as missing, such as NA"):
+        HistoryLoader(CLOSE).load("all")
+
+
+def test_a_universe_in_capitals_is_told_to_be_renamed(provider, init, tmp_path):
+    shutil.copytree(provider, tmp_path / "p")
+    (tmp_path / "p/instruments/csi300.txt").rename(tmp_path / "p/instruments/CSI300.txt")
+    init(tmp_path / "p")
+    with pytest.raises(DataError, match=r"Qlib reads csi300.txt alone\. Rename the file"):
+        HistoryLoader(CLOSE).load("CSI300")
+
+
+def test_a_stock_that_qlib_renames_is_loaded(init, tmp_path):
+    frame = pd.DataFrame({"close": 1.0 + np.arange(40)}, CALENDAR)
+    spans = {"all": [(name, CALENDAR[0], CALENDAR[-1]) for name in ("CON", "SH600001")]}
+    init(write_provider(tmp_path / "p", CALENDAR, [("CON", frame), ("SH600001", frame * 2)], spans))
+    for engine in ("fast", "qlib"):
+        rows = HistoryLoader(CLOSE, engine=engine, traded_only=True).load("all")
+        assert rows.xs("CON", level="instrument")["feature", "CLOSE"].tolist() == frame["close"].tolist()
 
 
 def test_an_unknown_universe_is_named(market):

@@ -178,6 +178,24 @@ def test_a_column_of_another_operator_is_left_to_qlib(provider, log, expression)
     assert log[0].startswith("Qlib's engine computes 2 of 5 columns")
 
 
+def test_fields_of_any_name_that_qlib_reads(provider, stocks, alone, log):
+    named = {
+        name: frame.assign(**{"换手率": frame["volume"] / 1e6, "5d": frame["close"]}) for name, frame in stocks.items()
+    }
+    provider(**named)
+    config = {"feature": (["$换手率", "Mean($5d, 3)/$close", "Ref($5d, -1)"], ["A", "B", "C"])}
+    alone(HistoryLoader(config, history=3), "all")
+    assert_engines_agree(config, "all")
+    assert log == []
+
+
+def test_a_quarterly_field_is_no_daily_one_and_left_to_qlib(provider, log):
+    """``$$roe_q``: the provider has no quarterly data, which Qlib answers with NaN."""
+    provider()
+    assert_engines_agree({"feature": (["$close", "$open"], ["A", "B"]), "label": (["P($$roe_q)"], ["L"])}, "csi300")
+    assert log[0].startswith("Qlib's engine computes 1 of 3 columns: P($$roe_q)")
+
+
 def test_where_no_column_is_known_all_are_left_to_qlib(provider, log):
     provider()
     assert_engines_agree({"feature": (["EMA($close, 5)"], ["A"])}, "all")

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import qlib
 from qlib.data.dataset import DatasetH, TSDatasetH
 
 from handlers.msnew import MsNew
@@ -93,6 +94,19 @@ def test_the_longest_bars_are_read(small, init, providers, tmp_path):
         init(folder)
         read.append(MsNew(**TIMES).fetch())
     pd.testing.assert_frame_equal(*read)
+
+
+def test_bars_may_lie_in_a_folder_of_their_own(small, init, providers):
+    qlib.init(provider_uri={"day": str(small[0]), "15min": str(providers[15][0])}, region="cn", kernels=1)
+    apart = MsNew(**TIMES).fetch()
+    init(providers[15][0])
+    pd.testing.assert_frame_equal(apart, MsNew(**TIMES).fetch())
+
+
+def test_a_folder_of_days_beside_others_has_no_bars(small, tmp_path):
+    qlib.init(provider_uri={"day": str(small[0]), "60min": str(tmp_path)}, region="cn", kernels=1)
+    with pytest.raises(ProviderError, match="has no intraday bars"):
+        MsNew(**TIMES)
 
 
 def test_what_comes_after_today_changes_nothing_of_today(small, init, providers, tmp_path):

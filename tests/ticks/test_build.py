@@ -146,6 +146,27 @@ def test_a_finished_day_is_not_computed_again(ticks, provider, monkeypatch):
     assert build(provider, ticks, big=2.0).computed == 3
 
 
+@pytest.mark.parametrize("byte", [100, -100, -5])
+def test_a_finished_day_with_a_damaged_byte_is_computed_again(ticks, provider, byte):
+    build(provider, ticks)
+    whole = content(provider)
+    damaged = bytearray(results(provider)[0].read_bytes())
+    damaged[byte] ^= 1
+    results(provider)[0].write_bytes(bytes(damaged))
+    again = build(provider, ticks)
+    assert (again.computed, again.kept, again.changed) == (1, 2, 0)
+    assert content(provider) == whole
+
+
+def test_a_calendar_with_times_has_the_same_days(ticks, provider, tmp_path):
+    build(provider, ticks)
+    other = provider_in(tmp_path / "other")
+    for file in (other / "calendars").glob("*.txt"):
+        file.write_text("".join(f"{day} 00:00:00\n" for day in file.read_text().split()))
+    build(other, ticks)
+    assert content(other) == content(provider)
+
+
 def test_new_days_leave_the_others_as_they_are(ticks, provider):
     build(provider, ticks, start=DAYS[1])
     later = content(provider)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import time
+from datetime import date, datetime, time
 
 import polars as pl
 import pytest
@@ -210,3 +210,70 @@ def test_missing_columns_and_damaged_files_are_named(put, tmp_path):
         shanghai.read_trades(torn, DATE)
     with pytest.raises(DataError, match=r"gone.csv cannot be read"):
         shanghai.read_trades(tmp_path / "gone.csv", DATE)
+
+
+AT = [datetime(2023, 2, 1, 9, 25, 0, 940_000), datetime(2023, 2, 1, 9, 30, 0, 10_000)]
+AT += [datetime(2023, 2, 1, 11, 30), datetime(2023, 2, 1, 15, 0, 1, 60_000)]
+FORMS = {
+    "milliseconds": [f"{at:%H:%M:%S.%f}"[:-3] for at in AT],
+    "microseconds": [f"{at:%H:%M:%S.%f}" for at in AT],
+    "day and milliseconds": [at.isoformat(timespec="milliseconds") for at in AT],
+    "day and nanoseconds": [f"{at:%Y.%m.%d %H:%M:%S.%f}000" for at in AT],
+    "day and seconds": [f"{at:%Y-%m-%d %H:%M:%S}" for at in AT],
+    "a number": [int(f"{at:%H%M%S%f}"[:-3]) for at in AT],
+    "a number of seconds": [int(f"{at:%H%M%S}") for at in AT],
+    "a number with the day": [int(f"{at:%Y%m%d%H%M%S%f}"[:-3]) for at in AT],
+    "Time": [at.time() for at in AT],
+    "Datetime of the day in us": pl.Series(AT, dtype=pl.Datetime("us")),
+    "Datetime of the day in ns": pl.Series(AT, dtype=pl.Datetime("ns")),
+    "Datetime of the day in UTC": pl.Series(AT).dt.replace_time_zone("Asia/Shanghai").dt.convert_time_zone("UTC"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_times_in_every_form(tmp_path, form):
+    shanghai_trades(TradTime=FORMS[form]).write_parquet(tmp_path / "t.parquet")
+    expected = [at.time() if not form.endswith(" seconds") else at.time().replace(microsecond=0) for at in AT[1:]]
+    assert shanghai.read_trades(tmp_path / "t.parquet", DATE).frame["time"].to_list() == expected
+    if "day" in form:
+        with pytest.raises(DataError, match="the date is not 2023-02-02 in 4 rows"):
+            shanghai.read_trades(tmp_path / "t.parquet", "2023-02-02")
+
+
+@pytest.mark.parametrize("time", ["9:30:00.010", "1675215000010", "2023-02-01T01:30:00Z", "93", "noon"])
+def test_a_time_in_another_form_is_told_with_those_that_are_read(put, time):
+    table = shanghai_trades(TradTime=[time, *FORMS["milliseconds"][1:]])
+    with pytest.raises(DataError, match=rf"time cannot be read in 1 rows, .*time {time}.*: write it as 09:30:00.010, "):
+        shanghai.read_trades(put(table), DATE)
+
+
+@pytest.mark.parametrize("day", ["2023-02-01", "20230201", "2023.02.01", 20230201, date(2023, 2, 1)])
+def test_days_in_every_form(tmp_path, day):
+    shanghai_orders(MDDate=[day] * 3).write_parquet(tmp_path / "t.parquet")
+    assert len(shanghai.read_orders(tmp_path / "t.parquet", DATE).frame) == 2
+    with pytest.raises(DataError, match="the date is not 2023-02-02 in 3 rows"):
+        shanghai.read_orders(tmp_path / "t.parquet", "2023-02-02")
+
+
+@pytest.mark.parametrize("code", ["SH600519", "sh.600519", "600519.SH", "600519.XSHG"])
+def test_a_code_with_its_exchange_is_an_a_share(put, code):
+    assert shanghai.read_trades(put(shanghai_trades(SecurityID=[code] * 4)), DATE).frame["instrument"][0] == "SH600519"
+    with pytest.raises(DataError, match="a stock of SH in 5 rows"):
+        shenzhen.read_trades(put(shenzhen_trades(SecurityID=[code] * 5)), DATE)
+
+
+@pytest.mark.parametrize("code", [1, 300, 3001])
+def test_a_code_that_lost_its_leading_zeros_is_no_other_stock(put, code):
+    with pytest.raises(DataError, match=rf"the code lost its leading zeros in 5 rows, .*security {code}, .*six digits"):
+        shenzhen.read_trades(put(shenzhen_trades(SecurityID=[code] * 5)), DATE)
+
+
+def test_a_file_in_gbk(tmp_path):
+    text = shanghai_trades().with_columns(Symbol=pl.lit("股票")).write_csv()
+    (tmp_path / "t.csv").write_bytes(text.encode("gbk"))
+    assert len(shanghai.read_trades(tmp_path / "t.csv", DATE).frame) == 3
+
+
+def test_a_value_that_cannot_be_read_is_shown_as_it_stands_in_the_file(put):
+    with pytest.raises(DataError, match=r"price cannot be read in 1 rows, .*price nine"):
+        shanghai.read_trades(put(shanghai_trades(TradPrice=["9", "9", "nine", "9"])), DATE)
