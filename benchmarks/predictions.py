@@ -34,6 +34,7 @@ from benchmarks.measure import table
 MARKET = {"stocks": 60, "days": 500, "seed": 0, "start": "2014-09-01", "ticks-days": 130}
 END = "2016-08-31"  # the market's last day; half-hour bars and high-frequency factors begin on 2016-03-03
 YAML_OF_QRUN = YAML(typ="safe", pure=True)  # another reader takes 1e-3 for a text
+YAML_OF_QRUN.sort_base_mapping_type_on_output = False  # series and weights stand in an order
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 from argparse import Namespace
 from pathlib import Path
@@ -46,6 +47,15 @@ def test_a_small_workflow_differs_in_dates_lengths_epochs_and_seeds_alone(name):
     assert flat[0].keys() == flat[1].keys()
     different = {key.rpartition(".")[2] for key in flat[0] if flat[0][key] != flat[1][key]}
     assert {"start_time", "test"} <= different <= CHANGED
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_workflow_is_written_as_it_was_read_each_key_in_its_place(name):
+    text = io.StringIO()
+    predictions.YAML_OF_QRUN.dump(WORKFLOWS[name], text)
+    again = predictions.YAML_OF_QRUN.load(text.getvalue())
+    assert again == WORKFLOWS[name]
+    assert list(flatten_dict(again)) == list(flatten_dict(WORKFLOWS[name]))
 
 
 def test_a_workflow_runs_after_those_that_it_reads():
