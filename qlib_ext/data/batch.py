@@ -33,8 +33,8 @@ class Batch:
     day: Tensor
     instrument: Tensor
     group: Tensor | None
-    relations: RelationGraph | None
     mask: Tensor
+    relations: RelationGraph | None = None
 
     @property
     def y(self) -> Tensor:
