@@ -75,9 +75,10 @@ def step_of(name: str, options: argparse.Namespace) -> tuple[float, float, float
     model = kind(GPU=-1, **extra)
 
     before = reset_peak()
-    net = model.build((options.fields,), samples.panel.instruments)
+    window = Window(options.length)
+    net = model.build(window.layout(options.fields), samples.panel.instruments)
     model.bind(net, samples.panel)
-    batch = samples.batch(np.array([0]), Window(options.length))
+    batch = samples.batch(np.array([0]), window)
     loss = model.loss(net(batch), batch)
     forward = peak_bytes() - before
     loss.backward()

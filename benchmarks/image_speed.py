@@ -49,8 +49,8 @@ class Side:
         torch.manual_seed(0)
         kind, options = SIDES[name]
         self.model = kind(GPU=-1, **options)
-        self.samples, self.window = last_day(stocks), WEEK if kind.images else DAYS
-        self.net: Any = self.model.build(tuple(self.shape().x.shape[2:]), pd.Index([]))
+        self.samples, self.window = last_day(stocks), WEEK if kind is ResNetGRU else DAYS
+        self.net: Any = self.model.build(self.window.layout(len(FIELDS)), pd.Index([]))
         self.optimizer = torch.optim.Adam(self.net.parameters())
 
     def shape(self) -> Batch:

@@ -21,6 +21,7 @@ from qlib.data.dataset.loader import StaticDataLoader
 
 from benchmarks.measure import table
 from qlib_ext.data.dataset import CrossSectionDataset
+from qlib_ext.data.window import Window
 from qlib_ext.models.gats import GATs
 
 STEP_LEN = 20
@@ -63,9 +64,10 @@ def measure(days: int = 120, stocks: int = 60, fields: int = 20, seed: int = 0) 
     options = {"d_feat": fields, "hidden_size": 64, "num_layers": 2, "base_model": "LSTM", "GPU": -1}
     zoo, ours = ZooGATs(**options, n_jobs=0), GATs(**options)
     zoo.fitted = True
-    net = ours.build((fields,), pd.Index([]))
+    layout = Window(STEP_LEN).layout(fields)
+    net = ours.build(layout, pd.Index([]))
     net.load_state_dict(zoo_weights(zoo.GAT_model))
-    ours.nets_, ours.feature_shape_ = [net], (fields,)
+    ours.nets_, ours.layout_ = [net], layout
 
     rows = random_rows(days, stocks, fields, seed)
     dates = rows.index.unique("datetime")

@@ -27,7 +27,7 @@ from qlib_ext.data.window import Window
 from qlib_ext.models.multitask_gru import MultiTaskGRU
 
 SHAPE = Frequencies(LENGTHS)
-WINDOW = Window(SHAPE.days, SHAPE, standardise=True, multiple=SHAPE.days)
+WINDOW = Window(SHAPE.days, SHAPE, standardise=True, multiple=SHAPE.days, series=SHAPE.series)
 FIELDS = ["OPEN", "HIGH", "LOW", "CLOSE", "VWAP", "VOLUME"]
 EPOCH_DAYS = 250  # sampled days of an epoch, every fifth of five years
 SHAPING, MEMORY = 0.25, 3.0  # the most that shaping may take of an epoch, GB of a step of 5,000 stocks
@@ -51,7 +51,7 @@ class Training:
         panel = Panel.from_frames([features], labels)
         self.samples = Samples(panel, index[-days * stocks :])
         self.model = MultiTaskGRU(GPU=-1)
-        self.net = self.model.build((len(FIELDS),), pd.Index([]))
+        self.net = self.model.build(WINDOW.layout(len(FIELDS)), pd.Index([]))
         self.optimizer = torch.optim.Adam(self.net.parameters(), lr=0.005)
 
     def learn(self, batch: Batch) -> None:

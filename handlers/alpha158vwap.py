@@ -33,7 +33,7 @@ class Alpha158vwap(WindowHandler):
 
     def __init__(self, label: Any = LABEL, learn_processors: Any = LEARN_PROCESSORS, **kwargs: Any) -> None:
         super().__init__(
-            fields=Alpha158DL.get_feature_config(FEATURES),
+            features=Alpha158DL.get_feature_config(FEATURES),
             label=label,
             learn_processors=learn_processors,
             **kwargs,

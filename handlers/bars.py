@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from handlers.alpha158vwap import LEARN_PROCESSORS
 from qlib_ext.data.calendar_loader import CalendarLoader
-from qlib_ext.data.handler import WindowHandler
+from qlib_ext.data.handler import Columns, WindowHandler
 from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.data.shapes.frequencies import LENGTHS, Frequencies
 from qlib_ext.data.shapes.images import relative_prices
@@ -24,6 +24,11 @@ def replaced(fields: Mapping[str, str], given: Mapping[str, str] | None, owner: 
     """Expressions by name, those that were given in the place of ours; raises ConfigError for another field's name."""
     refuse_unknown(given or {}, fields, f"fields of {owner}")
     return {**fields, **(given or {})}
+
+
+def columns_of(expressions: Mapping[str, str]) -> Columns:
+    """Expressions by name as columns, named in capital letters."""
+    return list(expressions.values()), [name.upper() for name in expressions]
 
 
 class DayBars(WindowHandler):
@@ -52,7 +57,7 @@ class DayBars(WindowHandler):
     ) -> None:
         columns = replaced(FIELDS, fields, type(self).__name__)
         super().__init__(
-            fields=(list(columns.values()), [name.upper() for name in columns]),
+            features=columns_of(columns),
             label=label,
             learn_processors=learn_processors,
             **kwargs,
@@ -83,14 +88,11 @@ class MultiFrequencyBars(WindowHandler):
         **kwargs: Any,
     ) -> None:
         shape = Frequencies(dict(lengths), calendar)
-        self.window = Window(length=shape.days, shape=shape, standardise=True, multiple=shape.days)
         super().__init__(
-            fields=(list(BARS.values()), [name.upper() for name in BARS]),
+            features=columns_of(BARS),
+            window=Window(shape.days, shape, standardise=True, multiple=shape.days, series=shape.series),
+            loader=CalendarLoader if calendar else HistoryLoader,
             label=label,
             learn_processors=learn_processors,
             **kwargs,
         )
-
-    def _loader(self, config: dict, **kwargs: Any) -> HistoryLoader:
-        calendar = self.window.shape.calendar  # type: ignore[union-attr]
-        return (CalendarLoader if calendar else HistoryLoader)(config, **kwargs)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from qlib.data.dataset.processor import Processor
 
-from handlers.bars import BARS
-from handlers.highfreq import NEUTRALISE, FactorLoader, HighFreq27
-from qlib_ext.data.loader import HistoryLoader
+from handlers.alpha158vwap import LEARN_PROCESSORS
+from handlers.bars import BARS, LABEL, columns_of
+from handlers.highfreq import NEUTRALISE, factor_columns, neutral_columns
+from qlib_ext.data.handler import WindowHandler
+from qlib_ext.data.layout import Series
 from qlib_ext.data.shapes import frequencies
 from qlib_ext.data.shapes.frequencies import Frequencies, WithFactors
 from qlib_ext.data.window import Window
 from qlib_ext.errors import ConfigError
+from qlib_ext.ticks.factors import GROUPS
 
 FACTORS = "highfreq"  # the series of the factors in lengths
 LENGTHS = frequencies.LENGTHS | {FACTORS: 40}
@@ -25,12 +28,11 @@ INFER_PROCESSORS = (
 AS_FEATURES = {"class": "AsFeatures", "module_path": "handlers.fused"}
 
 
-class FusedBars(HighFreq27):
+class FusedBars(WindowHandler):
     """The bars of `MultiFrequencyBars` and 40 days of the factors of `HighFreq27`: windows ``[samples, 1512, 1]``.
 
     The four series stand one after the other, all values in a row (`WithFactors`): 40 days, 20 weeks and 12 months of 6
-    fields, 40 days of 27 factors. MultiTaskGRU reads them with the same ``lengths`` and with ``fields: {day: 6, week:
-    6, month: 6, highfreq: 27}``. The bars are those of MultiFrequencyBars, number for number, without its calendar.
+    fields, 40 days of 27 factors. The bars are those of MultiFrequencyBars, number for number, without its calendar.
 
     The factors are the means over 20 days, clipped and neutralised on their own day as in HighFreq27; infer_processors
     see them alone. Their z-score is the window's, which the bars need too, so that nothing is standardised twice:
@@ -46,27 +48,35 @@ class FusedBars(HighFreq27):
     """
 
     def __init__(
-        self, lengths: Mapping[str, int] = LENGTHS, infer_processors: Any = INFER_PROCESSORS, **kwargs: Any
+        self,
+        lengths: Mapping[str, int] = LENGTHS,
+        groups: Sequence[str] = tuple(GROUPS),
+        without: Sequence[str] = (),
+        industry: str = "$industry",
+        size: str = "$float_mv",
+        label: Any = LABEL,
+        infer_processors: Any = INFER_PROCESSORS,
+        learn_processors: Any = LEARN_PROCESSORS,
+        **kwargs: Any,
     ) -> None:
         if not lengths or list(lengths)[-1] != FACTORS:
             raise ConfigError(
                 f"lengths ends with {FACTORS}, the days of the factors, as {LENGTHS}; not {dict(lengths)}. Without "
                 "factors take handlers.bars.MultiFrequencyBars."
             )
-        bars = {name: length for name, length in lengths.items() if name != FACTORS}
-        shape = WithFactors(Frequencies(bars), lengths[FACTORS])
-        self.window = Window(shape.days, shape, standardise=True, multiple=shape.days)  # type: ignore[misc]
-        super().__init__(infer_processors=[*infer_processors, AS_FEATURES], **kwargs)
-
-    def _loader(self, config: dict, **kwargs: Any) -> HistoryLoader:
-        bars = (list(BARS.values()), [name.upper() for name in BARS])
-        return FusedLoader({"bars": bars} | config | {"neutral": self.neutral}, **kwargs)
-
-
-class FusedLoader(FactorLoader):
-    """A loader of rows with bars in a group of their own, which is as little to be NaN throughout as the factors."""
-
-    never_empty = (*HistoryLoader.never_empty, "bars")
+        bars = Frequencies({name: length for name, length in lengths.items() if name != FACTORS})
+        shape = WithFactors(bars, lengths[FACTORS])
+        factors = factor_columns(groups, without, type(self).__name__)
+        series = {**bars.series, FACTORS: Series(shape.length, (len(factors[0]),))}
+        super().__init__(
+            features=factors,
+            label=label,
+            window=Window(shape.days, shape, standardise=True, multiple=shape.days, series=series),
+            others={"bars": columns_of(BARS), "neutral": neutral_columns(industry, size)},
+            infer_processors=[*infer_processors, AS_FEATURES],
+            learn_processors=learn_processors,
+            **kwargs,
+        )
 
 
 class AsFeatures(Processor):

@@ -6,17 +6,12 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any, ClassVar
 
-from qlib.config import C
-
 from handlers.alpha158vwap import LEARN_PROCESSORS
 from handlers.bars import LABEL
-from qlib_ext.data.handler import WindowHandler
-from qlib_ext.data.loader import HistoryLoader
+from qlib_ext.data.handler import Columns, WindowHandler
 from qlib_ext.data.window import Window
-from qlib_ext.errors import ConfigError, ProviderError
-from qlib_ext.expressions.spans import Spans
+from qlib_ext.errors import ConfigError
 from qlib_ext.keywords import refuse_unknown
-from qlib_ext.provider.check import check_features
 from qlib_ext.ticks.factors import GROUPS
 
 DAYS = 20  # of a factor's mean
@@ -62,34 +57,26 @@ class HighFreq27(WindowHandler):
         learn_processors: Any = LEARN_PROCESSORS,
         **kwargs: Any,
     ) -> None:
-        refuse_unknown(groups, GROUPS, f"groups of {type(self).__name__}")
-        refuse_unknown(without, chain(*GROUPS.values()), f"without of {type(self).__name__}")
-        names = [name for group in GROUPS if group in groups for name in GROUPS[group] if name not in without]
-        if not names:
-            raise ConfigError(f"no factor is left; groups names some of {', '.join(GROUPS)}, without some of theirs.")
-        self.neutral = ([industry, f"Log({size})"], ["INDUSTRY", "SIZE"])
         super().__init__(
-            fields=([f"Mean($hf_{name}, {DAYS})" for name in names], [name.upper() for name in names]),
+            features=factor_columns(groups, without, type(self).__name__),
             label=label,
+            others={"neutral": neutral_columns(industry, size)},
             infer_processors=infer_processors,
             learn_processors=learn_processors,
             **kwargs,
         )
 
-    def _loader(self, config: dict, **kwargs: Any) -> HistoryLoader:
-        return FactorLoader(config | {"neutral": self.neutral}, **kwargs)
+
+def factor_columns(groups: Sequence[str], without: Sequence[str], owner: str) -> Columns:
+    """The means of some groups' factors; raises ConfigError for an unknown name, and where no factor is left."""
+    refuse_unknown(groups, GROUPS, f"groups of {owner}")
+    refuse_unknown(without, chain(*GROUPS.values()), f"without of {owner}")
+    names = [name for group in GROUPS if group in groups for name in GROUPS[group] if name not in without]
+    if not names:
+        raise ConfigError(f"No factor is left: groups names some of {', '.join(GROUPS)}, without some of theirs.")
+    return [f"Mean($hf_{name}, {DAYS})" for name in names], [name.upper() for name in names]
 
 
-class FactorLoader(HistoryLoader):
-    """A loader of rows that says where the factors come from."""
-
-    def _check_fields(self, spans: Spans) -> None:
-        names = [name.lower() for name in self.fields["feature"][1]]
-        try:
-            check_features(C.dpm.get_data_uri("day"), [f"hf_{name}" for name in names], sorted(spans))
-        except ProviderError as error:
-            raise ProviderError(
-                f"{error} The fields $hf_... are the high-frequency factors: `qlib-ext ticks build` writes them into a "
-                "provider, from minute bars, trades and orders."
-            ) from error
-        super()._check_fields(spans)
+def neutral_columns(industry: str, size: str) -> Columns:
+    """What `Neutralise` reads of a stock beside its factors."""
+    return [industry, f"Log({size})"], ["INDUSTRY", "SIZE"]

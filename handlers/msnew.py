@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 from handlers.alpha158vwap import LEARN_PROCESSORS
@@ -41,10 +42,11 @@ class MsNew(WindowHandler):
         learn_processors: Any = LEARN_PROCESSORS,
         **kwargs: Any,
     ) -> None:
-        self.fields = replaced(FIELDS, fields, type(self).__name__)
+        expressions = replaced(FIELDS, fields, type(self).__name__)
         super().__init__(
-            fields=([self.fields["float_mv"]], ["FLOAT_MV"]), label=label, learn_processors=learn_processors, **kwargs
+            features=([expressions["float_mv"]], ["FLOAT_MV"]),
+            label=label,
+            loader=partial(HalfHourLoader, bars=expressions),
+            learn_processors=learn_processors,
+            **kwargs,
         )
-
-    def _loader(self, config: dict, **kwargs: Any) -> HalfHourLoader:
-        return HalfHourLoader(config, bars=self.fields, **kwargs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -63,14 +64,19 @@ class RecordedFactors(WindowHandler):
         refuse_unknown(segments, SEGMENTS, "segments")
         if not len(segments):
             raise ConfigError(f"segments names at least one of {', '.join(SEGMENTS)}.")
-        self.experiments, self.kind = list(dict.fromkeys(experiments)), kind
-        self.segments = [segment for segment in SEGMENTS if segment in segments]
+        recorded: dict[str, Any] = {
+            "experiments": list(dict.fromkeys(experiments)),
+            "kind": kind,
+            "segments": [segment for segment in SEGMENTS if segment in segments],
+        }
         super().__init__(
-            fields=([], []), label=label, learn_processors=learn_processors, instruments=instruments, **kwargs
+            features=([], []),
+            label=label,
+            loader=partial(RecordedLoader, **recorded),
+            learn_processors=learn_processors,
+            instruments=instruments,
+            **kwargs,
         )
-
-    def _loader(self, config: dict, **kwargs: Any) -> HistoryLoader:
-        return RecordedLoader(config, self.experiments, self.kind, self.segments, **kwargs)
 
 
 class RecordedLoader(HistoryLoader):

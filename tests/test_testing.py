@@ -83,7 +83,7 @@ class FirstSeedAlone(Broken):
 
 class Forgetful(GRU):
     def __getstate__(self):
-        return super().__getstate__() | {"nets_": [self.build((4,), self.instruments_) for _ in self.nets_]}
+        return super().__getstate__() | {"nets_": [self.build(self.layout_, self.instruments_) for _ in self.nets_]}
 
 
 class HalfSaved(GRU):

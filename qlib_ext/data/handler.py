@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from inspect import signature
 from typing import Any
@@ -14,37 +14,57 @@ from qlib.contrib.data.handler import check_transform_proc
 from qlib.data.dataset.handler import DataHandlerLP
 
 from qlib_ext.data.loader import HistoryLoader
+from qlib_ext.data.needs import Needs
 from qlib_ext.data.window import Window
 from qlib_ext.keywords import keywords_of, refuse_unknown
+from qlib_ext.provider.names import fields_in
 from qlib_ext.relations.tables import read_relations
+
+Columns = tuple[list[str], list[str]]  # expressions, and the names of their columns
 
 
 class WindowHandler(DataHandlerLP):
     """A handler whose members' windows reach back to before they joined the universe.
 
-    A subclass says ``window`` and gives expressions; ``step_len`` overrides the window's length. ``fetch``
-    returns members only, so that Qlib's own datasets see exactly what Qlib's handlers would give them.
-    ``history()`` returns the rows that only complete windows.
+    ``fetch`` returns members only, so that Qlib's own datasets see exactly what Qlib's handlers would give them.
+    ``history()`` returns the rows that only complete windows. ``needs()`` tells what is read of the provider; a handler
+    made with ``init_data: false`` tells it as well, and has read nothing yet.
 
     Features of history rows pass the fitted inference processors. A processor that works across a day's
     stocks sees them among the members of that day and those who join on the same day, never among stocks
     whose joining is still unknown when the window is read.
 
-    fields: columns of features, ``(expressions, names)``; label: the same for labels; group: expression of
-    a prior group of the stock (for example "$industry"), or None. relations: kinds that `qlib-ext relations` keeps
-    beside the provider, and fields whose equal values relate, such as ``[$industry, suppliers]``. engine: what
-    computes expressions, "fast", or "qlib", Qlib's own engine, slower; seasoned_days: days with a close before a new
-    stock is a member; traded_only: leave out stocks on days without a close; see `HistoryLoader` for the three.
-    Inference processors read the history once for each day on which stocks join, so with them leave the latter two
-    alone in a universe that someone joins every day. The other keywords are Qlib's.
+    A subclass gives what its users do not:
+
+    features  what nets read: expressions, and the names of their columns
+    window    of the samples; None: the class attribute
+    loader    what loads the rows: a subclass of HistoryLoader, or a function that is called as its class is
+    others    further groups of columns, by name, before the features; for processors, no net reads them
+
+    Its users give, beside the keywords of Qlib:
+
+    label          expressions and names of the labels
+    group          expression of a prior group of the stock, such as "$industry", or None
+    relations      kinds that `qlib-ext relations` keeps beside the provider, and fields whose equal values relate, such
+                   as ``[$industry, suppliers]``
+    step_len       trading days of a window in place of the window's own length
+    engine         what computes expressions: fast, or qlib, Qlib's own, which is slower
+    seasoned_days  days with a close before a new stock is a member
+    traded_only    leave out stocks on days without a close
+
+    `HistoryLoader` says more of the last three. Inference processors read the history once for each day on which stocks
+    join, so with them leave the last two alone in a universe that someone joins every day.
     """
 
     window: Window
 
     def __init__(
         self,
-        fields: tuple[list[str], list[str]],
-        label: tuple[list[str], list[str]],
+        features: Columns,
+        label: Columns,
+        window: Window | None = None,
+        loader: Callable[..., HistoryLoader] = HistoryLoader,
+        others: Mapping[str, Columns] | None = None,
         group: str | None = None,
         relations: Sequence[str] = (),
         step_len: int | None = None,
@@ -64,17 +84,21 @@ class WindowHandler(DataHandlerLP):
         inst_processors: Any = None,
         **kwargs: Any,
     ) -> None:
-        ours = {"fields", "data_loader"} - signature(type(self)).parameters.keys()  # not the user's, unless named
-        refuse_unknown(kwargs, keywords_of(type(self)) - ours, type(self).__name__)
+        of_subclasses = {"features", "window", "loader", "others", "data_loader"}
+        of_subclasses -= signature(type(self)).parameters.keys()
+        refuse_unknown(kwargs, keywords_of(type(self)) - of_subclasses, type(self).__name__)
         self.relations = list(relations)
-        self.relation_tables()  # a kind that is not there is refused before the rows are loaded
+        if kwargs.get("init_data", True):
+            self.relation_tables()  # a kind that is not there is refused before the rows are loaded
+        if window is not None:
+            self.window = window
         if step_len is not None:
             self.window = replace(self.window, length=step_len)
-        config = {"feature": fields, "label": label}
+        columns = {**(others or {}), "feature": features, "label": label}
         if group is not None:
-            config["group"] = ([group], ["GROUP"])
-        loader = self._loader(
-            config,
+            columns["group"] = ([group], ["GROUP"])
+        data_loader = loader(
+            columns,
             history=self.window.length - 1,
             engine=engine,
             seasoned_days=seasoned_days,
@@ -87,7 +111,7 @@ class WindowHandler(DataHandlerLP):
             instruments=instruments,
             start_time=start_time,
             end_time=end_time,
-            data_loader=loader,
+            data_loader=data_loader,
             infer_processors=check_transform_proc(infer_processors, fit_start_time, fit_end_time),
             learn_processors=check_transform_proc(learn_processors, fit_start_time, fit_end_time),
             process_type=process_type,
@@ -98,9 +122,12 @@ class WindowHandler(DataHandlerLP):
         """The tables of the relations, read anew; none without ``relations``."""
         return read_relations(C.dpm.get_data_uri("day"), self.relations) if self.relations else {}
 
-    def _loader(self, config: dict, **kwargs: Any) -> HistoryLoader:
-        """What loads the rows."""
-        return HistoryLoader(config, **kwargs)
+    def needs(self) -> Needs:
+        """What is read of the provider, whether or not it has been read."""
+        needs: Needs = self.data_loader.needs(self.instruments)
+        fields = fields_in([relation for relation in self.relations if relation.startswith("$")])
+        kinds = tuple(relation for relation in self.relations if not relation.startswith("$"))
+        return replace(needs, fields=tuple(sorted({*needs.fields, *fields})), relations=kinds)
 
     def process_data(self, with_fit: bool = False) -> None:
         """Process the members as Qlib does, then their history with the fitted processors."""
@@ -116,7 +143,7 @@ class WindowHandler(DataHandlerLP):
             for processor in processors:
                 frame = processor(frame)
             processed.append(frame["feature"].loc[frame.index.isin(rows)])  # a processor may have dropped some
-        self._history = pd.concat(processed).sort_index() if processed else self._infer["feature"].iloc[:0]
+        self._history = pd.concat(processed).sort_index() if processed else self.fetch(col_set="feature").iloc[:0]
 
     def history(self) -> pd.DataFrame:
         """Processed features of the days before each stock joined, by (datetime, instrument)."""
@@ -125,11 +152,12 @@ class WindowHandler(DataHandlerLP):
     def _cohorts(self) -> list[tuple[pd.DataFrame, pd.MultiIndex]]:
         """Per joining day: the raw members of the days before it with the joiners' history, and the latter's index."""
         history = self.data_loader.history_
-        joined = joining_days(history.index, self._data.index)
+        raw = self.fetch(col_set=DataHandlerLP.CS_RAW, data_key=DataHandlerLP.DK_R)
+        joined = joining_days(history.index, raw.index)
         cohorts = []
         for _, rows in history.groupby(joined, sort=True):
             days = rows.index.unique("datetime")
-            members = self._data.loc[self._data.index.isin(days, level="datetime")]
+            members = raw.loc[raw.index.isin(days, level="datetime")]
             cohorts.append((pd.concat([members, rows]).sort_index(), rows.index))
         return cohorts
 

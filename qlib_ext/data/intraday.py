@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from qlib.data import D
 
 from qlib_ext.cross_section.cells import cells_of
 from qlib_ext.data.loader import HistoryLoader
+from qlib_ext.data.needs import Needs
 from qlib_ext.data.shapes.half_hours import BARS, fold, half_hours
 from qlib_ext.errors import DataError, ProviderError
 from qlib_ext.provider.calendar import longest_bars
@@ -45,6 +47,12 @@ class HalfHourLoader(HistoryLoader):
         super().__init__(config, **kwargs)
         self.bars = [bars[name] for name in BARS]
 
+    def needs(self, instruments: Any) -> Needs:
+        """As `HistoryLoader.needs`, with the fields of the intraday provider."""
+        needs = super().needs(instruments)
+        fields = tuple(sorted({*needs.fields, "close"}))
+        return replace(needs, fields=fields, minute_fields=tuple(fields_in(self.bars)))
+
     def load(self, instruments: Any = None, start_time: Any = None, end_time: Any = None) -> pd.DataFrame:
         """As `HistoryLoader.load`, with 40 features: the opens of half-hours 1 to 8, the highs, and so on."""
         minutes = require_bars()
@@ -55,7 +63,8 @@ class HalfHourLoader(HistoryLoader):
         own = [frame.index.unique("datetime") for frame in frames]
         days = pd.DatetimeIndex(D.calendar(own[0].union(own[1])[0], own[0].max()))
         names = pd.Index(sorted({name for frame in frames for name in frame.index.unique("instrument")}))
-        check_features(C.dpm.get_data_uri(f"{minutes}min"), fields_in(self.bars), names, f"{minutes}min")
+        fields = self.needs(instruments).minute_fields
+        check_features(C.dpm.get_data_uri(f"{minutes}min"), fields, names, f"{minutes}min")
         times = pd.DatetimeIndex(D.calendar(days[0], days[-1] + pd.Timedelta("23:59:59"), freq=f"{minutes}min"))
         require_days(own[0], days, times)
         places = days.get_indexer(times.normalize()) * HALF_HOURS + half_hours(times, minutes)  # [times]

@@ -14,6 +14,7 @@ from qlib.data.dataset.loader import QlibDataLoader
 from qlib.log import get_module_logger
 
 from qlib_ext.cross_section.cells import CHUNK_ROWS, by_row
+from qlib_ext.data.needs import Needs
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.expressions import engine as fast
 from qlib_ext.expressions.engine import Bars
@@ -44,12 +45,10 @@ class HistoryLoader(QlibDataLoader):
     in the log, what it does not know: an operator, another freq than day, inst_processors, a provider that is not
     local. "qlib" leaves everything to it.
 
-    Raises ProviderError for a missing, empty or damaged provider and for an unknown field, DataError for an
-    empty universe and for a feature that is NaN in every row, ConfigError for an unknown engine or a negative number of
-    days.
+    Raises ProviderError for a missing, empty or damaged provider and for an unknown field, DataError for an empty
+    universe and for a column, labels excepted, that is NaN in every row, ConfigError for an unknown engine or a
+    negative number of days.
     """
-
-    never_empty: tuple[str, ...] = ("feature", "group")  # labels may be: the newest days have none yet
 
     def __init__(
         self,
@@ -79,7 +78,7 @@ class HistoryLoader(QlibDataLoader):
         check_provider(str(C.dpm.get_data_uri("day")))
         calendar = pd.DatetimeIndex(D.calendar(freq="day"))
         spans = self.member_spans(instruments, start_time, end_time)
-        self._check_fields(spans)
+        check_features(C.dpm.get_data_uri("day"), self.needs(instruments).fields, sorted(spans))
         if self.seasoned_days:
             spans = seasoned(spans, calendar, self.seasoned_days)
         extended = {
@@ -161,12 +160,17 @@ class HistoryLoader(QlibDataLoader):
             for expression, name in zip(expressions, names, strict=True)
         }
 
-    def _check_fields(self, spans: Spans) -> None:
-        check_features(C.dpm.get_data_uri("day"), fields_in(self._expressions().values()), sorted(spans))
+    def needs(self, instruments: Any) -> Needs:
+        """What is read of the provider for these instruments."""
+        expressions = list(self._expressions().values())
+        if self.seasoned_days or self.traded_only:
+            expressions.append("$close")
+        universe = instruments.get("market") if isinstance(instruments, dict) else instruments or "all"
+        return Needs(universe if isinstance(universe, str) else None, tuple(fields_in(expressions)))
 
     def _refuse_empty_columns(self, frames: Sequence[pd.DataFrame]) -> None:
         groups, columns = (frames[0].columns.get_level_values(level) for level in (0, 1))
-        checked = groups.isin(self.never_empty)
+        checked = groups != "label"  # the newest days have none yet
         empty = columns[empty_columns(frames) & checked]
         if not len(empty):
             return

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from qlib_ext.cross_section.zscore import mean_of_zscores
 from qlib_ext.data.batch import Batch, Samples
 from qlib_ext.data.dataset import CrossSectionDataset
+from qlib_ext.data.layout import Layout
 from qlib_ext.data.panel import Panel
 from qlib_ext.data.window import Window
 from qlib_ext.errors import CheckpointError, ConfigError, DataError, NotFittedError, NoWeakFactorsError
@@ -34,28 +34,27 @@ class NeuralModel(Model):
     """What all nets share: fit, predict, weak factors, saving and loading.
 
     A subclass names its ``options_class`` and says how its net is built: a torch module whose forward takes a
-    Batch and returns Scores. One whose windows are images [samples, T, rows, columns] says ``images = True``; the
-    others read [samples, L, fields]. After ``fit``: ``nets_``, one per seed, ``curves_``, their training curves,
-    ``feature_shape_``, ``instruments_`` and ``relations_``, what the nets were built for.
+    Batch and returns Scores. After ``fit``: ``nets_``, one per seed, ``curves_``, their training curves, ``layout_``
+    and ``instruments_``, what the nets were built for. Making one is cheap, draws no random number and leaves CUDA
+    alone, so that a misspelt keyword can be named before any data is read.
     """
 
     options_class: ClassVar[type[TrainingOptions]] = TrainingOptions
-    images: ClassVar[bool] = False
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
         self.options = read_options(self.options_class, options)
         self.nets_: list[nn.Module] = []
         self.curves_: list[Curves] = []
-        self.feature_shape_: tuple[int, ...] = ()
+        self.layout_: Layout | None = None
         self.instruments_ = pd.Index([])
-        self.relations_: tuple[str, ...] = ()
 
     @abstractmethod
-    def build(self, feature_shape: tuple[int, ...], instruments: pd.Index) -> nn.Module:
-        """A new net; ``instruments`` are those of the training samples, ``self.relations_`` the relations' names.
+    def build(self, layout: Layout, instruments: pd.Index) -> nn.Module:
+        """A new net for samples of this layout; ``instruments`` are those of the training samples.
 
-        feature_shape is what stands at each time of a window: ``(fields,)``, or ``(rows, columns)`` of an image.
+        ``layout.fields`` is for a net that reads one series of fields, ``layout.image`` for one that reads images, and
+        ``layout.sequences`` for one that reads several series. Each raises ConfigError for windows of another kind.
         """
 
     def loss(self, scores: Scores, batch: Batch) -> Tensor:
@@ -100,20 +99,19 @@ class NeuralModel(Model):
             raise ConfigError(
                 f"The net is to read {self.options.d_feat} features (d_feat), the handler has {len(panel.fields)}."
             )
-        feature_shape = self._feature_shape(train, data.window)
+        layout = layout_of(data.window, panel)
         instruments = train.index.unique("instrument").sort_values()
-        relations = () if panel.relations is None else panel.relations.names
         seeds = [self.options.seed] if self.options.seeds is None else list(self.options.seeds)
         nets, curves = [], []
         for seed in seeds:
-            with torch.random.fork_rng(), self._of_relations(relations):
+            with torch.random.fork_rng():
                 torch.manual_seed(torch.seed() if seed is None else seed)
-                net = self.build(feature_shape, instruments)
+                net = self.build(layout, instruments)
                 name = type(self).__name__ if len(seeds) == 1 else f"{type(self).__name__}.seed{seed}"
                 curves.append(self._trainer(net, panel, data.window).fit(train, valid, seed, name))
                 nets.append(net)
         self.nets_, self.curves_ = nets, curves
-        self.feature_shape_, self.instruments_, self.relations_ = feature_shape, instruments, relations
+        self.layout_, self.instruments_ = layout, instruments
         if evals_result is not None:
             evals_result.update(self.curves_[0])
         if save_path is not None:
@@ -138,15 +136,15 @@ class NeuralModel(Model):
 
     def scored(self, dataset: Any, segment: str = "test") -> tuple[pd.Series, pd.DataFrame | None]:
         """What ``predict`` and ``weak_factors`` give, in one pass over the segment; None for a model without these."""
-        if not self.nets_:
+        if self.layout_ is None:
             raise NotFittedError(f"{type(self).__name__} has no weights yet: call fit, or load_weights.")
         data = CrossSectionDataset.of(dataset)
         samples = data.samples(segment, learn=False, device=self.device)
         if not data.window.standardise:
             samples.panel.require_finite()
-        feature_shape = self._feature_shape(samples, data.window)
-        if feature_shape != self.feature_shape_:
-            raise DataError(f"The nets read {_named(self.feature_shape_)}, the handler has {_named(feature_shape)}.")
+        layout = layout_of(data.window, samples.panel)
+        if not self.layout_.fits(layout):
+            raise DataError(f"The nets were trained on windows of {self.layout_}, the handler's are of {layout}.")
         scores, factors = [], []
         for number, net in enumerate(self.nets_):
             said = self._trainer(net, samples.panel, data.window).score(samples)
@@ -157,63 +155,36 @@ class NeuralModel(Model):
                 factors.append(pd.DataFrame(_joined(weak), samples.index, names))
         return mean_of_zscores(scores), pd.concat(factors, axis=1) if factors else None
 
-    @contextmanager
-    def _of_relations(self, relations: tuple[str, ...]) -> Iterator[None]:
-        """``build`` makes nets for these relations; those of the nets at hand are back afterwards."""
-        before, self.relations_ = self.relations_, relations
-        try:
-            yield
-        finally:
-            self.relations_ = before
-
     def _trainer(self, net: nn.Module, panel: Panel, window: Window) -> Trainer:
         """A trainer of a net that lies on the device and knows the panel."""
         net.to(self.device)
         self.bind(net, panel)
         return Trainer(net, self.loss, self.options, window, self.device)
 
-    def _feature_shape(self, samples: Samples, window: Window) -> tuple[int, ...]:
-        """What stands at each time of the windows, read from the first day's; raises ConfigError for the wrong kind."""
-        shape = tuple(samples.batch(np.array([0]), window).x.shape)
-        if len(shape) == (4 if self.images else 3):
-            return shape[2:]
-        name, windows = type(self).__name__, ", ".join(map(str, ("samples", *shape[1:])))
-        if self.images:
-            raise ConfigError(
-                f"{name} reads images [samples, T, rows, columns], the handler's windows are [{windows}]; "
-                "take handlers.week.Week or handlers.msnew.MsNew, or a model of fields such as GRU."
-            )
-        raise ConfigError(
-            f"{name} reads fields [samples, L, fields], the handler's windows are [{windows}]; take a model of "
-            "images such as ResNetGRU, or a handler of fields."
-        )
-
     def save_weights(self, path: str | Path) -> None:
         """The nets' state_dicts and what they were built for, to be read with ``torch.load(weights_only=True)``."""
-        if not self.nets_:
+        if self.layout_ is None:
             raise NotFittedError(f"{type(self).__name__} has no weights to save: call fit first.")
         nets = [net.state_dict() for net in self.nets_]
-        known = {"instruments": list(self.instruments_), "relations": self.relations_}
-        torch.save({"feature_shape": self.feature_shape_, "nets": nets} | known, path)
+        torch.save({"layout": self.layout_.plain(), "instruments": list(self.instruments_), "nets": nets}, path)
 
     def load_weights(self, path: str | Path) -> None:
         """Take the weights that ``save_weights`` wrote for nets of the same options; raises CheckpointError."""
         try:
             saved = torch.load(path, map_location=self.device, weights_only=True)
-            shape, instruments, states = saved["feature_shape"], pd.Index(saved["instruments"]), saved["nets"]
-            relations = tuple(saved["relations"])
+            layout, instruments = Layout.of(saved["layout"]), pd.Index(saved["instruments"])
+            states = saved["nets"]
         except Exception as error:  # damaged bytes make the unpickler raise whatever they happen to spell
             raise CheckpointError(f"{path} cannot be read as saved weights, train again: {error}") from error
         try:
-            with self._of_relations(relations):
-                nets = [self.build(shape, instruments).to(self.device) for _ in states]
+            nets = [self.build(layout, instruments).to(self.device) for _ in states]
             for net, state in zip(nets, states, strict=True):
                 net.load_state_dict(state)
         except (RuntimeError, AttributeError, TypeError, ValueError) as error:
             raise CheckpointError(
                 f"{path} holds weights of another net than {type(self).__name__} with these options: {error}"
             ) from error
-        self.nets_, self.feature_shape_, self.instruments_, self.relations_ = nets, shape, instruments, relations
+        self.nets_, self.layout_, self.instruments_ = nets, layout, instruments
 
     def __getstate__(self) -> dict:
         # pickled on the CPU, so that a model trained on a GPU opens anywhere
@@ -224,10 +195,10 @@ def _joined(parts: tuple[Tensor, ...]) -> np.ndarray:
     return torch.cat(parts).cpu().numpy()
 
 
-def _named(feature_shape: tuple[int, ...]) -> str:
-    if len(feature_shape) == 1:
-        return f"{feature_shape[0]} features"
-    return "images of {} rows x {} columns".format(*feature_shape)
+def layout_of(window: Window, panel: Panel) -> Layout:
+    """Of what the samples of a panel are made in these windows, and the names of its relations."""
+    relations = () if panel.relations is None else panel.relations.names
+    return replace(window.layout(len(panel.fields)), relations=relations)
 
 
 def require_cross_sections(samples: Samples, segment: str) -> None:

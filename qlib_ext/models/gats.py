@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from qlib_ext.data.batch import Batch
+from qlib_ext.data.layout import Layout
 from qlib_ext.errors import CheckpointError, ConfigError
 from qlib_ext.layers.encoder import RecurrentEncoder
 from qlib_ext.layers.graph_attention import GraphAttention
@@ -78,10 +79,9 @@ class GATs(NeuralModel):
     options_class = GATsOptions
     options: GATsOptions
 
-    def build(self, feature_shape: tuple[int, ...], instruments: pd.Index) -> nn.Module:
+    def build(self, layout: Layout, instruments: pd.Index) -> nn.Module:
         """A GATsNet; its encoder starts from ``model_path`` where one is given."""
-        (d_feat,) = feature_shape
-        net = GATsNet(d_feat, self.options)
+        net = GATsNet(layout.fields, self.options)
         if self.options.model_path and self.options.with_pretrain:
             load_encoder(net.encoder, self.options.model_path)
         return net

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from qlib_ext.data.batch import Batch
+from qlib_ext.data.layout import Layout
 from qlib_ext.errors import ConfigError
 from qlib_ext.layers.adaptive_graph import adaptive_adjacency
 from qlib_ext.layers.encoder import RecurrentEncoder
@@ -98,7 +99,6 @@ class GraphGRU(GRU):
     options_class = GraphGRUOptions
     options: GraphGRUOptions
 
-    def build(self, feature_shape: tuple[int, ...], instruments: pd.Index) -> nn.Module:
+    def build(self, layout: Layout, instruments: pd.Index) -> nn.Module:
         """A GraphGRUNet."""
-        (d_feat,) = feature_shape
-        return GraphGRUNet(d_feat, self.options)
+        return GraphGRUNet(layout.fields, self.options)

@@ -8,6 +8,7 @@ import pandas as pd
 from torch import Tensor, nn
 
 from qlib_ext.data.batch import Batch
+from qlib_ext.data.layout import Layout
 from qlib_ext.errors import ConfigError
 from qlib_ext.layers.encoder import RecurrentEncoder
 from qlib_ext.layers.scores import Scores
@@ -75,17 +76,21 @@ class GRU(NeuralModel):
     options_class = GRUOptions
     options: GRUOptions
 
-    def build(self, feature_shape: tuple[int, ...], instruments: pd.Index) -> nn.Module:
+    def build(self, layout: Layout, instruments: pd.Index) -> nn.Module:
         """A WeakFactorNet of this model's encoder and graph."""
         options = self.options
-        encoder, graph = self.encoder(feature_shape), self.graph(instruments)
+        encoder, graph = self.encoder(layout), self.graph(instruments)
         head = WeakFactorHead(options.hidden_size, options.num_factors, options.activation)
         return WeakFactorNet(encoder, graph, head)
 
-    def encoder(self, feature_shape: tuple[int, ...]) -> nn.Module:
+    def encoder(self, layout: Layout) -> nn.Module:
         """What turns a stock's window into a state."""
-        (d_feat,), options = feature_shape, self.options
-        return RecurrentEncoder(d_feat, options.hidden_size, options.num_layers, options.dropout, options.base_model)
+        return self.recurrent(layout.fields)
+
+    def recurrent(self, fields: int) -> RecurrentEncoder:
+        """A recurrent encoder of so many fields, as the options describe it."""
+        options = self.options
+        return RecurrentEncoder(fields, options.hidden_size, options.num_layers, options.dropout, options.base_model)
 
     def graph(self, instruments: pd.Index) -> nn.Module | None:
         """What lets the states of a day's stocks hear of each other: here nothing."""

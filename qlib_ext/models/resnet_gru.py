@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 from torch import Tensor, nn
 
+from qlib_ext.data.layout import Layout
 from qlib_ext.errors import ConfigError
 from qlib_ext.layers.residual_conv import ResNet
 from qlib_ext.models.astgnn import ASTGNN, ASTGNNOptions
@@ -68,13 +69,12 @@ class ResNetGRU(ASTGNN):
 
     options_class = ResNetGRUOptions
     options: ResNetGRUOptions
-    images = True
 
-    def encoder(self, feature_shape: tuple[int, ...]) -> nn.Module:
+    def encoder(self, layout: Layout) -> nn.Module:
         """An ImageEncoder for images of this shape."""
-        rows, columns = feature_shape
+        rows, columns = layout.image
         resnet = ResNet(rows, columns, self.options.channels, self.options.kernel_size)
-        return ImageEncoder(resnet, super().encoder((resnet.features,)))
+        return ImageEncoder(resnet, self.recurrent(resnet.features))
 
     def graph(self, instruments: pd.Index) -> nn.Module | None:
         """ASTGNN's graph, where the options ask for one."""

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from qlib_ext.data.batch import Batch
+from qlib_ext.data.layout import Layout
 from qlib_ext.data.panel import Panel
 from qlib_ext.errors import ConfigError
 from qlib_ext.layers.encoder import RecurrentEncoder
@@ -85,10 +86,9 @@ class RSR(NeuralModel):
     options_class = RSROptions
     options: RSROptions
 
-    def build(self, feature_shape: tuple[int, ...], instruments: pd.Index) -> nn.Module:
+    def build(self, layout: Layout, instruments: pd.Index) -> nn.Module:
         """An RSRNet with a weight for each relation of the training's panel."""
-        (d_feat,) = feature_shape
-        return RSRNet(d_feat, self.relations_, self.options)
+        return RSRNet(layout.fields, layout.relations, self.options)
 
     def bind(self, net: nn.Module, panel: Panel) -> None:
         """Match the panel's relations with those that have a weight."""

@@ -19,6 +19,11 @@ _HELP = (
     "or get Qlib's own data with `python -m qlib.cli.data qlib_data --target_dir ~/.qlib/qlib_data/cn_data --region cn`"
 )
 
+MADE_BY_TICKS = (
+    "The fields $hf_... are the high-frequency factors: `qlib-ext ticks build` writes them into a provider, from "
+    "minute bars, trades and orders."
+)
+
 
 def check_provider(uri: str | Path, freq: str = "day") -> pd.DatetimeIndex:
     """Make sure that a folder is a Qlib provider with bars of this frequency, and return its calendar.
@@ -107,7 +112,8 @@ def _unknown(name: str, stocks: list[Path], freq: str) -> str:
     near = difflib.get_close_matches(name, there)
     listed = ", ".join(f"${field}" for field in there) or "none, check the instruments and the frequency"
     hint = f"did you mean {' or '.join(f'${field}' for field in near)}? " if near else ""
+    made = MADE_BY_TICKS if name.startswith("hf_") else "`qlib-ext fields` makes fields of a table."
     return (
-        f"None of the {len(stocks)} instruments has the field ${name} at {freq} frequency; {hint}available: {listed}; "
-        "`qlib-ext fields` makes fields of a table."
+        f"None of the {len(stocks)} instruments has the field ${name} at {freq} frequency; {hint}available: {listed}. "
+        f"{made}"
     )

@@ -4,36 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from qlib.utils import flatten_dict
-
 from qlib_ext.data.intraday import MINUTES
-from qlib_ext.errors import ProviderError
+from qlib_ext.data.needs import Needs, needs_of
+from qlib_ext.errors import ConfigError, ProviderError
 from qlib_ext.provider.calendar import calendar_file
 from qlib_ext.provider.check import check_features
-from qlib_ext.provider.names import feature_folder, fields_in, instruments_with_features
-from qlib_ext.ticks.factors import GROUPS
+from qlib_ext.provider.names import feature_folder, instruments_with_features
 from qlib_ext.workflows.reading import Workflow
+
+NOTHING = Needs(universe=None, fields=())
 
 
 def missing_data(workflow: Workflow) -> str:
     """What the provider lacks for a workflow; empty where it lacks nothing."""
-    handler, provider = workflow.handler, workflow.provider
-    universe = handler["kwargs"].get("instruments")
-    stocks = f"instruments/{str(universe).lower()}.txt"
-    if isinstance(universe, str) and not (provider / stocks).is_file():
-        return f"the provider {provider} has no stocks {universe!r}, {stocks}; UNIVERSE names others"
+    provider = workflow.provider
+    try:
+        needs = needs_of(workflow.handler) or NOTHING
+    except ConfigError as error:
+        return str(error)
+    except ImportError:  # a module of the user's own, which qrun finds by the workflow's `sys`
+        needs = NOTHING
+    if needs.universe is not None and not (provider / f"instruments/{needs.universe.lower()}.txt").is_file():
+        stocks = f"instruments/{needs.universe.lower()}.txt"
+        return f"the provider {provider} has no stocks {needs.universe!r}, {stocks}; UNIVERSE names others"
     for benchmark in benchmarks(workflow):
         if not (feature_folder(provider, benchmark) / "close.day.bin").is_file():
             return f"the provider {provider} has no $close of the index {benchmark}; BENCHMARK names another"
-    if handler["class"] == "MsNew" and not any(calendar_file(provider, f"{n}min").is_file() for n in MINUTES):
+    if needs.minute_fields and not any(calendar_file(provider, f"{n}min").is_file() for n in MINUTES):
         return f"the provider {provider} has no bars of {', '.join(map(str, MINUTES))} minutes"
-    fields = set(fields_in(map(str, flatten_dict(handler["kwargs"]).values())))
-    if handler["class"] in ("HighFreq27", "FusedBars"):
-        groups = handler["kwargs"].get("groups", list(GROUPS))
-        without = handler["kwargs"].get("without", ())
-        fields |= {f"hf_{name}" for group in groups for name in GROUPS[group] if name not in without}
     try:
-        check_features(provider, sorted(fields), instruments_with_features(provider))
+        check_features(provider, needs.fields, instruments_with_features(provider))
     except ProviderError as error:
         return str(error)
     return ""

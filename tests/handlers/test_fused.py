@@ -12,6 +12,7 @@ from handlers.highfreq import INFER_PROCESSORS, HighFreq27
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.window import Window
 from qlib_ext.errors import ConfigError, DataError, ProviderError, WindowError
+from qlib_ext.models.gru import GRU
 from qlib_ext.models.multitask_gru import MultiTaskGRU
 from qlib_ext.simulator.simulate import simulate, write_market
 from tests.garbage import garbage_from
@@ -25,14 +26,13 @@ TIMES = {"start_time": "2015-05-04", "end_time": "2015-10-30", "instruments": "a
 START = pd.Timestamp(TIMES["start_time"])
 BARS = {"day": 10, "week": 6, "month": 4}
 SHORT = BARS | {"highfreq": 8}
-FIELDS = {"day": 6, "week": 6, "month": 6, "highfreq": len(NAMES)}
 OF_BARS, OF_FACTORS = 20 * 6, 8 * len(NAMES)  # values of a window
 SEGMENTS = {
     "train": ("2015-05-04", "2015-07-31"),
     "valid": ("2015-08-03", "2015-08-31"),
     "test": ("2015-09-01", "2015-10-30"),
 }
-NET = {"lengths": SHORT, "fields": FIELDS, "hidden_size": 6, "n_epochs": 1, "GPU": -1, "seed": 0, "min_stocks": 10}
+NET = {"hidden_size": 6, "n_epochs": 1, "GPU": -1, "seed": 0, "min_stocks": 10}
 
 
 @pytest.fixture(scope="module")
@@ -157,22 +157,25 @@ def test_a_net_learns_four_tasks(made, init, share, grus):
     pd.testing.assert_series_equal(tasks.mean(axis=1), score, check_names=False, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (
-            {"lengths": SHORT | {"highfreq": 9}},
-            "highfreq 9 x 27, 363 values one after .* have 336 x 1.*the same lengths",
-        ),
-        ({"fields": FIELDS | {"highfreq": 15}}, "highfreq 8 x 15, 240 values .* have 336 x 1.*fields of each series"),
-        ({"lengths": BARS, "fields": None}, "day 10 x 1, week 6 x 1, month 4 x 1, 20 values"),
-    ],
-)
-def test_a_net_of_other_series_is_refused(made, init, options, message):
+def test_a_net_of_one_series_is_refused(made, init):
     init(made[0])
     data = CrossSectionDataset(FusedBars(SHORT, **TIMES), SEGMENTS)
-    with pytest.raises(ConfigError, match=message):
-        MultiTaskGRU(**NET | options).fit(data)
+    with pytest.raises(
+        ConfigError, match=r"are day 10 x 6, week 6 x 6, month 4 x 6, highfreq 8 x 27\. Take MultiTaskGRU"
+    ):
+        GRU(n_epochs=1, GPU=-1).fit(data)
+
+
+@pytest.mark.parametrize("options", [{"lengths": SHORT | {"highfreq": 9}}, {"groups": ["minute"]}])
+def test_a_trained_net_refuses_other_series(made, init, options):
+    init(made[0])
+    model = MultiTaskGRU(**NET)
+    model.fit(CrossSectionDataset(FusedBars(SHORT, **TIMES), SEGMENTS))
+    other = CrossSectionDataset(FusedBars(**{"lengths": SHORT} | options, **TIMES), SEGMENTS)
+    with pytest.raises(
+        DataError, match=r"trained on windows of day 10 x 6, .*highfreq 8 x 27, the handler's are of day"
+    ):
+        model.predict(other)
 
 
 def test_bars_and_factors_are_features_and_what_neutralises_is_none(made, init):
@@ -210,7 +213,9 @@ def test_a_factor_that_is_nan_throughout_is_named(made, init, tmp_path):
 
 def test_a_provider_without_factors(small, init):
     init(small[0])
-    with pytest.raises(ProviderError, match=r"the field \$hf_late_skew_ret at day.*`qlib-ext ticks build` writes them"):
+    with pytest.raises(
+        ProviderError, match=r"the field \$hf_bigorder_amt_perc at day.*`qlib-ext ticks build` writes them"
+    ):
         FusedBars(**TIMES)
 
 

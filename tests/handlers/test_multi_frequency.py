@@ -98,16 +98,17 @@ def test_the_windows_label_and_columns_of_the_reports_lengths(small, init, calen
 
 
 @CALENDAR
-def test_a_net_trains_on_them_and_knows_the_lengths(small, init, calendar):
+def test_a_net_trains_on_them_and_on_no_others(small, init, calendar):
     init(small[0])
     data = CrossSectionDataset(MultiFrequencyBars(SHORT, calendar, **TIMES | {"instruments": "all"}), SEGMENTS)
-    model = MultiTaskGRU(lengths=SHORT, hidden_size=6, n_epochs=1, GPU=-1, seed=0, min_stocks=10)
+    model = MultiTaskGRU(hidden_size=6, n_epochs=1, GPU=-1, seed=0, min_stocks=10)
     model.fit(data)
     score = model.predict(data)
     assert len(score) == len(data.samples("test", learn=False)) > 0
     assert score.groupby(level="datetime").nunique().gt(1).all()
-    with pytest.raises(ConfigError, match=r"reads day 40 x 6, .*432 values.*windows have 20 x 6.*the same lengths"):
-        MultiTaskGRU(GPU=-1).fit(data)
+    other = CrossSectionDataset(MultiFrequencyBars(SHORT | {"month": 2}, calendar, **TIMES), SEGMENTS)
+    with pytest.raises(DataError, match=r"trained on windows of day .*, the handler's are of day .* month 2 x 6"):
+        model.predict(other)
 
 
 def test_days_alone_are_read_by_any_net_of_fields(small, init):

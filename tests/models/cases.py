@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from qlib_ext.data.layout import Series
 from qlib_ext.data.window import Window
 from qlib_ext.models.astgnn import ASTGNN
 from qlib_ext.models.base import NeuralModel
@@ -27,9 +28,10 @@ def four_times(x: Tensor) -> Tensor:
 
 SMALL = {"hidden_size": 8, "num_layers": 1}
 FACTORS = {"num_factors": 4, "orthogonality": 0.1}
-SERIES = Window(5, shape=four_times)
-TASKS = {"lengths": {"a": 5, "b": 5, "c": 5, "d": 5}, "min_stocks": 2}
-TWO_INPUTS = {"lengths": {"a": 5, "b": 5, "c": 5, "d": 10}, "fields": {"a": 4, "b": 4, "c": 4, "d": 2}}
+TASKS = {"min_stocks": 2}
+ALIKE = {name: Series(5, (4,)) for name in "abcd"}
+SERIES = Window(5, shape=four_times, series=ALIKE)
+TWO_INPUTS = Window(5, shape=four_times, series=ALIKE | {"d": Series(10, (2,))})
 NOISE = 10.0  # times what one rounding does: so far apart may the devices be
 MODELS: dict[str, tuple[type[NeuralModel], dict[str, Any], Window | None]] = {
     "GRU": (GRU, FACTORS, None),
@@ -71,7 +73,7 @@ MODELS: dict[str, tuple[type[NeuralModel], dict[str, Any], Window | None]] = {
         TASKS | {"share_gru": False, "metric": "ic", "days_per_batch": 3, "ema_decay": 0.95},
         SERIES,
     ),
-    "MultiTaskGRU of two inputs": (MultiTaskGRU, TASKS | TWO_INPUTS, SERIES),
+    "MultiTaskGRU of two inputs": (MultiTaskGRU, TASKS, TWO_INPUTS),
 }
 
 

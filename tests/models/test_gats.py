@@ -8,6 +8,7 @@ from qlib.contrib.model.pytorch_gats_ts import GATModel
 from qlib.contrib.model.pytorch_gru import GRUModel
 
 from benchmarks.leak import measure, zoo_weights
+from qlib_ext.data.window import Window
 from qlib_ext.errors import CheckpointError
 from qlib_ext.models.gats import GATs
 from qlib_ext.testing.rows import dataset_of, random_rows
@@ -18,7 +19,7 @@ SMALL = {"hidden_size": 6, "num_layers": 2, "n_epochs": 1, "GPU": -1, "seed": 0}
 @pytest.mark.parametrize("base_model", ["GRU", "LSTM"])
 def test_one_layer_equals_the_zoos_net_with_its_own_weights(base_model):
     theirs = GATModel(d_feat=4, hidden_size=6, base_model=base_model)
-    net = GATs(**SMALL | {"base_model": base_model}).build((4,), pd.Index([]))
+    net = GATs(**SMALL | {"base_model": base_model}).build(Window(5).layout(4), pd.Index([]))
     net.load_state_dict(zoo_weights(theirs))
     data = dataset_of(random_rows(stocks=30))
     samples = data.samples("test", learn=False)
@@ -30,7 +31,7 @@ def test_one_layer_equals_the_zoos_net_with_its_own_weights(base_model):
 def test_the_encoder_starts_from_a_pretrained_one(tmp_path):
     pretrained = GRUModel(d_feat=4, hidden_size=6, num_layers=2)
     torch.save(pretrained.state_dict(), tmp_path / "gru.pkl")
-    net = GATs(**SMALL, model_path=str(tmp_path / "gru.pkl")).build((4,), pd.Index([]))
+    net = GATs(**SMALL, model_path=str(tmp_path / "gru.pkl")).build(Window(5).layout(4), pd.Index([]))
     for name, weight in pretrained.rnn.named_parameters():
         assert torch.equal(net.encoder.rnn.get_parameter(name), weight)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,13 +15,19 @@ from benchmarks.measure import in_fresh_process
 from benchmarks.multitask_speed import peak_of_step
 from qlib_ext.cross_section.tensor_ic import information_coefficient
 from qlib_ext.data.batch import Batch
+from qlib_ext.data.dataset import CrossSectionDataset
+from qlib_ext.data.layout import Layout, Series
+from qlib_ext.data.window import Window
 from qlib_ext.errors import CheckpointError, ConfigError, DataError
 from qlib_ext.models import multitask_gru
 from qlib_ext.models.multitask_gru import MultiTaskGRU
+from qlib_ext.testing import IMAGES
 from qlib_ext.testing.rows import dataset_of, random_rows
 
-LENGTHS = {"day": 2, "week": 2, "month": 1}  # of the windows of five rows
-SMALL = {"lengths": LENGTHS, "hidden_size": 6, "n_epochs": 2, "GPU": -1, "seed": 0, "min_stocks": 2}
+LENGTHS = {"day": 2, "week": 2, "month": 1}
+SERIES = {name: Series(length, (4,)) for name, length in LENGTHS.items()}
+WINDOW = Window(5, series=SERIES)
+SMALL = {"hidden_size": 6, "n_epochs": 2, "GPU": -1, "seed": 0, "min_stocks": 2}
 NOBODY = pd.Index([])
 
 
@@ -31,9 +38,13 @@ def batch_of(x: torch.Tensor, *counts: int) -> Batch:
     return Batch(x, torch.randn(len(x), 1), nothing, nothing, None, mask)
 
 
-def net_of(model: MultiTaskGRU) -> nn.Module:
+def net_of(model: MultiTaskGRU, series: Mapping[str, Series] = SERIES) -> nn.Module:
     torch.manual_seed(0)
-    return model.build((4,), NOBODY)
+    return model.build(Layout(series), NOBODY)
+
+
+def data_of(rows: pd.DataFrame) -> CrossSectionDataset:
+    return dataset_of(rows, WINDOW)
 
 
 def test_one_gru_reads_all_series():
@@ -66,13 +77,13 @@ def test_a_series_changes_its_own_prediction_alone():
     assert not same[:, 1].any()
 
 
-FOUR = {"lengths": LENGTHS | {"factors": 3}, "fields": {"day": 4, "week": 4, "month": 4, "factors": 7}}
+FOUR = SERIES | {"factors": Series(3, (7,))}
 
 
 @pytest.mark.parametrize(("share", "grus"), [(True, [0, 0, 0, 1]), (False, [0, 1, 2, 3])])
 def test_series_of_other_fields_have_a_gru_of_their_own(share, grus):
     """Each series cut out of the row of values by hand, each GRU as its own formulas say."""
-    net = net_of(MultiTaskGRU(**SMALL | FOUR, share_gru=share))
+    net = net_of(MultiTaskGRU(**SMALL, share_gru=share), FOUR)
     row = torch.randn(9, 5 * 4 + 3 * 7)
     state = net(batch_of(row[:, :, None], 9)).state.split(6, dim=1)
     cut = [row[:, :8].reshape(9, 2, 4), row[:, 8:16].reshape(9, 2, 4), row[:, 16:20].reshape(9, 1, 4)]
@@ -94,9 +105,9 @@ def slow_gru(gru: nn.GRU, x: np.ndarray) -> np.ndarray:
 
 
 def test_four_series_are_four_tasks():
-    model = MultiTaskGRU(**SMALL | FOUR, correlation_penalty=0.5)
+    model = MultiTaskGRU(**SMALL, correlation_penalty=0.5)
     batch = batch_of(torch.randn(12, 41, 1), 12)
-    scores = net_of(model)(batch)
+    scores = net_of(model, FOUR)(batch)
     c = np.corrcoef(np.column_stack([scores.weak_factors.detach(), batch.y]).T)
     pairs = [c[i, j] for i in range(4) for j in range(i)]
     assert model.loss(scores, batch).item() == pytest.approx(-c[4, :4].sum() + 0.5 * sum(pairs), abs=1e-5)
@@ -153,15 +164,15 @@ def test_the_share_of_undefined_correlations_is_said(monkeypatch):
     for day in days[5:15]:
         rows.loc[day, "feature"] = 1.0
     model = MultiTaskGRU(**SMALL)
-    model.fit(dataset_of(rows))
-    n_days = dataset_of(rows).samples("train", learn=True).n_days
+    model.fit(data_of(rows))
+    n_days = data_of(rows).samples("train", learn=True).n_days
     # the first series sees days t-4 and t-3, the second t-2 and t-1, the third t: two days are seldomer both without
     expected = {"day": 9 / n_days, "week": 9 / n_days, "month": 10 / n_days}
     assert model.undefined_ == pytest.approx(expected, abs=1e-6)
     assert any(
         f"month: on {10 / n_days:.1%} of the training days it is the same for all stocks" in line for line in said
     )
-    model.fit(dataset_of(random_rows(stocks=40)))
+    model.fit(data_of(random_rows(stocks=40)))
     assert model.undefined_ == dict.fromkeys(LENGTHS, 0.0)
 
 
@@ -170,8 +181,8 @@ def test_days_of_few_stocks_add_nothing_and_are_counted():
     few = rows.index.get_level_values("instrument") < "SH600019"
     thin = rows.index.get_level_values("datetime") < "2020-01-15"
     model = MultiTaskGRU(**SMALL | {"min_stocks": 20})
-    model.fit(dataset_of(rows[few | ~thin]))
-    samples = dataset_of(rows).samples("train", learn=True)
+    model.fit(data_of(rows[few | ~thin]))
+    samples = data_of(rows).samples("train", learn=True)
     share = float((samples.index.unique("datetime") < "2020-01-15").mean())
     assert share > 0
     assert model.undefined_ == pytest.approx(dict.fromkeys(LENGTHS, share), abs=1e-6)
@@ -181,20 +192,20 @@ def test_days_of_few_stocks_add_nothing_and_are_counted():
 def test_nothing_to_learn_is_refused_and_the_model_left_as_it_was(bad):
     rows = random_rows(stocks=40, holes=0.0)
     model = MultiTaskGRU(**SMALL | {"min_stocks": 20})
-    model.fit(dataset_of(rows))
-    before = model.predict(dataset_of(rows))
+    model.fit(data_of(rows))
+    before = model.predict(data_of(rows))
     broken = random_rows(stocks=19) if bad == "few" else rows.copy()
     if bad == "constant":
         broken["feature"] = 0.0
-    with pytest.raises(DataError, match=r"No series of \['day', 'week', 'month'\] differs.*no day has 20 stocks"):
-        model.fit(dataset_of(broken))
-    pd.testing.assert_series_equal(model.predict(dataset_of(rows)), before, check_exact=True)
+    with pytest.raises(DataError, match=r"None of the 3 series differs.*no day has 20 stocks"):
+        model.fit(data_of(broken))
+    pd.testing.assert_series_equal(model.predict(data_of(rows)), before, check_exact=True)
 
 
 def test_a_single_series_is_trained_by_its_correlation_alone():
-    model = MultiTaskGRU(**SMALL | {"lengths": {"day": 5}})
+    model = MultiTaskGRU(**SMALL)
     batch = batch_of(torch.randn(12, 5, 4), 12)
-    scores = net_of(model)(batch)
+    scores = net_of(model, {"day": Series(5, (4,))})(batch)
     expected = -np.corrcoef(scores.score.detach(), batch.y)[0, 1]
     assert model.loss(scores, batch).item() == pytest.approx(expected, abs=1e-5)
 
@@ -202,12 +213,6 @@ def test_a_single_series_is_trained_by_its_correlation_alone():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"lengths": {}}, "lengths names the bars"),
-        ({"lengths": {"day": 0}}, r"lengths.*\{'day': 0\}"),
-        ({"lengths": {"day": 2.5}}, "lengths"),
-        ({"fields": {"day": 4, "week": 4}}, r"each of day, week, month has.*not \{'day': 4, 'week': 4\}"),
-        ({"fields": LENGTHS | {"factors": 4}}, "fields says how many"),
-        ({"fields": LENGTHS | {"month": 0}}, "fields says how many"),
         ({"loss": "mse"}, "made of correlations, ic; not 'mse'"),
         ({"min_stocks": 1}, "at least 2.*not 1"),
     ],
@@ -222,16 +227,14 @@ def test_an_unknown_cell_is_refused():
         net_of(MultiTaskGRU(**SMALL, base_model="RNN"))
 
 
-def test_windows_of_another_length_are_refused():
-    with pytest.raises(
-        ConfigError, match=r"month 1 x 4, 20 values one after the other; the handler's windows have 7 x 4"
-    ):
-        MultiTaskGRU(**SMALL).fit(dataset_of(random_rows(), step_len=7))
+def test_images_are_refused():
+    with pytest.raises(ConfigError, match="reads series of fields; the handler's windows are 3 images"):
+        MultiTaskGRU(**SMALL).fit(dataset_of(random_rows(), IMAGES))
 
 
 def test_weights_of_a_shared_gru_are_no_weights_of_three(tmp_path):
     model = MultiTaskGRU(**SMALL)
-    model.fit(dataset_of(random_rows()))
+    model.fit(data_of(random_rows()))
     model.save_weights(tmp_path / "w.pt")
     with pytest.raises(CheckpointError, match="another net"):
         MultiTaskGRU(**SMALL, share_gru=False).load_weights(tmp_path / "w.pt")

@@ -9,6 +9,7 @@ from torch import nn
 from benchmarks.image_speed import peak_of_step
 from benchmarks.measure import in_fresh_process
 from qlib_ext.data.batch import Batch
+from qlib_ext.data.layout import Layout, Series
 from qlib_ext.data.window import Window
 from qlib_ext.errors import CheckpointError, ConfigError, DataError
 from qlib_ext.models.astgnn import ASTGNN
@@ -24,6 +25,11 @@ NOBODY = pd.Index([])
 STOCKS = pd.Index([f"SH{600000 + i}" for i in range(9)])
 
 
+def images(shape: tuple[int, ...]) -> Layout:
+    """Thirty images of so many rows and columns."""
+    return Layout({"week": Series(30, shape)})
+
+
 def batch_of(x: torch.Tensor) -> Batch:
     """One day of as many stocks as x has samples."""
     samples = len(x)
@@ -35,7 +41,7 @@ def batch_of(x: torch.Tensor) -> Batch:
 @pytest.mark.parametrize("base_model", ["GRU", "LSTM"])
 def test_the_state_is_that_of_the_features_of_the_images_in_their_order(shape, base_model):
     torch.manual_seed(0)
-    encoder = ResNetGRU(**SMALL, base_model=base_model).build(shape[1:], NOBODY).encoder
+    encoder = ResNetGRU(**SMALL, base_model=base_model).build(images(shape[1:]), NOBODY).encoder
     x = torch.randn(7, *shape)
     states = []
     for sample in x:
@@ -47,9 +53,9 @@ def test_the_state_is_that_of_the_features_of_the_images_in_their_order(shape, b
 
 def test_the_graph_is_that_of_astgnn_over_the_same_states():
     torch.manual_seed(0)
-    net = ResNetGRU(**SMALL, **GRAPH).build((6, 5), NOBODY).eval()
+    net = ResNetGRU(**SMALL, **GRAPH).build(images((6, 5)), NOBODY).eval()
     options = {name: value for name, value in GRAPH.items() if name != "graph"}
-    astgnn = ASTGNN(**SMALL, **options).build((4,), NOBODY).eval()
+    astgnn = ASTGNN(**SMALL, **options).build(Window(5).layout(4), NOBODY).eval()
     batch = batch_of(torch.randn(9, 30, 6, 5))
     state = net.encoder(batch.x)
     astgnn.encoder = nn.Identity()
@@ -64,7 +70,7 @@ def test_without_graph_a_stock_is_scored_by_itself():
     torch.manual_seed(0)
     x = torch.randn(9, 30, 6, 5)
     others = torch.cat([x[:1], torch.randn(8, 30, 6, 5)])
-    alone, among = (ResNetGRU(**SMALL, **extra).build((6, 5), STOCKS).eval() for extra in ({}, GRAPH))
+    alone, among = (ResNetGRU(**SMALL, **extra).build(images((6, 5)), STOCKS).eval() for extra in ({}, GRAPH))
     torch.testing.assert_close(alone(batch_of(x)).score[0], alone(batch_of(others)).score[0])
     assert not torch.isclose(among(batch_of(x)).score[0], among(batch_of(others)).score[0])
 
@@ -73,7 +79,7 @@ def test_without_graph_a_stock_is_scored_by_itself():
 def test_every_parameter_is_learnt(extra):
     torch.manual_seed(0)
     model = ResNetGRU(**SMALL, **extra)
-    net = model.build((6, 5), STOCKS)
+    net = model.build(images((6, 5)), STOCKS)
     batch = batch_of(torch.randn(9, 30, 6, 5))
     model.loss(net(batch), batch).backward()
     still = {name for name, parameter in net.named_parameters() if parameter.grad.abs().max() < 1e-4}
@@ -97,7 +103,7 @@ def test_every_parameter_is_learnt(extra):
 )
 def test_options_that_make_no_sense_are_named(options, message):
     with pytest.raises(ConfigError, match=message):
-        ResNetGRU(**options).build((6, 5), NOBODY)
+        ResNetGRU(**options).build(images((6, 5)), NOBODY)
 
 
 def test_images_too_short_for_the_convolutions_are_refused_by_fit():
@@ -106,22 +112,27 @@ def test_images_too_short_for_the_convolutions_are_refused_by_fit():
 
 
 def test_windows_of_fields_are_refused_with_the_handlers_to_take():
-    with pytest.raises(ConfigError, match=r"\[samples, T, rows, columns\].* \[samples, 5, 4\]; take .*Week or .*MsNew"):
+    with pytest.raises(ConfigError, match=r"reads images, .* window 5 x 4\. Take .*Week or .*MsNew"):
         ResNetGRU(**SMALL).fit(dataset_of(random_rows()))
 
 
 @pytest.mark.parametrize("kind", [GRU, ASTGNN, GATs])
 def test_a_net_of_fields_refuses_images(kind):
-    with pytest.raises(ConfigError, match=r"\[samples, L, fields\].* \[samples, 3, 4, 3\]; take .*ResNetGRU"):
+    with pytest.raises(
+        ConfigError, match=r"reads one series of fields, .* 3 images of 4 rows x 3 columns\. Take .*ResNetGRU"
+    ):
         kind(n_epochs=1, GPU=-1).fit(dataset_of(random_rows(), IMAGES))
 
 
 def test_a_trained_net_refuses_another_kind_of_window():
     model = ResNetGRU(**SMALL, channels=[4])
     model.fit(dataset_of(random_rows(), IMAGES))
-    with pytest.raises(DataError, match="read images of 4 rows x 3 columns, the handler has images of 4 rows x 4"):
+    with pytest.raises(
+        DataError,
+        match=r"trained on windows of 3 images of 4 rows x 3 columns, the handler's are of 2 images of 4 rows x 4",
+    ):
         model.predict(dataset_of(random_rows(), Window(5, shape=lambda x: x.unfold(1, 4, 1))))
-    with pytest.raises(ConfigError, match=r"take .*Week"):
+    with pytest.raises(DataError, match=r"trained on windows of 3 images .*, the handler's are of window 5 x 4"):
         model.predict(dataset_of(random_rows()))
 
 

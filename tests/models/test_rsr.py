@@ -85,7 +85,7 @@ def test_a_failed_load_leaves_the_model_as_it_was(model, rows, tmp_path):
     other.save_weights(tmp_path / "other.pt")
     with pytest.raises(CheckpointError, match="another net than RSR"):
         model.load_weights(tmp_path / "other.pt")
-    assert len(model.relations_) == 4
+    assert len(model.layout_.relations) == 4
 
 
 def test_a_handler_without_relations_is_refused(rows):

@@ -9,6 +9,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
+from qlib_ext.data.layout import Series
 from qlib_ext.errors import ConfigError
 
 LENGTHS = {"day": 40, "week": 20, "month": 12}
@@ -54,6 +55,11 @@ class Frequencies:
         """The trading days that all series need."""
         days = MOST_DAYS if self.calendar else DAYS
         return max(days[name] * length for name, length in self.lengths.items())
+
+    @property
+    def series(self) -> dict[str, Series]:
+        """The series of a window, each of the six fields."""
+        return {name: Series(length, (FIELDS,)) for name, length in self.lengths.items()}
 
     def __call__(self, x: Tensor) -> Tensor:
         columns = x[:, -self.days :].permute(2, 1, 0)  # [fields, days, samples]

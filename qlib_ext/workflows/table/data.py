@@ -45,12 +45,12 @@ def related(data: DataSet) -> DataSet:
 
 def multi_frequency(lengths: str, **options: Any) -> DataSet:
     """Day, week and month bars, so many of each."""
-    return DataSet("MultiFrequencyBars", "handlers.bars", TRADED | {"lengths": f"&lengths {lengths}"} | options)
+    return DataSet("MultiFrequencyBars", "handlers.bars", TRADED | {"lengths": lengths} | options)
 
 
 def fused(lengths: str) -> DataSet:
     """Those with the high-frequency factors beside them."""
-    options = {"lengths": f"&lengths {lengths}"} | HIGHFREQ.options
+    options = {"lengths": lengths} | HIGHFREQ.options
     return DataSet("FusedBars", "handlers.fused", options, needs=HIGHFREQ.needs)
 
 

@@ -99,7 +99,7 @@ CALENDAR: Options = {"calendar": False}
 
 def multi_task(**options: Any) -> Kind:
     """The net, with options of its own before those of its training."""
-    own = {"lengths": "*lengths", "hidden_size": 30, "num_layers": 1} | options
+    own = {"hidden_size": 30, "num_layers": 1} | options
     return Kind("MultiTaskGRU", "qlib_ext.models.multitask_gru", own | training(100, 0.005, 0.99, 10, batch_size=5000))
 
 
@@ -161,7 +161,7 @@ days.
 Source: Huatai Securities, artificial intelligence series 72 (2023-12-08), the text before exhibit 57.""",
         data=fused("{day: 40, week: 20, month: 12, highfreq: 40}"),
         days=TOGETHER.days | {"START": "2013-01-01"},
-        model=multi_task(fields="{day: 6, week: 6, month: 6, highfreq: 27}", correlation_penalty=0.01),
+        model=multi_task(correlation_penalty=0.01),
         rolling=windows("4Y", 0.2, "6M", expanding=True, **seeds("[0, 1, 2]")),
         strategy={},
     ),
