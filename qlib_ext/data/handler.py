@@ -15,6 +15,7 @@ from qlib.data.dataset.handler import DataHandlerLP
 
 from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.data.needs import Needs
+from qlib_ext.data.raw_rows import raw_rows
 from qlib_ext.data.window import Window
 from qlib_ext.keywords import keywords_of, refuse_unknown
 from qlib_ext.provider.names import fields_in
@@ -152,7 +153,8 @@ class WindowHandler(DataHandlerLP):
     def _cohorts(self) -> list[tuple[pd.DataFrame, pd.MultiIndex]]:
         """Per joining day: the raw members of the days before it with the joiners' history, and the latter's index."""
         history = self.data_loader.history_
-        raw = self.fetch(col_set=DataHandlerLP.CS_RAW, data_key=DataHandlerLP.DK_R)
+        raw = raw_rows(self)
+        assert raw is not None
         joined = joining_days(history.index, raw.index)
         cohorts = []
         for _, rows in history.groupby(joined, sort=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import pickle
 import time
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from qlib.config import C
 from qlib.utils import init_instance_by_config
 
 from qlib_ext.errors import QlibExtError, TrainingError
+from qlib_ext.rolling.inner import with_seed
 from qlib_ext.rolling.rows import RawData
 from qlib_ext.rolling.windows import RollingWindow
 
@@ -39,10 +39,7 @@ class Job:
 
     def configuration(self) -> dict:
         """The inner model's configuration with the seed in it."""
-        model = copy.deepcopy(self.model)
-        if self.seed is not None:
-            model.setdefault("kwargs", {})["seed"] = self.seed
-        return model
+        return with_seed(self.model, self.seed)
 
 
 @dataclass(frozen=True)

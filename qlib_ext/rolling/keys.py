@@ -3,50 +3,39 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
-import os
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from qlib.data.dataset import Dataset
-from qlib.data.dataset.handler import DataHandlerABC
-from qlib.data.dataset.processor import Processor
-from qlib.utils import flatten_dict, get_callable_kwargs
 
-import qlib_ext
+from qlib_ext.rolling.description import Description
+from qlib_ext.rolling.jobs import train_window
 from qlib_ext.rolling.rows import RawData, Rows
 from qlib_ext.rolling.windows import RollingWindow
+from qlib_ext.system.imports import code_behind
 
-# what a window's own dates replace; a longer test segment leaves the windows before it as they are
-OF_THE_WHOLE: dict[type, set[str]] = {
-    Dataset: {"segments", "cal"},
-    DataHandlerABC: {"start_time", "end_time"},
-    Processor: {"fit_start_time", "fit_end_time"},
-}
-ROOMS = (
-    "cross_section",
-    "data",
-    "expressions",
-    "layers",
-    "models",
-    "processors",
-    "rolling",
-)  # of our code, what trains
-LIBRARIES = {"numpy", "pandas", "torch"}
-PACKAGES = ("pyqlib", "torch", "lightgbm", "numpy", "pandas")
+WITHOUT_NUMBERS = {"mlflow", "tqdm"}  # packages that record and show what others compute
+PIECE = 1 << 20  # bytes of a file that are read at a time
 
 
 class Keys:
-    """The keys of all windows of one dataset and one inner model; the rows are hashed once, day by day."""
+    """The keys of all windows of one dataset and one inner model; the rows are hashed once, day by day.
+
+    Beside its rows a window is known by the configuration of dataset and inner model, by the content of every file that
+    is named in it, by every module that the computation imports, ours and the user's, and by the versions of the
+    packages that these import.
+    """
 
     def __init__(self, data: RawData, dataset: Any, model: dict) -> None:
         self.data = data
         self.members = by_day(data.members)
         self.history = {} if data.history is None else by_day(data.history)
-        self.fixed = json.dumps([plain(dataset), model, code(dataset, model)], sort_keys=True, default=str)
+        description = Description()
+        configuration = [description.of(dataset), description.of(model)]
+        code = code_behind({train_window.__module__, *description.modules}, without=WITHOUT_NUMBERS)
+        files = [sorted(map(content, paths)) for paths in (description.files, code.files)]
+        self.fixed = json.dumps([configuration, files, sorted(code.versions)], sort_keys=True)
 
     def key(self, window: RollingWindow, seed: int | None) -> str:
         """The key of one window and seed."""
@@ -75,52 +64,10 @@ def by_day(rows: Rows) -> dict[Any, bytes]:
     return hashes
 
 
-def plain(thing: Any, above: tuple[int, ...] = ()) -> Any:
-    """An object as what it was configured with: its class, and its public attributes as far as they are plain.
-
-    Of arrays it says only that they are there: a processor holds what it was fitted to, and rows have a hash.
-    """
-    if thing is None or isinstance(thing, str | int | float | bool):
-        return thing
-    if isinstance(thing, dict):
-        return {str(key): plain(value, above) for key, value in thing.items()}
-    if isinstance(thing, list | tuple):
-        return [plain(value, above) for value in thing]
-    if isinstance(thing, set | frozenset):
-        return sorted(map(repr, thing))
-    if inspect.isclass(thing) or inspect.isroutine(thing):
-        return f"{thing.__module__}.{thing.__qualname__}"
-    kind = type(thing)
-    if kind.__module__.partition(".")[0] in LIBRARIES or not hasattr(thing, "__dict__"):  # an array, or a date
-        said = "" if hasattr(thing, "__len__") else repr(thing)
-        return kind.__qualname__ if not said or " at 0x" in said else said
-    if id(thing) in above:
-        return kind.__qualname__
-    dropped = {name for base, names in OF_THE_WHOLE.items() if isinstance(thing, base) for name in names}
-    own = {name: value for name, value in vars(thing).items() if not name.startswith("_") and name not in dropped}
-    return [kind.__qualname__, plain(own, (*above, id(thing)))]
-
-
-def source(thing: Any) -> str | None:
-    """The file a class or function is written in; None where there is none, as in a notebook."""
-    try:
-        return inspect.getsourcefile(thing)
-    except TypeError:
-        return None
-
-
-def code(dataset: Any, model: dict) -> list[str]:
-    """What the numbers may depend on beside rows and configuration: our source, the user's, the libraries.
-
-    The user's is that of the inner model, the dataset, the handler and its processors, and the files that the model's
-    options name, such as weights to start from.
-    """
-    package = Path(qlib_ext.__file__).parent
-    sources = [*sorted(path for room in ROOMS for path in (package / room).rglob("*.py")), package / "losses.py"]
-    handler = dataset.handler
-    classes = [get_callable_kwargs(model)[0], *map(type, (dataset, handler, *handler.get_all_processors()))]
-    sources += [Path(file) for file in map(source, classes) if file is not None]
-    given = flatten_dict(model.get("kwargs", {})).values()
-    sources += [Path(text) for text in given if isinstance(text, str) and os.path.isfile(text)]
-    digest = hashlib.blake2b(b"".join(path.read_bytes() for path in sources), digest_size=16).hexdigest()
-    return [digest, *(f"{name} {version(name)}" for name in PACKAGES)]
+def content(path: Path) -> str:
+    """A hash of a file's content."""
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            digest.update(piece)
+    return digest.hexdigest()

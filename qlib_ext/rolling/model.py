@@ -19,6 +19,7 @@ from qlib_ext.errors import ConfigError, DataError, NotFittedError, SegmentError
 from qlib_ext.expressions.reach import check_purge, label_reach
 from qlib_ext.keywords import check_seeds, keywords_of, refuse_unknown
 from qlib_ext.recorder.windows import WINDOWS
+from qlib_ext.rolling.inner import check_inner
 from qlib_ext.rolling.jobs import Job, Outcome, train_window
 from qlib_ext.rolling.keys import Keys
 from qlib_ext.rolling.rows import RawData
@@ -34,7 +35,8 @@ logger = get_module_logger("qlib_ext.rolling")
 class RollingModel(Model):
     """Trains an inner Qlib model anew for every window of the test segment, and joins the windows' scores.
 
-    model       configuration of the inner model: class, module_path, kwargs; any Qlib model
+    model       configuration of the inner model: class, module_path, kwargs; any Qlib model. It is made at once and
+                thrown away, so that a misspelt keyword is named before rows are loaded
     train       length of the training segment: 5Y, 6M, or 250D trading days
     valid       length of the validation segment before the test window; or a share of ``train``, such as 0.2
     step        length of a test window; the last one may be shorter
@@ -82,6 +84,7 @@ class RollingModel(Model):
         check_purge(purge)
         check_lengths(train, valid, step)
         backend_of(backend)
+        check_inner(model, None if seeds is None else seeds[0])
         self.model, self.train, self.valid, self.step, self.expanding = model, train, valid, step, expanding
         self.purge, self.seeds, self.n_jobs, self.backend = purge, seeds, n_jobs, backend
         self.gpus, self.resume = gpus, resume

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from qlib.data.dataset.handler import DataHandlerLP
 
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.handler import WindowHandler
+from qlib_ext.data.raw_rows import put_raw_rows, raw_rows
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.rolling.windows import RollingWindow
 
@@ -82,7 +82,8 @@ class RawData:
     def of(cls, dataset: Any) -> RawData:
         """The raw data of a Qlib dataset; raises ConfigError where its handler has dropped it."""
         handler = dataset.handler
-        if not hasattr(handler, "_data"):
+        raw = raw_rows(handler)
+        if raw is None:
             raise ConfigError(
                 "The handler has dropped its raw rows (drop_raw: true); a rolling model refits from them."
             )
@@ -90,7 +91,7 @@ class RawData:
         lengths = [1, getattr(dataset, "step_len", None) or 1]
         lengths += [owner.window.length for owner in (dataset, handler) if hasattr(owner, "window")]
         return cls(
-            members=Rows.of(handler.fetch(col_set=DataHandlerLP.CS_RAW, data_key=DataHandlerLP.DK_R)),
+            members=Rows.of(raw),
             history=None if history is None or history.empty else Rows.of(history),
             dataset=pickle.dumps(dataset),
             step_len=max(lengths),
@@ -116,10 +117,12 @@ class RawData:
         for processor in handler.get_all_processors():
             if hasattr(processor, "fit_start_time"):
                 processor.fit_start_time, processor.fit_end_time = window.train
-        handler._data = self.members.between(first, end)
+        members = self.members.between(first, end)
         if isinstance(handler, WindowHandler):
-            before = handler._data.iloc[:0] if self.history is None else self.history.between(first, end)
-            handler.data_loader.history_ = before
+            history = members.iloc[:0].copy() if self.history is None else self.history.between(first, end)
+            handler.data_loader.history_ = history
+        put_raw_rows(handler, members)
+        del members  # the handler alone holds them, and drops them
         handler.process_data(with_fit=True)
         dataset.config(segments=window.segments())
         if isinstance(dataset, CrossSectionDataset):

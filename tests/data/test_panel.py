@@ -102,7 +102,7 @@ def test_labels_without_features_are_named(gone):
         "stock": rows.index[rows.index.get_level_values("instrument") == instrument],
         "day": rows.index[rows.index.get_level_values("datetime") == day],
     }[gone]
-    with pytest.raises(DataError, match=rf"{len(lost)} labels or groups have no row .* {lost[0][0]:%Y-%m-%d} for SH"):
+    with pytest.raises(DataError, match=rf"{len(lost)} labels or groups have no row .* {lost[0][0]:%Y-%m-%d} at SH"):
         Panel.from_frames([rows["feature"].drop(lost)], rows["label"])
 
 

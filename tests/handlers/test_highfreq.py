@@ -246,7 +246,7 @@ def test_factors_are_left_out_that_the_provider_lacks(made, init, tmp_path):
 def test_no_group_and_an_unknown_one():
     with pytest.raises(ConfigError, match=r"groups of HighFreq27 has no option 'minutes'; did you mean 'minute'\?"):
         HighFreq27(groups=["minutes"])
-    with pytest.raises(ConfigError, match="No factor is left; groups names some of minute, trades, orders"):
+    with pytest.raises(ConfigError, match="No factor is left: groups names some of minute, trades, orders"):
         HighFreq27(groups=[])
 
 

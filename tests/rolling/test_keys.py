@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,8 +13,12 @@ from qlib.contrib.data.handler import Alpha158
 from qlib.data.dataset import TSDatasetH
 from qlib.data.dataset.processor import Processor
 
-from qlib_ext.rolling.keys import Keys, by_day, plain
+import qlib_ext
+from qlib_ext.rolling import keys
+from qlib_ext.rolling.description import Description
+from qlib_ext.rolling.keys import Keys, by_day, content
 from qlib_ext.rolling.rows import RawData, Rows
+from qlib_ext.system import imports
 from qlib_ext.testing.rows import random_rows
 from tests.rolling.cases import dataset_of, handler_of, ridge, rolling
 
@@ -67,13 +73,81 @@ def test_what_a_windows_own_dates_replace_is_no_part_of_the_key(rows, qlib_expre
     assert key_of(data) == first
 
 
-def test_the_content_of_a_file_that_the_model_names_is_part_of_the_key(rows, tmp_path, qlib_expressions):
-    file, data, keys = tmp_path / "weights.pt", dataset_of(rows), set()
-    for content in ("one", "other"):
-        file.write_text(content)
-        model = rolling(ridge(weights=str(file)))
-        keys.add(Keys(RawData.of(data), data, model.model).key(model.plan(data)[0], None))
-    assert len(keys) == 2
+def key_with(data, model) -> str:
+    return Keys(RawData.of(data), data, model.model).key(model.plan(data)[0], None)
+
+
+def keys_of_contents(data, model, file) -> set[str]:
+    """The keys of a window with two contents of a file."""
+    found = set()
+    for text in ("one", "other"):
+        file.write_text(text)
+        found.add(key_with(data, model))
+    return found
+
+
+@pytest.mark.parametrize("form", ["text", "path", "list", "nested"])
+def test_the_content_of_a_file_that_the_model_names_is_part_of_the_key(rows, tmp_path, qlib_expressions, form):
+    file, data = tmp_path / "weights.pt", dataset_of(rows)
+    forms = {"text": str(file), "path": file, "list": ["a", str(file)], "nested": {"first": [{"from": str(file)}]}}
+    assert len(keys_of_contents(data, rolling(ridge(weights=forms[form])), file)) == 2
+
+
+def test_the_content_of_a_file_that_the_dataset_names_is_part_of_the_key(rows, tmp_path, qlib_expressions):
+    file, data = tmp_path / "list.txt", dataset_of(rows)
+    data.handler.learn_processors = handler_of(
+        rows, {"class": Since, "kwargs": {"since": [str(file)]}}
+    ).learn_processors
+    assert len(keys_of_contents(data, rolling(), file)) == 2
+
+
+BASE = "from tests.rolling.inner import Ridge\nfrom .helper import number\n\nclass Base(Ridge): pass\n"
+USERS = {
+    "the_model.py": "from the_bases.base import Base\n\nclass TheModel(Base): pass\n",
+    "the_bases/__init__.py": "",
+    "the_bases/base.py": BASE,
+    "the_bases/helper.py": "number = 1\n",
+    "the_bases/unused.py": "number = 1\n",
+}
+
+
+@pytest.fixture
+def users(tmp_path, monkeypatch):
+    """A folder of the user's with a model, its base class and what that imports."""
+    for name, text in USERS.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name in [name for name in sys.modules if name.startswith("the_")]:
+        del sys.modules[name]
+    imports.is_own.cache_clear()
+    imports.spec_of.cache_clear()
+
+
+@pytest.mark.parametrize("edited", ["the_model.py", "the_bases/base.py", "the_bases/helper.py"])
+def test_every_module_of_the_users_that_the_model_imports_is_part_of_the_key(rows, users, qlib_expressions, edited):
+    data, model = dataset_of(rows), rolling({"class": "TheModel", "module_path": "the_model", "kwargs": {}})
+    found = [key_with(data, model)]
+    for name in ("the_bases/unused.py", edited):
+        (users / name).write_text(USERS[name] + "# edited\n")
+        found.append(key_with(data, model))
+    assert found[0] == found[1] != found[2]
+
+
+@pytest.mark.parametrize(
+    ("model", "file"),
+    [
+        ({"class": "ICIRWeight", "module_path": "qlib_ext.models.weighting"}, "cross_section/ic.py"),
+        ({"class": "qlib_ext.models.gru.GRU"}, "layers/weak_factors.py"),
+        (ridge(), "rolling/rows.py"),
+    ],
+)
+def test_the_code_that_a_model_computes_with_is_part_of_the_key(rows, monkeypatch, qlib_expressions, model, file):
+    data, edited = dataset_of(rows), str(Path(qlib_ext.__file__).parent / file)
+    first = Keys(RawData.of(data), data, model).fixed
+    monkeypatch.setattr(keys, "content", lambda path: "edited" if str(path) == edited else content(path))
+    assert Keys(RawData.of(data), data, model).fixed != first
 
 
 def test_the_types_of_columns_are_part_of_the_hash_of_rows(rows):
@@ -96,4 +170,4 @@ def test_what_an_object_is_made_of_is_the_same_in_every_process():
     class Slotted:
         __slots__ = ("x",)
 
-    assert "0x" not in str(plain([Slotted(), object(), len, Alpha158, np.arange(3), (x for x in "ab")]))
+    assert "0x" not in str(Description().of([Slotted(), object(), len, Alpha158, np.arange(3), (x for x in "ab")]))

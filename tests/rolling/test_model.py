@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import datetime
 import pickle
+import random
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from qlib.contrib.model.gbdt import LGBModel
+from qlib.contrib.model.linear import LinearModel
+from qlib.contrib.model.pytorch_gru_ts import GRU as ZooGRU
+from qlib.model.base import Model
 from qlib.workflow import R
 
 from qlib_ext.analysis.compare.runs import read_runs
@@ -17,6 +24,7 @@ from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.errors import ConfigError, DataError, NotFittedError, SegmentError, TrainingError
 from qlib_ext.models.gru import GRU
 from qlib_ext.rolling import RollingModel
+from qlib_ext.system.random_states import random_states
 from qlib_ext.testing.rows import random_rows
 from tests.rolling.cases import DAYS, TEST, Returns, dataset_of, handler_of, rolling
 from tests.rolling.conftest import here
@@ -30,6 +38,7 @@ MODELS = {
     "LGBModel": (LGBModel, "qlib.contrib.model.gbdt", SMALL_LGB),
     "GRU": (GRU, "qlib_ext.models.gru", SMALL_GRU),
 }
+GRU_CONFIG = {"class": "GRU", "module_path": "qlib_ext.models.gru"}
 
 
 def market_dataset(segments: dict, fit: tuple) -> CrossSectionDataset:
@@ -222,6 +231,71 @@ def test_an_inner_model_that_scores_other_days_is_refused(bench, in_this_process
 def test_bad_options_are_refused_before_any_data_is_read(wrong, message):
     with pytest.raises(ConfigError, match=message):
         rolling(**wrong)
+
+
+class Spy(Model):
+    """A model of a user's, which counts how often it is made."""
+
+    made = 0
+
+    def __init__(self, alpha, beta=1):
+        type(self).made += 1
+        random.seed(3)
+        torch.manual_seed(3)
+        np.random.seed(3)  # noqa: NPY002
+        if alpha < 0:
+            raise RuntimeError("alpha is negative")
+
+    def fit(self, dataset):
+        pass
+
+    def predict(self, dataset, segment="test"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("inner", "message"),
+    [
+        (GRU_CONFIG | {"kwargs": {"hiden_size": 8}}, "GRU has no option 'hiden_size'; did you mean 'hidden_size'"),
+        (GRU_CONFIG | {"kwargs": {"loss": "mae"}}, "loss is one of .*, not 'mae'"),
+        (GRU_CONFIG | {"module_path": "qlib_ext.models.grus"}, "'GRU' cannot be imported: No module named"),
+        (GRU_CONFIG | {"class": "GUR"}, "'GUR' cannot be imported: .*has no attribute 'GUR'"),
+        ({"class": Spy, "kwargs": {"alpa": 1}}, "Spy has no option 'alpa'; did you mean 'alpha'"),
+        ({"class": Spy}, "Spy cannot be made of {}: TypeError: .*missing 1 required positional argument: 'alpha'"),
+        ({"class": Spy, "kwargs": {"alpha": -1}}, "Spy cannot be made of .* RuntimeError: alpha is negative"),
+        ({"class": LinearModel, "kwargs": {"estimater": "ols"}}, "LinearModel has no option 'estimater'; did you mean"),
+    ],
+)
+def test_an_inner_model_that_cannot_be_made_is_named_at_once(inner, message):
+    with pytest.raises(ConfigError, match=message):
+        RollingModel(inner)
+
+
+def test_a_seed_that_the_inner_model_does_not_take_is_named_at_once():
+    with pytest.raises(ConfigError, match="Spy has no option 'seed'"):
+        RollingModel({"class": Spy, "kwargs": {"alpha": 1}}, seeds=[0, 1])
+
+
+def test_the_inner_model_is_made_once_and_the_random_states_stay(monkeypatch):
+    monkeypatch.setattr(Spy, "made", 0)
+    before = pickle.dumps(random_states())
+    RollingModel({"class": Spy, "kwargs": {"alpha": 1}})
+    assert Spy.made == 1
+    assert pickle.dumps(random_states()) == before
+
+
+def test_making_a_net_leaves_cuda_alone():
+    """In a process of its own, where a call of CUDA's would start it."""
+    config = GRU_CONFIG | {"kwargs": {"GPU": 0}}
+    code = f"import torch; from qlib_ext.rolling import RollingModel; RollingModel({config})"
+    started = "assert not torch.cuda.is_initialized()"
+    subprocess.run([sys.executable, "-c", f"{code}; {started}"], check=True, capture_output=True)
+
+
+def test_a_model_of_qlibs_is_not_made(monkeypatch):
+    """Its nets are on the GPU, and the random numbers seeded, as soon as it is made."""
+    monkeypatch.setattr(ZooGRU, "__init__", lambda self, **kwargs: pytest.fail("was made"))
+    RollingModel({"class": "GRU", "module_path": "qlib.contrib.model.pytorch_gru_ts", "kwargs": {"d_feat": 3}})
 
 
 def test_a_model_is_needed():

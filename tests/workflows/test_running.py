@@ -22,9 +22,14 @@ from tests.analysis.recorders import save
 LAST = datetime.date(2021, 12, 31)
 
 
+MODULES = {"MsNew": "msnew", "HighFreq27": "highfreq", "FusedBars": "fused", "RecordedFactors": "recorded"}
+
+
 def workflow(name: str, provider="/market", handler="DayBars", **options) -> Workflow:
     """A workflow as read_workflows reads it."""
-    dataset = {"kwargs": {"handler": {"class": handler, "kwargs": {"end_time": LAST, **options}}}}
+    handler = "RecordedFactors" if "experiments" in options else handler
+    config = {"class": handler, "module_path": f"handlers.{MODULES.get(handler, 'bars')}"}
+    dataset = {"kwargs": {"handler": config | {"kwargs": {"end_time": LAST, **options}}}}
     config = {"experiment_name": name, "qlib_init": {"provider_uri": str(provider)}, "task": {"dataset": dataset}}
     return Workflow(Path(f"{name}.yaml"), config)
 
@@ -132,7 +137,11 @@ def project(tmp_path, recorders, small, monkeypatch):  # noqa: F811
     """A folder of three workflows whose qrun is a note in ``started``, and the command."""
     folder, started = tmp_path / "workflows", []
     folder.mkdir()
-    for name, options in {"day": {}, "week": {"fields": {"a": "$none"}}, "both": {"experiments": ["day"]}}.items():
+    for name, options in {
+        "day": {},
+        "week": {"fields": {"turnover": "$none"}},
+        "both": {"experiments": ["day"]},
+    }.items():
         config = workflow(f"market_{name}", provider=small[0], **options).config
         if name == "both":
             config["task"]["dataset"]["kwargs"]["handler"]["kwargs"]["experiments"] = ["market_day"]

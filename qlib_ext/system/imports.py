@@ -1,0 +1,128 @@
+"""Which code a computation depends on, found by reading the import statements of its modules, without running them."""
+
+from __future__ import annotations
+
+import ast
+import os
+import site
+import sys
+import sysconfig
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.metadata import packages_distributions, version
+from importlib.util import find_spec, resolve_name
+from pathlib import Path
+
+OURS = {"qlib_ext", "handlers"}  # followed even where they are installed
+INSTALLED = {
+    Path(os.path.realpath(folder))
+    for folder in (
+        *site.getsitepackages(),
+        site.getusersitepackages(),
+        *map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")),
+    )
+}
+
+
+@dataclass
+class Code:
+    """The files of the modules that are ours or the user's, and the versions of the packages that these import."""
+
+    files: set[Path] = field(default_factory=set)
+    versions: set[str] = field(default_factory=set)
+
+
+def code_behind(modules: Iterable[str], without: Collection[str] = ()) -> Code:
+    """The code of some modules and of all that they import, wherever in a file the import stands.
+
+    A module outside the folders of installed packages is the user's own and is followed, as ours are; of the others
+    the versions are taken, those of the packages ``without`` excepted. A module without a file, as in a notebook, is
+    passed over.
+    """
+    code = Code()
+    packages: set[str] = set()
+    seen: set[str] = set()
+    roots = set(modules)
+    left = list(roots)
+    while left:
+        name = left.pop()
+        top = name.partition(".")[0]
+        if name in seen or top in sys.stdlib_module_names:
+            continue
+        seen.add(name)
+        if not is_own(top):
+            packages.add(top)
+            if name not in roots:  # an installed model is not followed, but what it imports has a version as well
+                continue
+        file = file_of(name)
+        if file is not None:
+            left += imports_of(file, name)
+            if is_own(top):
+                code.files.add(file)
+    distributions = packages_distributions()
+    code.versions = {
+        f"{name} {version(name)}" for package in packages.difference(without) for name in distributions.get(package, ())
+    }
+    return code
+
+
+def imports_of(file: Path, name: str) -> Iterator[str]:
+    """What the import statements of a module may mean: modules, what is taken from them, and the packages above.
+
+    Our own packages are left out where nothing is taken from them: they hold names and compute nothing.
+    """
+    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = resolve_name("." * node.level + (node.module or ""), package)
+            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        for dotted in names:
+            yield dotted
+            yield from () if dotted.partition(".")[0] in OURS else packages_above(dotted)
+
+
+def packages_above(name: str) -> Iterator[str]:
+    """The packages that Python imports before a module."""
+    while "." in name:
+        name = name.rpartition(".")[0]
+        yield name
+
+
+@cache
+def is_own(top: str) -> bool:
+    """Whether a package or module of the first level is ours or the user's, and not an installed one."""
+    if top in OURS:
+        return True
+    spec = spec_of(top)
+    if spec is None:
+        return top == "__main__"
+    places = [spec.origin] if spec.has_location else list(spec.submodule_search_locations or ())
+    folders = [Path(os.path.realpath(place)) for place in places if place]
+    return bool(folders) and not any(folder.is_relative_to(site) for folder in folders for site in INSTALLED)
+
+
+def file_of(name: str) -> Path | None:
+    """The file of a module; None for what is no module, or has no source."""
+    spec = spec_of(name)
+    origin = getattr(sys.modules.get(name), "__file__", None) if spec is None else spec.origin
+    return Path(origin) if origin and origin.endswith(".py") else None
+
+
+@cache
+def spec_of(name: str) -> ModuleSpec | None:
+    """Where a module lies, found without importing it or the packages above it; None for what is no module."""
+    parent = name.rpartition(".")[0]
+    if not parent:
+        try:
+            return find_spec(name)
+        except ValueError:  # a script, or what a test has made by hand
+            return None
+    above = spec_of(parent)
+    if above is None or above.submodule_search_locations is None:
+        return None
+    return PathFinder.find_spec(name, list(above.submodule_search_locations))
