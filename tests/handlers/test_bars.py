@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from qlib.data.dataset import DatasetH, TSDatasetH
+from qlib.data.dataset.processor import Processor
 
 from handlers.bars import FIELDS, DayBars
 from handlers.week import Week
@@ -94,17 +95,29 @@ def test_what_comes_after_today_changes_nothing_of_today(small, init, copy, kind
     np.testing.assert_array_equal(read[0][1], read[1][1])
 
 
+class OtherLabels(Processor):
+    """Puts numbers in the place of the labels that nobody could take for them."""
+
+    def __call__(self, df):
+        df = df.copy()
+        df["label", "LABEL0"] = np.random.default_rng(0).permutation(len(df)) * 1e6
+        return df
+
+
+class EverySecondRow(Processor):
+    """Leaves every second row out of the learning view."""
+
+    def __call__(self, df):
+        return df.iloc[1::2]
+
+
 @BOTH
 def test_who_has_a_label_changes_nothing_of_what_is_read(small, init, kind):
     init(small[0])
-    handler = kind(**TIMES)
-    for frame in (handler._learn, handler._infer):
-        frame["label", "LABEL0"] = np.random.default_rng(0).permutation(len(frame)) * 1e6
-    odd = handler._learn.index[1::2]
-    handler._learn = handler._learn.loc[odd]
+    handler = kind(infer_processors=[{"class": OtherLabels}], learn_processors=[{"class": EverySecondRow}], **TIMES)
     index, x = windows(kind(**TIMES))
     learned, read = windows(handler, learn=True)
-    assert list(learned) == list(odd)
+    assert list(learned) == list(handler.fetch().index[1::2])
     np.testing.assert_array_equal(read, x[index.get_indexer(learned)])
 
 

@@ -7,7 +7,7 @@ import sys
 import mlflow
 import pytest
 
-from qlib_ext.errors import ConfigError
+from qlib_ext.errors import ConfigError, ProviderError
 from qlib_ext.recorder.store import SQLiteExpManager
 
 SAVE = """
@@ -55,12 +55,12 @@ def test_other_stores_are_refused(small, init, uri):
         SQLiteExpManager(uri=uri, default_exp_name="default")
 
 
-def test_a_missing_provider_ends_the_process_with_one_sentence(init, tmp_path):
+def test_a_missing_provider_is_named_in_one_sentence(init, tmp_path):
     init(tmp_path / "nowhere")
-    with pytest.raises(SystemExit) as stop:
+    with pytest.raises(ProviderError) as stop:
         SQLiteExpManager(uri=f"sqlite:///{tmp_path}/store/mlflow.db", default_exp_name="default")
     sentence = str(stop.value)
-    assert sentence.startswith(f"error: The Qlib provider folder {tmp_path}/nowhere does not exist")
+    assert sentence.startswith(f"The Qlib provider folder {tmp_path}/nowhere does not exist")
     assert "QLIB_DATA" in sentence
     assert "qlib-ext market" in sentence
     assert "\n" not in sentence

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from joblib.externals.loky.backend import resource_tracker
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from qlib_ext.system.vendored_loky import resource_tracker
 from qlib_ext.testing.rows import random_rows
 from tests.rolling.cases import dataset_of, rolling
 from tests.rolling.conftest import here
