@@ -40,7 +40,7 @@ class FusedBars(WindowHandler):
     the same stocks that is the z-score of day t-k but for what lies beyond the clip. Missing, and therefore 0: a factor
     that is not known, and the days before the listing, which HighFreq27 fills with the first day.
 
-    lengths: of the series; highfreq is the last of them, ``lengths: {day: 40, highfreq: 40}`` reads day bars and
+    lengths: of the series, the factors being the last of them; ``lengths: {day: 40, highfreq: 40}`` reads day bars and
     factors. The other options are those of HighFreq27. Windows reach as far back as the lengths ask, 240 trading days:
     step_len is no other, and WindowError is raised where the provider has fewer. Raises ConfigError for other lengths,
     DataError where all volumes are zero, and what HighFreq27 raises.
@@ -59,10 +59,10 @@ class FusedBars(WindowHandler):
         learn_processors: Any = LEARN_PROCESSORS,
         **kwargs: Any,
     ) -> None:
-        if not lengths or list(lengths)[-1] != FACTORS:
+        if FACTORS not in lengths:
             raise ConfigError(
-                f"lengths ends with {FACTORS}, the days of the factors, as {LENGTHS}; not {dict(lengths)}. Without "
-                "factors take handlers.bars.MultiFrequencyBars."
+                f"lengths names {FACTORS}, the days of the factors, beside others, as {LENGTHS}; not {dict(lengths)}. "
+                "Without factors take handlers.bars.MultiFrequencyBars."
             )
         bars = Frequencies({name: length for name, length in lengths.items() if name != FACTORS})
         shape = WithFactors(bars, lengths[FACTORS])

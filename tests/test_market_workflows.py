@@ -54,7 +54,7 @@ def quick(name: str) -> dict:
     dataset["handler"]["kwargs"] |= {"start_time": first_day, "end_time": half_hours.LAST}
     dataset["segments"] = {"test": [SECOND_TEST if second else FIRST_TEST, half_hours.LAST]}
     if task["model"]["class"] == "RollingModel":
-        options |= SECOND if second else FIRST
+        options |= {**(SECOND if second else FIRST), "backend": "serial"}  # processes take seconds to start
         inner = options["model"].setdefault("kwargs", {})
         inner |= {key: 1 for key in ("n_epochs", "num_boost_round") if key in inner}
         inner |= {"min_stocks": 2} if options["model"]["class"] == "MultiTaskGRU" else {}
@@ -90,16 +90,7 @@ def predictions(provider, tmp_path_factory):
     manager = {"class": "SQLiteExpManager", "module_path": "qlib_ext.recorder.store"}
     manager["kwargs"] = {"uri": f"sqlite:///{tmp_path_factory.mktemp('runs')}/mlflow.db", "default_exp_name": "default"}
     qlib.init(provider_uri=str(provider), region="cn", kernels=1, logging_level=40, exp_manager=manager)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "qlib_ext.rolling.model.backend_of", lambda name: lambda train, data, jobs, *_: map_jobs(train, data, jobs)
-        )
-        return {w.name: task_train(quick(w.name), w.name).load_object("pred.pkl")["score"] for w in in_order(WORKFLOWS)}
-
-
-def map_jobs(train, data, jobs):
-    """A backend without worker processes, which take seconds to start."""
-    return (train(data, job) for job in jobs)
+    return {w.name: task_train(quick(w.name), w.name).load_object("pred.pkl")["score"] for w in in_order(WORKFLOWS)}
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)

@@ -18,7 +18,7 @@ from qlib_ext.testing.rows import random_rows
 
 WHOLE = {"fit_start_time": "2020-01-01", "fit_end_time": "2020-04-30"}  # what a handler is given and a window is not
 TEST = ("2020-03-10", "2020-04-20")  # 30 trading days
-LENGTHS: dict[str, Any] = {"train": "30D", "valid": "10D", "step": "10D", "purge": 2}
+LENGTHS: dict[str, Any] = {"train": "30D", "valid": "10D", "step": "10D", "purge": 2, "backend": "serial"}
 DAYS = random_rows(days=80).index.unique("datetime")
 
 
@@ -48,7 +48,7 @@ def inner(name: str) -> dict:
 
 
 def rolling(model: dict | None = None, **kwargs: Any) -> RollingModel:
-    """A RollingModel of three windows on `dataset_of`."""
+    """A RollingModel of three windows on `dataset_of`, in this process: others take seconds to start."""
     return RollingModel(model=ridge() if model is None else model, **LENGTHS | kwargs)
 
 

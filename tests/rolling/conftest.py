@@ -92,13 +92,3 @@ def bench_in(small, empty_store) -> Callable[[Path], Bench]:
 @pytest.fixture
 def bench(bench_in, tmp_path) -> Bench:
     return bench_in(tmp_path / "bench")
-
-
-def here(train, data, jobs, n_jobs, gpus):
-    """A backend without worker processes, which take seconds to start."""
-    return (train(data, job) for job in jobs)
-
-
-@pytest.fixture
-def in_this_process(monkeypatch):
-    monkeypatch.setattr("qlib_ext.rolling.model.backend_of", lambda name: here)

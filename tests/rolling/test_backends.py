@@ -12,7 +12,6 @@ import pytest
 from qlib_ext.errors import OutputError, TrainingError, WorkerError
 from qlib_ext.testing.rows import random_rows
 from tests.rolling.cases import dataset_of, rolling
-from tests.rolling.conftest import here
 from tests.rolling.test_kill import EIGHT, below, wait_for
 
 SEVENTH = "2020-04-13"
@@ -33,9 +32,7 @@ def one_thread():
 def expected(bench_in, tmp_path_factory):
     """The bytes of the prediction of windows trained one after the other in this process."""
     bench = bench_in(tmp_path_factory.mktemp("expected"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("qlib_ext.rolling.model.backend_of", lambda name: here)
-        return bench.file(bench.run(rolling(bench.ridge(), **EIGHT), data()), "pred.pkl").read_bytes()
+    return bench.file(bench.run(rolling(bench.ridge(), **EIGHT), data()), "pred.pkl").read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +67,7 @@ def workers() -> set[int]:
 
 
 def test_a_loky_worker_that_dies_is_explained_and_finished_windows_are_kept(bench, expected, temporary):
-    dying = {**EIGHT, "n_jobs": 2}
+    dying = {**EIGHT, "n_jobs": 2, "backend": "loky"}
     with pytest.raises(WorkerError, match=r"process at work on a window died.*Lower n_jobs and run again"):
         bench.run(rolling(bench.ridge(die_from=SEVENTH), **dying), data())
     assert not workers()
@@ -85,7 +82,7 @@ def test_a_loky_worker_that_dies_is_explained_and_finished_windows_are_kept(benc
 
 
 def test_a_failed_window_ends_the_workers(bench, temporary):
-    model = rolling(bench.ridge(fail_from="2020-03-10", seconds=60.0), **EIGHT, n_jobs=2)
+    model = rolling(bench.ridge(fail_from="2020-03-10", seconds=60.0), **EIGHT, n_jobs=2, backend="loky")
     with pytest.raises(TrainingError, match="Window 2020-03-10: KeyError: 'no such luck'"):
         bench.run(model, data())
     wait_for(lambda: not workers(), "a worker goes on training")
@@ -98,7 +95,7 @@ def test_a_disk_that_cannot_hold_the_rows_is_explained(bench, temporary, monkeyp
 
     monkeypatch.setattr(joblib, "dump", full)
     with pytest.raises(OutputError, match=r"cannot be written to .*No space left.*TMPDIR"):
-        bench.run(rolling(bench.ridge()), data())
+        bench.run(rolling(bench.ridge(), backend="loky"), data())
     assert not list(temporary.iterdir())
 
 

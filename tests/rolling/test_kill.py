@@ -17,7 +17,6 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from qlib_ext.system.vendored_loky import resource_tracker
 from qlib_ext.testing.rows import random_rows
 from tests.rolling.cases import dataset_of, rolling
-from tests.rolling.conftest import here
 
 EIGHT = {"train": "20D", "valid": "8D", "step": "4D"}  # windows
 SECONDS = 60
@@ -33,7 +32,9 @@ def start(bench_in, folder: Path, temporary: Path) -> int:
         tempfile.tempdir = os.environ["TMPDIR"] = str(temporary)
         os.environ["OMP_NUM_THREADS"] = "1"
         bench = bench_in(folder)
-        bench.run(rolling(bench.ridge(seconds=0.15), **EIGHT, n_jobs=2), dataset_of(random_rows(days=80)))
+        bench.run(
+            rolling(bench.ridge(seconds=0.15), **EIGHT, n_jobs=2, backend="loky"), dataset_of(random_rows(days=80))
+        )
         os._exit(0)
     finally:  # never back into pytest
         traceback.print_exc()
@@ -68,9 +69,7 @@ def wait_for(condition, what: str) -> None:
 def uninterrupted(bench_in, tmp_path_factory):
     """The bytes of the prediction of a run that nothing stops."""
     bench = bench_in(tmp_path_factory.mktemp("uninterrupted"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("qlib_ext.rolling.model.backend_of", lambda name: here)
-        done = bench.run(rolling(bench.ridge(), **EIGHT), dataset_of(random_rows(days=80)))
+    done = bench.run(rolling(bench.ridge(), **EIGHT), dataset_of(random_rows(days=80)))
     assert len(bench.children(done)) == 8
     return bench.file(done, "pred.pkl").read_bytes()
 

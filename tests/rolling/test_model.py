@@ -27,7 +27,6 @@ from qlib_ext.rolling import RollingModel
 from qlib_ext.system.random_states import random_states
 from qlib_ext.testing.rows import random_rows
 from tests.rolling.cases import DAYS, TEST, Returns, dataset_of, handler_of, rolling
-from tests.rolling.conftest import here
 from tests.rolling.test_rows import ON_TIME, RANKED, TIMES, fitted_on
 
 LENGTHS = {"train": "60D", "valid": "20D", "step": "25D"}
@@ -53,11 +52,10 @@ def done(request, bench_in, tmp_path_factory):
     klass, module, kwargs = MODELS[request.param]
     config = {"class": klass.__name__, "module_path": module, "kwargs": kwargs}
     dataset = market_dataset({"test": TESTED}, TESTED)
-    model = RollingModel(config, **LENGTHS, seeds=[0, 1], n_jobs=2)
+    backend = "serial" if request.param == "GRU" else "loky"  # processes take seconds to start; once is enough
+    model = RollingModel(config, **LENGTHS, seeds=[0, 1], n_jobs=2, backend=backend)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
-        if request.param == "GRU":  # processes take seconds to start; once is enough
-            patch.setattr("qlib_ext.rolling.model.backend_of", lambda name: here)
         run = bench.run(model, dataset)
     return bench, model, dataset, run, request.param
 
@@ -187,7 +185,7 @@ def test_predict_before_fit_is_refused():
         rolling().predict(dataset_of(random_rows(days=80)))
 
 
-def test_without_a_recorder_it_trains_all_the_same(bench, in_this_process):
+def test_without_a_recorder_it_trains_all_the_same(bench):
     data, model = dataset_of(random_rows(days=80)), rolling(bench.ridge())
     model.fit(data)
     assert len(bench.trained()) == 3
@@ -195,7 +193,7 @@ def test_without_a_recorder_it_trains_all_the_same(bench, in_this_process):
     assert model.windows_["run"].tolist() == [""] * 3
 
 
-def test_an_inner_model_that_scores_fewer_rows_is_joined_as_it_is(bench, in_this_process, monkeypatch):
+def test_an_inner_model_that_scores_fewer_rows_is_joined_as_it_is(bench, monkeypatch):
     data, model = dataset_of(random_rows(days=80)), rolling()
     monkeypatch.setattr(
         "tests.rolling.inner.Ridge.predict", lambda self, data, *_: pd.Series(1.0, data.prepare("test").index[:-5])
@@ -204,7 +202,7 @@ def test_an_inner_model_that_scores_fewer_rows_is_joined_as_it_is(bench, in_this
     assert len(model.predict(data)) == len(data.prepare("test")) - 3 * 5
 
 
-def test_an_inner_model_that_scores_other_days_is_refused(bench, in_this_process, monkeypatch):
+def test_an_inner_model_that_scores_other_days_is_refused(bench, monkeypatch):
     monkeypatch.setattr(
         "tests.rolling.inner.Ridge.predict", lambda self, data, *_: pd.Series(1.0, data.prepare("valid").index)
     )
@@ -310,14 +308,14 @@ def test_a_dataset_without_a_test_segment_is_refused():
         rolling().fit(data)
 
 
-def test_a_label_whose_reach_cannot_be_read_asks_for_purge(bench, in_this_process):
+def test_a_label_whose_reach_cannot_be_read_asks_for_purge(bench):
     data = dataset_of(random_rows(days=80))
     with pytest.raises(ConfigError, match="give purge: N"):
         rolling(purge="auto").fit(data)
 
 
 @pytest.mark.parametrize("where", ["model", "dataset"])
-def test_a_purge_given_once_is_enough(bench, in_this_process, where):
+def test_a_purge_given_once_is_enough(bench, where):
     data = CrossSectionDataset(
         handler_of(random_rows(days=80)), {"test": TEST}, step_len=3, **({"purge": 4} if where == "dataset" else {})
     )

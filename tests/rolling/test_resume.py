@@ -20,8 +20,6 @@ from tests.rolling.cases import DAYS, dataset_of, inner, ridge, rolling
 FIRST, SECOND, THIRD = "2020-03-10", "2020-03-24", "2020-04-07"
 ALL = [f"{day} 0" for day in (FIRST, SECOND, THIRD)]
 
-pytestmark = pytest.mark.usefixtures("in_this_process")
-
 
 @pytest.fixture
 def rows():

@@ -173,7 +173,7 @@ def ic_of(model, data, label: pd.Series, days: pd.DatetimeIndex) -> float:
 
 
 @pytest.mark.parametrize(("purge", "known"), [(10, False), (0, True)])
-def test_a_label_that_overlaps_the_next_window_gives_no_gain(in_this_process, qlib_expressions, purge, known):
+def test_a_label_that_overlaps_the_next_window_gives_no_gain(qlib_expressions, purge, known):
     random = np.random.default_rng(5)
     returns = pd.DataFrame(
         random.standard_normal((len(DAYS) + 10, 200)), columns=[f"SH{600000 + i}" for i in range(200)]
@@ -188,7 +188,7 @@ def test_a_label_that_overlaps_the_next_window_gives_no_gain(in_this_process, ql
     assert ic > 0.8 if known else abs(ic) < 3 / np.sqrt(3 * 200)
 
 
-def test_scaling_by_what_comes_later_gives_no_gain(in_this_process, qlib_expressions):
+def test_scaling_by_what_comes_later_gives_no_gain(qlib_expressions):
     random = np.random.default_rng(6)
     rows = random_rows(days=80, stocks=40, fields=20, holes=0.0)
     window = first_window()

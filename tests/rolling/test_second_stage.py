@@ -17,8 +17,8 @@ from tests.rolling.cases import Returns, inner
 from tests.rolling.conftest import Bench
 
 LABEL = (["Ref($vwap, -3)/Ref($vwap, -1) - 1"], ["LABEL0"])
-FIRST = {"train": "60D", "valid": "20D", "step": "40D"}
-SECOND = {"train": "50D", "valid": 0.2, "step": "20D"}
+FIRST = {"train": "60D", "valid": "20D", "step": "40D", "backend": "serial"}
+SECOND = {"train": "50D", "valid": 0.2, "step": "20D", "backend": "serial"}
 GARBAGE = 260  # of the 300 days; the second stage is tested from day 201 on
 
 
@@ -42,7 +42,7 @@ def second_stage(bench, model: dict, kind=CrossSectionDataset, start: int = 201,
 
 
 @pytest.fixture
-def bench_on(bench_in, small, tmp_path, in_this_process):
+def bench_on(bench_in, small, tmp_path):
     """A bench of its own on a provider."""
 
     def of(name: str, provider) -> Bench:
