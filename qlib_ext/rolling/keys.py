@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import polars as pl
 
 from qlib_ext.rolling.description import Description
 from qlib_ext.rolling.jobs import train_window
@@ -22,15 +24,18 @@ PIECE = 1 << 20  # bytes of a file that are read at a time
 class Keys:
     """The keys of all windows of one dataset and one inner model; the rows are hashed once, day by day.
 
-    Beside its rows a window is known by the configuration of dataset and inner model, by the content of every file that
-    is named in it, by every module that the computation imports, ours and the user's, and by the versions of the
-    packages that these import.
+    Beside its rows, and the relations that are seen up to its last day, a window is known by the configuration of
+    dataset and inner model, by the content of every file that is named in it, by every module that the computation
+    imports, ours and the user's, and by the versions of the packages that these import.
     """
 
     def __init__(self, data: RawData, dataset: Any, model: dict) -> None:
         self.data = data
         self.members = by_day(data.members)
         self.history = {} if data.history is None else by_day(data.history)
+        has_relations = hasattr(dataset.handler, "relation_tables")
+        tables: dict[str, pl.DataFrame] = dataset.handler.relation_tables() if has_relations else {}
+        self.relations = [tables[kind] for kind in sorted(tables)]
         description = Description()
         configuration = [description.of(dataset), description.of(model)]
         code = code_behind({train_window.__module__, *description.modules}, without=WITHOUT_NUMBERS)
@@ -46,6 +51,8 @@ class Keys:
             for day, rows in days.items():
                 if first <= day <= last:
                     digest.update(rows)
+        for table in self.relations:
+            digest.update(known_until(last, table).write_csv().encode())
         return digest.hexdigest()
 
 
@@ -62,6 +69,12 @@ def by_day(rows: Rows) -> dict[Any, bytes]:
         digest.update(np.ascontiguousarray(rows.values[part]).tobytes())
         hashes[day] = digest.digest()
     return hashes
+
+
+def known_until(day: pd.Timestamp, table: pl.DataFrame) -> pl.DataFrame:
+    """The relations of a table as they are seen up to a day, in one order whatever that of the table."""
+    ends = pl.when(pl.col("to") <= day.date()).then("to").otherwise(None)
+    return table.filter(pl.col("from") <= day.date()).with_columns(ends.alias("to")).sort(pl.all())
 
 
 def content(path: Path) -> str:

@@ -46,7 +46,7 @@ class RelatedHandler(DataHandlerLP):
 
     def relation_tables(self) -> dict[str, pl.DataFrame]:
         """Memberships of three industries and edges of a half."""
-        names = sorted(self._data.index.unique("instrument"))
+        names = sorted(self.fetch().index.unique("instrument"))
         pairs = [*pairwise(names), *pairwise(names[::-1])]
         dates = {"from": date(2020, 1, 1), "to": None}
         industry = [{"instrument": name, "group": str(min(k, len(names) - 1 - k) % 3)} for k, name in enumerate(names)]

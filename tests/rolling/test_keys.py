@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from qlib.contrib.data.handler import Alpha158
 from qlib.data.dataset import TSDatasetH
@@ -148,6 +149,27 @@ def test_the_code_that_a_model_computes_with_is_part_of_the_key(rows, monkeypatc
     first = Keys(RawData.of(data), data, model).fixed
     monkeypatch.setattr(keys, "content", lambda path: "edited" if str(path) == edited else content(path))
     assert Keys(RawData.of(data), data, model).fixed != first
+
+
+def test_relations_up_to_the_last_test_day_are_part_of_the_key(rows, qlib_expressions):
+    data = dataset_of(rows)
+    raw, model = RawData.of(data), rolling()
+    edge = {"source": "SH600000", "target": "SH600001", "weight": 1.0}
+    window = model.plan(data)[0]
+    last = window.test[1].date()
+    schema = {"source": pl.String, "target": pl.String, "weight": pl.Float64, "from": pl.Date, "to": pl.Date}
+
+    def key(*spans) -> str:
+        table = pl.DataFrame([edge | {"from": start, "to": end} for start, end in spans], schema=schema)
+        data.handler.relation_tables = lambda: {"suppliers": table}
+        return Keys(raw, data, model.model).key(window, None)
+
+    day = datetime.timedelta(days=1)
+    first = last - 20 * day
+    whole = key((first, None))
+    assert whole == key((first, last + day)) == key((first, None), (last + day, None)), "what comes later is not read"
+    assert key((first, None), (last - day, last)) == key((last - day, last), (first, None)), "the order says nothing"
+    assert len({whole, key(), key((first, last)), key((first + day, None)), key((first, None), (last, None))}) == 5
 
 
 def test_the_types_of_columns_are_part_of_the_hash_of_rows(rows):
