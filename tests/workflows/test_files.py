@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -207,6 +209,12 @@ def test_a_workflow_is_shown_with_its_defaults(capsys):
     assert "market_model1: " in text
     assert "market_model2: " in text
     assert "market_model3: " not in text
+
+
+def test_a_reader_that_is_gone_is_no_error():
+    command = f"{sys.executable} -m qlib_ext.cli workflows | true"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("command", ["workflows", "run"])
