@@ -15,6 +15,7 @@ from qlib_ext.layers.adaptive_graph import AdaptiveGraphConvolution, adaptive_ad
 from qlib_ext.layers.scores import Scores
 from qlib_ext.losses import graph_proximity
 from qlib_ext.models.gru import GRU, GRUOptions
+from qlib_ext.models.options import one_of
 
 NODE_EMBEDDINGS = ("state", "instrument")
 UNKNOWN_SHARE = 0.05  # training samples shown as an unknown instrument, so that its vector is learnt
@@ -44,8 +45,7 @@ class ASTGNNOptions(GRUOptions):
         super().__post_init__()
         if self.num_graph_layers < 1:
             raise ConfigError(f"num_graph_layers is at least 1, not {self.num_graph_layers}; without a graph take GRU.")
-        if self.node_embedding not in NODE_EMBEDDINGS:
-            raise ConfigError(f"node_embedding is one of {', '.join(NODE_EMBEDDINGS)}, not {self.node_embedding!r}.")
+        one_of("node_embedding", self.node_embedding, NODE_EMBEDDINGS)
 
 
 class InstrumentEmbedding(nn.Module):

@@ -147,12 +147,12 @@ class NeuralModel(Model):
             raise DataError(f"The nets were trained on windows of {self.layout_}, the handler's are of {layout}.")
         scores, factors = [], []
         for number, net in enumerate(self.nets_):
-            said = self._trainer(net, samples.panel, data.window).score(samples)
-            score, weak = zip(*((output.score, output.weak_factors) for *_, output in said), strict=True)
-            scores.append(pd.Series(_joined(score), samples.index, name="score"))
+            outputs = self._trainer(net, samples.panel, data.window).score(samples)
+            score, weak = zip(*((output.score, output.weak_factors) for *_, output in outputs), strict=True)
+            scores.append(pd.Series(_concatenated(score), samples.index, name="score"))
             if weak[0] is not None:
                 names = [f"net{number}_factor{k}" for k in range(weak[0].shape[1])]
-                factors.append(pd.DataFrame(_joined(weak), samples.index, names))
+                factors.append(pd.DataFrame(_concatenated(weak), samples.index, names))
         return mean_of_zscores(scores), pd.concat(factors, axis=1) if factors else None
 
     def _trainer(self, net: nn.Module, panel: Panel, window: Window) -> Trainer:
@@ -191,7 +191,7 @@ class NeuralModel(Model):
         return super().__getstate__() | {"nets_": [copy.deepcopy(net).cpu() for net in self.nets_]}
 
 
-def _joined(parts: tuple[Tensor, ...]) -> np.ndarray:
+def _concatenated(parts: tuple[Tensor, ...]) -> np.ndarray:
     return torch.cat(parts).cpu().numpy()
 
 

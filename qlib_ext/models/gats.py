@@ -16,24 +16,19 @@ from qlib_ext.layers.encoder import RecurrentEncoder
 from qlib_ext.layers.graph_attention import GraphAttention
 from qlib_ext.layers.scores import Scores
 from qlib_ext.models.base import NeuralModel
-from qlib_ext.models.options import TrainingOptions
+from qlib_ext.models.options import EncoderOptions
 
 
 @dataclass(kw_only=True)
-class GATsOptions(TrainingOptions):
-    """Options of the net beside those of training.
+class GATsOptions(EncoderOptions):
+    """Options of the net beside those of encoder and training.
 
-    hidden_size, num_layers, dropout, base_model (GRU or LSTM): the encoder, as in Qlib's Model Zoo
     model_path       state_dict of a trained Zoo GRU or LSTM (keys ``rnn.*``) that the encoder starts from
     with_pretrain    false leaves model_path unread
     num_layers_gat   K, layers of attention: how far a neighbour's neighbours are heard
     num_heads        M, attentions averaged in each layer
     """
 
-    hidden_size: int = 64
-    num_layers: int = 2
-    dropout: float = 0.0
-    base_model: str = "GRU"
     model_path: str | None = None
     with_pretrain: bool = True
     num_layers_gat: int = 1
@@ -55,7 +50,7 @@ class GATsNet(nn.Module):
     def __init__(self, d_feat: int, options: GATsOptions) -> None:
         super().__init__()
         hidden = options.hidden_size
-        self.encoder = RecurrentEncoder(d_feat, hidden, options.num_layers, options.dropout, options.base_model)
+        self.encoder = options.encoder(d_feat)
         self.attention = nn.ModuleList(GraphAttention(hidden, options.num_heads) for _ in range(options.num_layers_gat))
         self.fc = nn.Linear(hidden, hidden)
         self.fc_out = nn.Linear(hidden, 1)

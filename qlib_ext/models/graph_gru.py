@@ -17,6 +17,7 @@ from qlib_ext.layers.graph_gru import GraphRecurrentEncoder
 from qlib_ext.layers.scores import Scores
 from qlib_ext.layers.weak_factors import WeakFactorHead
 from qlib_ext.models.gru import GRU, GRUOptions
+from qlib_ext.models.options import at_least_one
 
 
 @dataclass(kw_only=True)
@@ -37,9 +38,7 @@ class GraphGRUOptions(GRUOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("embedding_size", "order"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is at least 1, not {getattr(self, name)}.")
+        at_least_one(self, "embedding_size", "order")
         check_neighbours(self.neighbours, self.temperature)
         if self.base_model != "GRU":
             raise ConfigError(

@@ -9,37 +9,29 @@ from torch import Tensor, nn
 
 from qlib_ext.data.batch import Batch
 from qlib_ext.data.layout import Layout
-from qlib_ext.errors import ConfigError
-from qlib_ext.layers.encoder import RecurrentEncoder
 from qlib_ext.layers.scores import Scores
 from qlib_ext.layers.weak_factors import ACTIVATIONS, WeakFactorHead
 from qlib_ext.losses import orthogonality
 from qlib_ext.models.base import NeuralModel
-from qlib_ext.models.options import TrainingOptions
+from qlib_ext.models.options import EncoderOptions, one_of
 
 
 @dataclass(kw_only=True)
-class GRUOptions(TrainingOptions):
-    """Options of the net beside those of training.
+class GRUOptions(EncoderOptions):
+    """Options of the net beside those of encoder and training.
 
-    hidden_size, num_layers, dropout, base_model (GRU or LSTM): the encoder, as in Qlib's Model Zoo
     num_factors          K, the number of weak factors whose mean is the score
     orthogonality        lambda, the weight of the penalty on the weak factors' correlation; 0 turns it off
     activation           of the weak factors: none or sigmoid
     """
 
-    hidden_size: int = 64
-    num_layers: int = 2
-    dropout: float = 0.0
-    base_model: str = "GRU"
     num_factors: int = 32
     orthogonality: float = 1.0
     activation: str = "none"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.activation not in ACTIVATIONS:
-            raise ConfigError(f"activation is one of {', '.join(ACTIVATIONS)}, not {self.activation!r}.")
+        one_of("activation", self.activation, tuple(ACTIVATIONS))
 
 
 class WeakFactorNet(nn.Module):
@@ -85,12 +77,7 @@ class GRU(NeuralModel):
 
     def encoder(self, layout: Layout) -> nn.Module:
         """What turns a stock's window into a state."""
-        return self.recurrent(layout.fields)
-
-    def recurrent(self, fields: int) -> RecurrentEncoder:
-        """A recurrent encoder of so many fields, as the options describe it."""
-        options = self.options
-        return RecurrentEncoder(fields, options.hidden_size, options.num_layers, options.dropout, options.base_model)
+        return self.options.encoder(layout.fields)
 
     def graph(self, instruments: pd.Index) -> nn.Module | None:
         """What lets the states of a day's stocks hear of each other: here nothing."""

@@ -16,12 +16,11 @@ from torch import Tensor, nn
 from qlib_ext.data.batch import Batch
 from qlib_ext.data.layout import Layout
 from qlib_ext.errors import ConfigError, DataError
-from qlib_ext.layers.encoder import RecurrentEncoder
 from qlib_ext.layers.multitask import MultiTaskHead
 from qlib_ext.layers.scores import Scores
 from qlib_ext.losses import multi_task_loss
 from qlib_ext.models.base import NeuralModel
-from qlib_ext.models.options import TrainingOptions
+from qlib_ext.models.options import EncoderOptions
 
 SAME = 1e-5  # states, which lie between -1 and 1, that differ by no more are the same but for rounding
 
@@ -29,10 +28,9 @@ logger = get_module_logger("qlib_ext.models")
 
 
 @dataclass(kw_only=True)
-class MultiTaskGRUOptions(TrainingOptions):
-    """Options of the net beside those of training.
+class MultiTaskGRUOptions(EncoderOptions):
+    """Options of the net beside those of encoder and training.
 
-    hidden_size, num_layers, dropout, base_model (GRU or LSTM): the encoder, as in Qlib's Model Zoo
     share_gru            all series of the same number of fields have one encoder; false: every series has its own
     correlation_penalty  lambda, the weight of the correlations among the predictions; 0 turns it off
     min_stocks           days of fewer stocks have no correlation: they add nothing to the loss and are counted
@@ -40,8 +38,6 @@ class MultiTaskGRUOptions(TrainingOptions):
 
     hidden_size: int = 30
     num_layers: int = 1
-    dropout: float = 0.0
-    base_model: str = "GRU"
     share_gru: bool = True
     correlation_penalty: float = 0.01
     min_stocks: int = 20
@@ -97,13 +93,9 @@ class MultiTaskGRU(NeuralModel):
 
     def build(self, layout: Layout, instruments: pd.Index) -> nn.Module:
         """A MultiTaskNet with an encoder for each number of fields, or with one for each series."""
-        encoder = cache(self._encoder) if self.options.share_gru else self._encoder
+        encoder = cache(self.options.encoder) if self.options.share_gru else self.options.encoder
         encoders = [encoder(fields) for _, fields in layout.sequences.values()]
         return MultiTaskNet(layout, encoders, self.options.hidden_size)
-
-    def _encoder(self, fields: int) -> RecurrentEncoder:
-        options = self.options
-        return RecurrentEncoder(fields, options.hidden_size, options.num_layers, options.dropout, options.base_model)
 
     def loss(self, scores: Scores, batch: Batch) -> Tensor:
         """The loss of the class, whatever the score; counts the correlations that are undefined."""

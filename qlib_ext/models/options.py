@@ -10,6 +10,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from qlib_ext.errors import ConfigError
 from qlib_ext.keywords import check_seeds, refuse_unknown
+from qlib_ext.layers.encoder import CELLS, RecurrentEncoder
 from qlib_ext.losses import CROSS_SECTIONAL_LOSSES
 
 LOSSES = ("mse", *CROSS_SECTIONAL_LOSSES, "rank")
@@ -73,15 +74,40 @@ class TrainingOptions:
     def __post_init__(self) -> None:
         self.metric = self.metric or "loss"
         self.optimizer = self.optimizer.lower()
-        _one_of("metric", self.metric, METRICS)
-        _one_of("loss", self.loss, LOSSES)
-        _one_of("optimizer", self.optimizer, OPTIMIZERS)
-        for name in ("n_epochs", "early_stop", "days_per_batch"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is at least 1, not {getattr(self, name)}.")
+        one_of("metric", self.metric, METRICS)
+        one_of("loss", self.loss, LOSSES)
+        one_of("optimizer", self.optimizer, OPTIMIZERS)
+        at_least_one(self, "n_epochs", "early_stop", "days_per_batch")
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"ema_decay is at least 0 and below 1, for example 0.998; not {self.ema_decay}.")
         check_seeds(self.seeds)
+
+
+@dataclass(kw_only=True)
+class EncoderOptions(TrainingOptions):
+    """Options of a recurrent encoder beside those of training, as in Qlib's Model Zoo.
+
+    hidden_size  length of a stock's state
+    num_layers   layers of the encoder
+    dropout      share of the states that is dropped between two layers in training
+    base_model   GRU or LSTM
+    """
+
+    hidden_size: int = 64
+    num_layers: int = 2
+    dropout: float = 0.0
+    base_model: str = "GRU"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("base_model", self.base_model, tuple(CELLS))
+        at_least_one(self, "hidden_size", "num_layers")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout is at least 0 and below 1, not {self.dropout}.")
+
+    def encoder(self, fields: int) -> RecurrentEncoder:
+        """A new encoder of so many fields."""
+        return RecurrentEncoder(fields, self.hidden_size, self.num_layers, self.dropout, self.base_model)
 
 
 def read_options(kind: type[Options], keywords: dict[str, Any]) -> Options:
@@ -103,6 +129,14 @@ def _check_type(name: str, value: Any, annotation: Any) -> None:
         raise ConfigError(f"{name} is {' or '.join(noun for _, noun in wanted)}, not {value!r}.")
 
 
-def _one_of(name: str, value: str, valid: Sequence[str]) -> None:
+def one_of(name: str, value: str, valid: Sequence[str]) -> None:
+    """Raise ConfigError for a value that is none of the valid ones."""
     if value not in valid:
         raise ConfigError(f"{name} is one of {', '.join(valid)}, not {value!r}.")
+
+
+def at_least_one(options: TrainingOptions, *names: str) -> None:
+    """Raise ConfigError for the first of these options that is below 1."""
+    for name in names:
+        if getattr(options, name) < 1:
+            raise ConfigError(f"{name} is at least 1, not {getattr(options, name)}.")

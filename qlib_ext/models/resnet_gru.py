@@ -74,7 +74,7 @@ class ResNetGRU(ASTGNN):
         """An ImageEncoder for images of this shape."""
         rows, columns = layout.image
         resnet = ResNet(rows, columns, self.options.channels, self.options.kernel_size)
-        return ImageEncoder(resnet, self.recurrent(resnet.features))
+        return ImageEncoder(resnet, self.options.encoder(resnet.features))
 
     def graph(self, instruments: pd.Index) -> nn.Module | None:
         """ASTGNN's graph, where the options ask for one."""

@@ -12,26 +12,21 @@ from qlib_ext.data.batch import Batch
 from qlib_ext.data.layout import Layout
 from qlib_ext.data.panel import Panel
 from qlib_ext.errors import ConfigError
-from qlib_ext.layers.encoder import RecurrentEncoder
 from qlib_ext.layers.relation_embedding import STRENGTHS, RelationalEmbedding
 from qlib_ext.layers.scores import Scores
 from qlib_ext.models.base import NeuralModel
-from qlib_ext.models.options import TrainingOptions
+from qlib_ext.models.options import EncoderOptions, one_of
 
 
 @dataclass(kw_only=True)
-class RSROptions(TrainingOptions):
-    """Options of the net beside those of training, whose loss is by default rank.
+class RSROptions(EncoderOptions):
+    """Options of the net beside those of encoder and training, by default an LSTM and the loss rank.
 
-    hidden_size, num_layers, dropout, base_model (GRU or LSTM): the encoder, as in Qlib's Model Zoo
     relation      strength of a relation: uniform, weighted, explicit or implicit, see `RelationalEmbedding`
     by_degree     divide what a stock says by the number of those who hear it; None: where nothing else makes it a mean
     include_self  a stock hears itself, too, as one of its neighbours
     """
 
-    hidden_size: int = 64
-    num_layers: int = 2
-    dropout: float = 0.0
     base_model: str = "LSTM"
     relation: str = "implicit"
     by_degree: bool | None = None
@@ -40,8 +35,7 @@ class RSROptions(TrainingOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.relation not in STRENGTHS:
-            raise ConfigError(f"relation is one of {', '.join(STRENGTHS)}, not {self.relation!r}.")
+        one_of("relation", self.relation, tuple(STRENGTHS))
 
 
 class RSRNet(nn.Module):
@@ -55,7 +49,7 @@ class RSRNet(nn.Module):
         hidden = options.hidden_size
         self.relations = pd.Index(relations, dtype=object)
         self.include_self = options.include_self
-        self.encoder = RecurrentEncoder(d_feat, hidden, options.num_layers, options.dropout, options.base_model)
+        self.encoder = options.encoder(d_feat)
         self.embedding = RelationalEmbedding(hidden, len(relations), options.relation, options.by_degree)
         self.fc = nn.Linear(2 * hidden, 1)
         self.register_buffer("position", torch.arange(len(relations)), persistent=False)

@@ -48,25 +48,25 @@ class Trainer:
         validated and kept. Raises TrainingError where the loss is not finite.
         """
         optimizer = make_optimizer(self.net, self.options)
-        judged = self
+        validated = self
         if self.options.ema_decay:
             average = MovingAverage(self.net, self.options.ema_decay)
             optimizer.register_step_post_hook(lambda *_: average.update(self.net))
-            judged = replace(self, net=average.net)
+            validated = replace(self, net=average.net)
         order = np.random.default_rng(seed)
         curves: Curves = {}
-        best, best_epoch, best_weights = -math.inf, 0, None
+        best_value, best_epoch, best_weights = -math.inf, 0, None
         for epoch in range(self.options.n_epochs):
             days = order.permutation(train.n_days)
             row = {f"train_{k}": v for k, v in self._train_epoch(optimizer, train, days, epoch, name).items()}
-            row |= {f"valid_{k}": v for k, v in judged.evaluate(valid).items()}
+            row |= {f"valid_{k}": v for k, v in validated.evaluate(valid).items()}
             for key, value in row.items():
                 curves.setdefault(key, []).append(value)
             log_metrics(row, epoch, name)
             logger.info(f"{name} epoch {epoch}: " + "  ".join(f"{k} {v:.4f}" for k, v in row.items()))
-            quality = -row["valid_loss"] if self.options.metric == "loss" else row[f"valid_{self.options.metric}"]
-            if quality > best:
-                best, best_epoch, best_weights = quality, epoch, copy.deepcopy(judged.net.state_dict())
+            value = -row["valid_loss"] if self.options.metric == "loss" else row[f"valid_{self.options.metric}"]
+            if value > best_value:
+                best_value, best_epoch, best_weights = value, epoch, copy.deepcopy(validated.net.state_dict())
             elif epoch - best_epoch >= self.options.early_stop:
                 break
         if best_weights is None:

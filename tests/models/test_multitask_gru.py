@@ -222,11 +222,6 @@ def test_options_that_make_no_sense_are_named(options, message):
         MultiTaskGRU(**SMALL | options)
 
 
-def test_an_unknown_cell_is_refused():
-    with pytest.raises(ConfigError, match="GRU or LSTM"):
-        net_of(MultiTaskGRU(**SMALL, base_model="RNN"))
-
-
 def test_images_are_refused():
     with pytest.raises(ConfigError, match="reads series of fields; the handler's windows are 3 images"):
         MultiTaskGRU(**SMALL).fit(dataset_of(random_rows(), IMAGES))

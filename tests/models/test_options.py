@@ -66,6 +66,13 @@ def test_values_that_make_no_sense_are_named(options):
         GRU(**options)
 
 
+@pytest.mark.parametrize("kind", [GRU, GATs, MultiTaskGRU, RSR, ResNetGRU])
+@pytest.mark.parametrize("options", [{"hidden_size": 0}, {"num_layers": 0}, {"dropout": 1.0}, {"base_model": "RNN"}])
+def test_encoder_options_that_make_no_sense_are_named(kind, options):
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        kind(**options)
+
+
 @pytest.mark.parametrize("options", [{"n_epochs": np.int64(3)}, {"lr": 1}, {"batch_size": None}, {"seeds": (0, 1)}])
 def test_values_of_the_options_types_are_taken(options):
     ((name, value),) = options.items()

@@ -98,7 +98,7 @@ def test_every_parameter_is_learnt(extra):
         ({"num_graph_layers": 2}, "num_graph_layers is an option of the graph.*graph: true"),
         ({"proximity": 0.1}, "proximity is an option of the graph"),
         ({"graph": True, "num_graph_layers": 0}, "num_graph_layers"),
-        ({"base_model": "RNN"}, "GRU or LSTM"),
+        ({"base_model": "RNN"}, "base_model is one of GRU, LSTM, not 'RNN'"),
     ],
 )
 def test_options_that_make_no_sense_are_named(options, message):
