@@ -12,6 +12,9 @@ from qlib_ext.models import base
 from qlib_ext.models.astgnn import ASTGNN
 from qlib_ext.models.gats import GATs
 from qlib_ext.models.gru import GRU
+from qlib_ext.models.multitask_gru import MultiTaskGRU
+from qlib_ext.models.resnet_gru import ResNetGRU
+from qlib_ext.models.rsr import RSR
 from qlib_ext.models.training import days_per_step
 from qlib_ext.testing.rows import dataset_of, random_rows
 
