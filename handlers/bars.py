@@ -16,8 +16,8 @@ from qlib_ext.keywords import refuse_unknown
 
 LABEL = (["Ref($vwap, -11)/Ref($vwap, -1) - 1"], ["LABEL0"])
 PRICES = {name: f"${name}" for name in ("open", "high", "low", "close", "vwap")}
-FIELDS = PRICES | {"turnover": "$volume / Mean($volume, 60)"}
-BARS = PRICES | {"volume": "$volume * ($volume / $volume)"}  # NaN where nothing is traded
+DAY_FIELDS = PRICES | {"turnover": "$volume / Mean($volume, 60)"}
+FREQUENCY_FIELDS = PRICES | {"volume": "$volume * ($volume / $volume)"}  # NaN where nothing is traded
 
 
 def replaced(fields: Mapping[str, str], given: Mapping[str, str] | None, owner: str) -> dict[str, str]:
@@ -55,7 +55,7 @@ class DayBars(WindowHandler):
         learn_processors: Any = LEARN_PROCESSORS,
         **kwargs: Any,
     ) -> None:
-        columns = replaced(FIELDS, fields, type(self).__name__)
+        columns = replaced(DAY_FIELDS, fields, type(self).__name__)
         super().__init__(
             features=columns_of(columns),
             label=label,
@@ -89,7 +89,7 @@ class MultiFrequencyBars(WindowHandler):
     ) -> None:
         shape = Frequencies(dict(lengths), calendar)
         super().__init__(
-            features=columns_of(BARS),
+            features=columns_of(FREQUENCY_FIELDS),
             window=Window(shape.days, shape, standardise=True, multiple=shape.days, series=shape.series),
             loader=CalendarLoader if calendar else HistoryLoader,
             label=label,

@@ -9,7 +9,7 @@ import pandas as pd
 from qlib.data.dataset.processor import Processor
 
 from handlers.alpha158vwap import LEARN_PROCESSORS
-from handlers.bars import BARS, LABEL, columns_of
+from handlers.bars import FREQUENCY_FIELDS, LABEL, columns_of
 from handlers.highfreq import NEUTRALISE, factor_columns, neutral_columns
 from qlib_ext.data.handler import WindowHandler
 from qlib_ext.data.layout import Series
@@ -72,7 +72,7 @@ class FusedBars(WindowHandler):
             features=factors,
             label=label,
             window=Window(shape.days, shape, standardise=True, multiple=shape.days, series=series),
-            others={"bars": columns_of(BARS), "neutral": neutral_columns(industry, size)},
+            others={"bars": columns_of(FREQUENCY_FIELDS), "neutral": neutral_columns(industry, size)},
             infer_processors=[*infer_processors, AS_FEATURES],
             learn_processors=learn_processors,
             **kwargs,

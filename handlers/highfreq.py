@@ -14,7 +14,7 @@ from qlib_ext.errors import ConfigError
 from qlib_ext.keywords import refuse_unknown
 from qlib_ext.ticks.factors import GROUPS
 
-DAYS = 20  # of a factor's mean
+MEAN_DAYS = 20  # of a factor's mean
 NEUTRALISE = "qlib_ext.processors.neutralise"
 PROCESSORS = "qlib_ext.processors.normalise"
 INFER_PROCESSORS = (
@@ -74,7 +74,7 @@ def factor_columns(groups: Sequence[str], without: Sequence[str], owner: str) ->
     names = [name for group in GROUPS if group in groups for name in GROUPS[group] if name not in without]
     if not names:
         raise ConfigError(f"No factor is left: groups names some of {', '.join(GROUPS)}, without some of theirs.")
-    return [f"Mean($hf_{name}, {DAYS})" for name in names], [name.upper() for name in names]
+    return [f"Mean($hf_{name}, {MEAN_DAYS})" for name in names], [name.upper() for name in names]
 
 
 def neutral_columns(industry: str, size: str) -> Columns:

@@ -10,11 +10,11 @@ from handlers.alpha158vwap import LEARN_PROCESSORS
 from handlers.bars import LABEL, replaced
 from qlib_ext.data.handler import WindowHandler
 from qlib_ext.data.intraday import HalfHourLoader
-from qlib_ext.data.shapes.half_hours import BARS
+from qlib_ext.data.shapes.half_hours import HALF_HOUR_FIELDS
 from qlib_ext.data.shapes.images import half_hour_images
 from qlib_ext.data.window import Window
 
-FIELDS = {**{name: f"${name}" for name in BARS}, "float_mv": "$float_mv"}
+HALF_HOUR_EXPRESSIONS = {**{name: f"${name}" for name in HALF_HOUR_FIELDS}, "float_mv": "$float_mv"}
 
 
 class MsNew(WindowHandler):
@@ -42,7 +42,7 @@ class MsNew(WindowHandler):
         learn_processors: Any = LEARN_PROCESSORS,
         **kwargs: Any,
     ) -> None:
-        expressions = replaced(FIELDS, fields, type(self).__name__)
+        expressions = replaced(HALF_HOUR_EXPRESSIONS, fields, type(self).__name__)
         super().__init__(
             features=([expressions["float_mv"]], ["FLOAT_MV"]),
             label=label,

@@ -93,11 +93,13 @@ class RecordedLoader(HistoryLoader):
         frames = {
             name: KINDS[self.kind](store, find_runs(store, name)[0], name, self.segments) for name in self.experiments
         }
-        index = common(frames)
-        members, others = (beside(frames, index, labels) for labels in super()._read(spans, extended, end_time))
+        index = common_rows(frames)
+        members, others = (
+            features_beside_labels(frames, index, labels) for labels in super()._read(spans, extended, end_time)
+        )
         if members.empty:
             raise DataError(
-                f"{', '.join(self.experiments)} recorded rows of {span_of(index)}, and none is of the {len(spans)} "
+                f"{', '.join(self.experiments)} recorded rows of {dates_of(index)}, and none is of the {len(spans)} "
                 f"instruments of this handler, members from {first_day(spans):%Y-%m-%d} on. Take the days and "
                 "instruments that the experiments were tested on."
             )
@@ -110,7 +112,7 @@ KINDS: dict[str, Callable[[str, Run, str, Sequence[str]], pd.DataFrame]] = {
 }
 
 
-def common(frames: Mapping[str, pd.DataFrame]) -> pd.MultiIndex:
+def common_rows(frames: Mapping[str, pd.DataFrame]) -> pd.MultiIndex:
     """The rows that all experiments have; raises DataError where there are none, or a value is not finite."""
     for name, frame in frames.items():
         require_finite(frame, name)
@@ -119,7 +121,7 @@ def common(frames: Mapping[str, pd.DataFrame]) -> pd.MultiIndex:
         for level in ("datetime", "instrument"):
             if found.unique(level).intersection(index.unique(level)).empty:
                 raise DataError(
-                    f"{first!r} ({span_of(found)}) and {name!r} ({span_of(index)}) have no {level} in common. Let "
+                    f"{first!r} ({dates_of(found)}) and {name!r} ({dates_of(index)}) have no {level} in common. Let "
                     "both be tested on the same days and instruments."
                 )
         found = found.intersection(index)
@@ -128,7 +130,7 @@ def common(frames: Mapping[str, pd.DataFrame]) -> pd.MultiIndex:
     return found
 
 
-def span_of(index: pd.MultiIndex) -> str:
+def dates_of(index: pd.MultiIndex) -> str:
     days = index.unique("datetime")
     return f"{days.min():%Y-%m-%d} to {days.max():%Y-%m-%d}"
 
@@ -146,7 +148,9 @@ def require_finite(frame: pd.DataFrame, experiment: str) -> None:
         )
 
 
-def beside(frames: Mapping[str, pd.DataFrame], index: pd.MultiIndex, labels: pd.DataFrame) -> pd.DataFrame:
+def features_beside_labels(
+    frames: Mapping[str, pd.DataFrame], index: pd.MultiIndex, labels: pd.DataFrame
+) -> pd.DataFrame:
     """The labels of the rows of ``index``, with the recorded columns as features before them."""
     labels = labels[index.get_indexer(labels.index) >= 0]
     columns = [("feature", column) for frame in frames.values() for column in frame]

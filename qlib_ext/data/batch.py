@@ -100,7 +100,7 @@ class Samples:
     def mask(self, days: np.ndarray) -> Tensor:
         """Which stocks the given days have: ``[days, stocks]``."""
         longest = int((self.bounds[days + 1] - self.bounds[days]).max())
-        return first_of(torch.cat([self.counts[day : day + 1] for day in days.tolist()]), longest)
+        return first_places(torch.cat([self.counts[day : day + 1] for day in days.tolist()]), longest)
 
     def batch(self, days: np.ndarray, window: Window) -> Batch:
         """The cross-sections of the given days (0 = the segment's first day)."""
@@ -134,12 +134,12 @@ class Samples:
         row, stock = places_of(members, int(counts.sum())).unbind(1)  # [members] each, day after day
         x = self.panel.windows(at[row], stock, window.length, fill=False)  # [members, length, fields]
         x = x if window.shape is None else window.shape(x)  # [members, ...]
-        x = standardise(x, first_of(members.sum(1), int(counts.max())))
+        x = standardise(x, first_places(members.sum(1), int(counts.max())))
         number = members.flatten().cumsum(0).view_as(members) - 1  # [days, instruments] of each member
         row = places_of(mask, len(instrument))[:, 0]  # [samples]
         return x[number[row, instrument]]  # [samples, ...]
 
 
-def first_of(counts: Tensor, longest: int) -> Tensor:
+def first_places(counts: Tensor, longest: int) -> Tensor:
     """True for the first ``counts`` places of each row: ``[days] -> [days, longest]``."""
     return torch.arange(longest, device=counts.device) < counts[:, None]

@@ -8,9 +8,9 @@ import pandas as pd
 from qlib.data import D
 
 from qlib_ext.data.loader import HistoryLoader
-from qlib_ext.data.shapes.frequencies import PLACES
+from qlib_ext.data.shapes.frequencies import CALENDAR_DAYS
 
-COLUMNS = ("WEEK", "MONTH")
+CALENDAR_COLUMNS = ("WEEK", "MONTH")
 
 
 class CalendarLoader(HistoryLoader):
@@ -33,8 +33,8 @@ def calendar_places(days: pd.DatetimeIndex) -> pd.DataFrame:
     week, month = days.to_period("W"), (days.year - days[0].year) * 12 + days.month
     return pd.DataFrame(
         {
-            "WEEK": PLACES["week"] * week.factorize()[0] + days.day_of_week,
-            "MONTH": PLACES["month"] * month + days.day - 1,
+            "WEEK": CALENDAR_DAYS["week"] * week.factorize()[0] + days.day_of_week,
+            "MONTH": CALENDAR_DAYS["month"] * month + days.day - 1,
         },
         index=days,
     )
@@ -43,6 +43,6 @@ def calendar_places(days: pd.DatetimeIndex) -> pd.DataFrame:
 def with_places(frame: pd.DataFrame, places: pd.DataFrame) -> pd.DataFrame:
     """The frame with the places of its days behind its features."""
     own = places.reindex(frame.index.get_level_values("datetime")).set_axis(frame.index)
-    own.columns = pd.MultiIndex.from_product([["feature"], COLUMNS])
+    own.columns = pd.MultiIndex.from_product([["feature"], CALENDAR_COLUMNS])
     features = frame.columns.get_level_values(0) == "feature"
     return pd.concat([frame.loc[:, features], own, frame.loc[:, ~features]], axis=1)

@@ -14,17 +14,19 @@ from qlib.data import D
 from qlib_ext.cross_section.cells import cells_of
 from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.data.needs import Needs
-from qlib_ext.data.shapes.half_hours import BARS, fold, half_hours
+from qlib_ext.data.shapes.half_hours import HALF_HOUR_FIELDS, fold, half_hours
 from qlib_ext.errors import DataError, ProviderError
 from qlib_ext.provider.calendar import longest_bars
 from qlib_ext.provider.check import check_features
 from qlib_ext.provider.names import fields_in
 from qlib_ext.provider.sessions import HALF_HOURS
 
-MINUTES = (30, 15, 5, 1)
+BAR_MINUTES = (30, 15, 5, 1)
 CHUNK_CELLS = 4_000_000  # (time, stock) pairs read at a time
-CLOSE, AMOUNT = BARS.index("close"), BARS.index("amount")
-COLUMNS = [("feature", f"{name.upper()}{half}") for name in BARS for half in range(1, HALF_HOURS + 1)]
+CLOSE, AMOUNT = HALF_HOUR_FIELDS.index("close"), HALF_HOUR_FIELDS.index("amount")
+HALF_HOUR_COLUMNS = [
+    ("feature", f"{name.upper()}{half}") for name in HALF_HOUR_FIELDS for half in range(1, HALF_HOURS + 1)
+]
 
 
 class HalfHourLoader(HistoryLoader):
@@ -45,7 +47,7 @@ class HalfHourLoader(HistoryLoader):
 
     def __init__(self, config: dict, bars: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(config, **kwargs)
-        self.bars = [bars[name] for name in BARS]
+        self.bars = [bars[name] for name in HALF_HOUR_FIELDS]
 
     def needs(self, instruments: Any) -> Needs:
         """As `HistoryLoader.needs`, with the fields of the intraday provider."""
@@ -69,7 +71,9 @@ class HalfHourLoader(HistoryLoader):
         require_days(own[0], days, times)
         places = days.get_indexer(times.normalize()) * HALF_HOURS + half_hours(times, minutes)  # [times]
         cells = [np.divmod(cells_of(frame.index, days, names), len(names)) for frame in frames]
-        images_of = [np.full((len(frame), len(BARS), HALF_HOURS), np.nan, dtype=np.float32) for frame in frames]
+        images_of = [
+            np.full((len(frame), len(HALF_HOUR_FIELDS), HALF_HOURS), np.nan, dtype=np.float32) for frame in frames
+        ]
         step = max(1, CHUNK_CELLS // len(times))
         for low in range(0, len(names), step):
             images = self._images(names[low : low + step], days, times, places, minutes)
@@ -83,16 +87,16 @@ class HalfHourLoader(HistoryLoader):
         self, names: pd.Index, days: pd.DatetimeIndex, times: pd.DatetimeIndex, places: np.ndarray, minutes: int
     ) -> np.ndarray:
         """The half-hours of all days, prices over the close before, amounts as they are: ``[stocks, days, 5, 8]``."""
-        bars = table(names, self.bars, times, f"{minutes}min")  # [stocks, times, 5]
+        bars = values_of(names, self.bars, times, f"{minutes}min")  # [stocks, times, 5]
         starts = np.flatnonzero(np.diff(places, prepend=-1))
-        folded = np.full((len(names), len(days) * HALF_HOURS, len(BARS)), np.nan, dtype=np.float32)
+        folded = np.full((len(names), len(days) * HALF_HOURS, len(HALF_HOUR_FIELDS)), np.nan, dtype=np.float32)
         folded[:, places[starts]] = fold(bars, starts)
-        images = folded.reshape(len(names), len(days), HALF_HOURS, len(BARS)).swapaxes(2, 3)
+        images = folded.reshape(len(names), len(days), HALF_HOURS, len(HALF_HOUR_FIELDS)).swapaxes(2, 3)
         known = ~np.isnan(images[:, :, CLOSE])  # [stocks, days, 8]
         last = np.where(known, np.arange(HALF_HOURS), 0).max(2, keepdims=True)
         last_close = np.take_along_axis(images[:, :, CLOSE], last, axis=2)  # [stocks, days, 1]
         calendar = pd.DatetimeIndex(D.calendar(end_time=days[-1]))
-        close = pd.DataFrame(table(names, ["$close"], calendar, "day")[:, :, 0].T, calendar)  # [all days, stocks]
+        close = pd.DataFrame(values_of(names, ["$close"], calendar, "day")[:, :, 0].T, calendar)  # [all days, stocks]
         change = (close / close.ffill().shift(1)).loc[days].to_numpy().T  # [stocks, days]
         images[:, :, :AMOUNT] *= (change[:, :, None] / last_close)[:, :, None]
         return images
@@ -100,7 +104,7 @@ class HalfHourLoader(HistoryLoader):
 
 def require_bars() -> int:
     """The minutes of the longest bars that Qlib's provider has; raises ProviderError where it has none."""
-    minutes = longest_bars(MINUTES)
+    minutes = longest_bars(BAR_MINUTES)
     if minutes is not None:
         return minutes
     raise ProviderError(
@@ -110,7 +114,7 @@ def require_bars() -> int:
     )
 
 
-def table(names: pd.Index, expressions: Sequence[str], times: pd.DatetimeIndex, freq: str) -> np.ndarray:
+def values_of(names: pd.Index, expressions: Sequence[str], times: pd.DatetimeIndex, freq: str) -> np.ndarray:
     """Expressions of some stocks: ``[stocks, times, expressions]`` float32, NaN where there is no bar."""
     frame = D.features(list(names), list(expressions), times[0], times[-1], freq=freq)
     values = np.full((len(times), len(names), len(expressions)), np.nan, dtype=np.float32)
@@ -121,8 +125,8 @@ def table(names: pd.Index, expressions: Sequence[str], times: pd.DatetimeIndex, 
 def with_features(frame: pd.DataFrame, images: np.ndarray) -> pd.DataFrame:
     """The frame with other features: ``images [rows, 5, 8]``, the amounts over the float market value it held."""
     images[:, AMOUNT] /= frame["feature"].to_numpy(dtype=np.float32)
-    columns = pd.MultiIndex.from_tuples(COLUMNS)
-    features = pd.DataFrame(images.reshape(len(frame), len(COLUMNS)), index=frame.index, columns=columns)
+    columns = pd.MultiIndex.from_tuples(HALF_HOUR_COLUMNS)
+    features = pd.DataFrame(images.reshape(len(frame), len(HALF_HOUR_COLUMNS)), index=frame.index, columns=columns)
     return pd.concat([features, frame.drop(columns="feature", level=0)], axis=1)
 
 

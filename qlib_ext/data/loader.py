@@ -87,11 +87,11 @@ class HistoryLoader(QlibDataLoader):
         }
         members, others = self._read(spans, extended, end_time)
         if self.traded_only:
-            on = by_row(members.index, lambda days, names: traded(days, names, calendar))
+            on = by_row(members.index, lambda days, names: has_close(days, names, calendar))
             members, others = members[on], pd.concat([others, members[~on]]).sort_index()
         if not len(members) + len(others):
             raise DataError(
-                f"No rows for {describe(instruments)} from {start_time} to {end_time}: the provider "
+                f"No rows for {name_of_universe(instruments)} from {start_time} to {end_time}: the provider "
                 f"{C.dpm.get_data_uri('day')} has bars of other days; its calendar runs from "
                 f"{calendar[0]:%Y-%m-%d} to {calendar[-1]:%Y-%m-%d}."
             )
@@ -148,7 +148,7 @@ class HistoryLoader(QlibDataLoader):
             spans = {name: times for name, times in clipped.items() if times}
         if not spans:
             raise DataError(
-                f"The universe {describe(instruments)} has no member between {start_time} and {end_time}; "
+                f"The universe {name_of_universe(instruments)} has no member between {start_time} and {end_time}; "
                 f"see {C.dpm.get_data_uri('day')}/instruments."
             )
         return spans
@@ -203,7 +203,7 @@ def seasoned(spans: Spans, calendar: pd.DatetimeIndex, days: int) -> Spans:
     return left
 
 
-def traded(days: pd.DatetimeIndex, names: pd.Index, calendar: pd.DatetimeIndex) -> np.ndarray:
+def has_close(days: pd.DatetimeIndex, names: pd.Index, calendar: pd.DatetimeIndex) -> np.ndarray:
     """True where an instrument has a close on a day: ``[days, instruments]``."""
     on = np.zeros((len(calendar), len(names)), dtype=bool)
     for column, name in enumerate(names):
@@ -240,7 +240,7 @@ def empty_columns(frames: Sequence[pd.DataFrame]) -> np.ndarray:
     return empty
 
 
-def describe(instruments: Any) -> str:
+def name_of_universe(instruments: Any) -> str:
     """The universe as its user wrote it."""
     if isinstance(instruments, dict):
         return repr(instruments.get("market", f"{len(instruments)} instruments"))

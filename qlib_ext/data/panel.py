@@ -77,7 +77,7 @@ class Panel:
         if groups is not None:
             group_values = np.full(rows, np.nan, dtype=np.float32)
             group_values[row_of[cells_of(groups.index, days, instruments)]] = groups.to_numpy(dtype=np.float32)
-        last_row, next_row = _neighbours(row_of.reshape(len(days), len(instruments)), rows)
+        last_row, next_row = _fill_both_ways(row_of.reshape(len(days), len(instruments)), rows)
         del label_rows, row_of
         values = _gather_values(frames, row_of_source)
         return cls(
@@ -205,7 +205,7 @@ def _gather_values(frames: Sequence[pd.DataFrame], row_of_source: np.ndarray) ->
     return values
 
 
-def _neighbours(row_of: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray]:
+def _fill_both_ways(row_of: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray]:
     """Fill the holes of row_of forward, in place, and of a copy of it backward, along the days."""
     next_row = row_of.copy()
     next_row[next_row < 0] = rows

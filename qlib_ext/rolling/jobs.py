@@ -58,7 +58,7 @@ class Outcome:
     seconds: dict[str, float]
 
 
-class Silence:
+class NoRecorder:
     """An experiment manager that records nothing, for the processes that train: the parent alone writes."""
 
     active_experiment = None
@@ -75,8 +75,8 @@ class Silence:
 def train_window(data: RawData, job: Job) -> Outcome:
     """Train the inner model on one window and score its test days, in a process of a backend's."""
     if not C.registered:
-        silence = {"class": "Silence", "module_path": __name__, "kwargs": {}}
-        qlib.init(**job.qlib, exp_manager=silence)
+        no_recorder = {"class": "NoRecorder", "module_path": __name__, "kwargs": {}}
+        qlib.init(**job.qlib, exp_manager=no_recorder)
     clock = [time.perf_counter()]
     dataset = data.dataset_of(job.window)
     clock.append(time.perf_counter())
@@ -86,18 +86,18 @@ def train_window(data: RawData, job: Job) -> Outcome:
     try:
         model.fit(dataset, **({"evals_result": evaluation} if "evals_result" in takes else {}))
         clock.append(time.perf_counter())
-        prediction, factors = scored(model, dataset)
+        prediction, factors = score_and_factors(model, dataset)
         prediction = scores_of(prediction, job)
         clock.append(time.perf_counter())
         pickled = pickle.dumps(model)
     except Exception as error:  # whatever an inner model raises, its user must learn the window
-        said = str(error) if isinstance(error, QlibExtError) else f"{type(error).__name__}: {error}"
-        raise TrainingError(f"Window {job}: {said} (finished windows are kept)") from error
+        message = str(error) if isinstance(error, QlibExtError) else f"{type(error).__name__}: {error}"
+        raise TrainingError(f"Window {job}: {message} (finished windows are kept)") from error
     return Outcome(
         key=job.key,
         prediction=prediction,
         weak_factors=factors,
-        curves=dict(flatten(evaluation)),
+        curves=dict(flat_curves(evaluation)),
         model=pickled,
         seconds=dict(zip(("processing", "fit", "predict"), np.diff(clock).tolist(), strict=True)),
     )
@@ -118,7 +118,7 @@ def scores_of(prediction: Any, job: Job) -> pd.Series:
     return scores
 
 
-def scored(model: Any, dataset: Any) -> tuple[Any, pd.DataFrame | None]:
+def score_and_factors(model: Any, dataset: Any) -> tuple[Any, pd.DataFrame | None]:
     """The prediction of the test days, and the weak factors of validation and test days, never of training days.
 
     Weak factors: None where the model has none. One that has them gives both in one pass (``NeuralModel.scored``).
@@ -132,7 +132,7 @@ def scored(model: Any, dataset: Any) -> tuple[Any, pd.DataFrame | None]:
     return prediction, pd.concat(parts).sort_index()
 
 
-def flatten(evaluation: Mapping, prefix: str = "") -> list[tuple[str, list[float]]]:
+def flat_curves(evaluation: Mapping, prefix: str = "") -> list[tuple[str, list[float]]]:
     """Curves of nested evaluation results, ``{"valid": {"l2": [...]}}`` under the name ``valid.l2``.
 
     What is no list of figures is left out: what a model puts there is its own affair, and no reason to lose a window.
@@ -140,7 +140,7 @@ def flatten(evaluation: Mapping, prefix: str = "") -> list[tuple[str, list[float
     curves: list[tuple[str, list[float]]] = []
     for name, value in evaluation.items():
         if isinstance(value, Mapping):
-            curves += flatten(value, f"{prefix}{name}.")
+            curves += flat_curves(value, f"{prefix}{name}.")
         else:
             with suppress(TypeError, ValueError):
                 curves.append((f"{prefix}{name}", [float(figure) for figure in value]))

@@ -13,12 +13,12 @@ import polars as pl
 
 from qlib_ext.rolling.description import Description
 from qlib_ext.rolling.jobs import train_window
-from qlib_ext.rolling.rows import RawData, Rows
+from qlib_ext.rolling.rows import RawData, SharedRows
 from qlib_ext.rolling.windows import RollingWindow
 from qlib_ext.system.imports import code_behind
 
 WITHOUT_NUMBERS = {"mlflow", "tqdm"}  # packages that record and show what others compute
-PIECE = 1 << 20  # bytes of a file that are read at a time
+CHUNK_BYTES = 1 << 20  # bytes of a file that are read at a time
 
 
 class Keys:
@@ -31,15 +31,15 @@ class Keys:
 
     def __init__(self, data: RawData, dataset: Any, model: dict) -> None:
         self.data = data
-        self.members = by_day(data.members)
-        self.history = {} if data.history is None else by_day(data.history)
+        self.members = hashes_by_day(data.members)
+        self.history = {} if data.history is None else hashes_by_day(data.history)
         has_relations = hasattr(dataset.handler, "relation_tables")
         tables: dict[str, pl.DataFrame] = dataset.handler.relation_tables() if has_relations else {}
         self.relations = [tables[kind] for kind in sorted(tables)]
         description = Description()
         configuration = [description.of(dataset), description.of(model)]
         code = code_behind({train_window.__module__, *description.modules}, without=WITHOUT_NUMBERS)
-        files = [sorted(map(content, paths)) for paths in (description.files, code.files)]
+        files = [sorted(map(content_hash, paths)) for paths in (description.files, code.files)]
         self.fixed = json.dumps([configuration, files, sorted(code.versions)], sort_keys=True)
 
     def key(self, window: RollingWindow, seed: int | None) -> str:
@@ -56,7 +56,7 @@ class Keys:
         return digest.hexdigest()
 
 
-def by_day(rows: Rows) -> dict[Any, bytes]:
+def hashes_by_day(rows: SharedRows) -> dict[Any, bytes]:
     """A hash of each day's rows: its instruments and their values."""
     bounds = np.searchsorted(rows.day, np.arange(len(rows.days) + 1))
     names = np.array([str(name) for name in rows.instruments])
@@ -77,10 +77,10 @@ def known_until(day: pd.Timestamp, table: pl.DataFrame) -> pl.DataFrame:
     return table.filter(pl.col("from") <= day.date()).with_columns(ends.alias("to")).sort(pl.all())
 
 
-def content(path: Path) -> str:
+def content_hash(path: Path) -> str:
     """A hash of a file's content."""
     digest = hashlib.blake2b(digest_size=16)
     with path.open("rb") as file:
-        while piece := file.read(PIECE):
+        while piece := file.read(CHUNK_BYTES):
             digest.update(piece)
     return digest.hexdigest()

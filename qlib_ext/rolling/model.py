@@ -27,7 +27,7 @@ from qlib_ext.rolling.store import WindowStore
 from qlib_ext.rolling.windows import RollingWindow, check_lengths, plan
 from qlib_ext.system.backends import backend_of
 
-ENDS = (("test from", 0), ("test to", -1))  # of all windows: column and line of their table
+ENDS = (("test from", 0), ("test to", -1))  # of all windows: column and row of their table
 
 logger = get_module_logger("qlib_ext.rolling")
 
@@ -100,14 +100,14 @@ class RollingModel(Model):
         own["custom_ops"] = C.custom_ops
         seeds: list[int | None] = [None] if self.seeds is None else list(self.seeds)
         jobs = [Job(window, seed, self.model, own, keys.key(window, seed)) for window in windows for seed in seeds]
-        label = tested(dataset, DataHandlerLP.DK_R).iloc[:, 0]
+        label = test_labels(dataset, DataHandlerLP.DK_R).iloc[:, 0]
         store = WindowStore.active()
         if store is None:
             logger.warning("No recorder is active: the windows are not saved, and a stopped run starts anew.")
         with nullcontext() if store is None else store.locked():
             scores, table = self._train(jobs, data, label, store)
         self.windows_ = pd.DataFrame([table[job.key] for job in jobs])
-        self.scores_ = joined(jobs, scores)
+        self.scores_ = join_windows(jobs, scores)
         if store is not None:
             store.attach(WINDOWS, self.windows_)
         logger.info(f"windows\n{self.windows_.to_string(index=False)}")
@@ -126,7 +126,7 @@ class RollingModel(Model):
             raise NotFittedError("RollingModel has no scores yet: call fit.")
         if segment != "test":
             raise DataError(f"RollingModel scores the test segment alone, not {segment!r}: each day by its own window.")
-        asked = tested(dataset, DataHandlerLP.DK_I).index.unique("datetime")
+        asked = test_labels(dataset, DataHandlerLP.DK_I).index.unique("datetime")
         first, last = (pd.Timestamp(self.windows_[column].iloc[place]) for column, place in ENDS)
         outside = asked[(asked < first) | (asked > last)]
         if len(outside):
@@ -144,7 +144,9 @@ class RollingModel(Model):
         kept = {job.key: store.prediction(finished[job.key]) for job in jobs if store and job.key in finished}
         scores = {key: score for key, score in kept.items() if score is not None}
         table = {
-            job.key: line(job, scores[job.key], label, finished[job.key], None) for job in jobs if job.key in scores
+            job.key: table_row(job, scores[job.key], label, finished[job.key], None)
+            for job in jobs
+            if job.key in scores
         }
         left = {job.key: job for job in jobs if job.key not in scores}
         if scores:
@@ -154,7 +156,7 @@ class RollingModel(Model):
             for outcome in backend_of(self.backend)(train_window, data, list(left.values()), self.n_jobs, self.gpus):
                 job = left[outcome.key]
                 scores[job.key] = outcome.prediction
-                row = line(job, outcome.prediction, label, "", outcome)
+                row = table_row(job, outcome.prediction, label, "", outcome)
                 if store is not None:
                     figures = {name: row[name] for name in ("Rank IC", "processing", "fit", "predict")}
                     row["run"] = store.save(job, outcome, figures)
@@ -165,14 +167,14 @@ class RollingModel(Model):
         return scores, table
 
 
-def tested(dataset: Any, key: str) -> pd.DataFrame:
+def test_labels(dataset: Any, key: str) -> pd.DataFrame:
     """The labels of the test segment, from one of the handler's views."""
     first, last = (None if day is None else pd.Timestamp(day) for day in dataset.segments["test"])
     return dataset.handler.fetch(slice(first, last), col_set="label", data_key=key)
 
 
-def line(job: Job, scores: pd.Series, label: pd.Series, run: str, outcome: Outcome | None) -> dict[str, Any]:
-    """One line of the table of windows: dates, seed, Rank IC, seconds; ``trained`` is False for one that was kept."""
+def table_row(job: Job, scores: pd.Series, label: pd.Series, run: str, outcome: Outcome | None) -> dict[str, Any]:
+    """A row of the table of windows: dates, seed, Rank IC, seconds; ``trained`` is False for one that was kept."""
     seconds = {"processing": None, "fit": None, "predict": None} if outcome is None else outcome.seconds
     own = {
         "seed": job.seed,
@@ -183,7 +185,7 @@ def line(job: Job, scores: pd.Series, label: pd.Series, run: str, outcome: Outco
     return {**job.window.dates(), **own, **seconds, "run": run}
 
 
-def joined(jobs: list[Job], scores: dict[str, pd.Series]) -> pd.Series:
+def join_windows(jobs: list[Job], scores: dict[str, pd.Series]) -> pd.Series:
     """The scores of all windows, each the mean of its seeds, in the order of days and instruments."""
     windows: dict[RollingWindow, list[pd.Series]] = {}
     for job in jobs:

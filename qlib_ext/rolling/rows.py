@@ -17,7 +17,7 @@ from qlib_ext.rolling.windows import RollingWindow
 
 
 @dataclass(frozen=True)
-class Rows:
+class SharedRows:
     """Raw rows in arrays that processes can share: values [rows, columns], rows sorted by (day, instrument).
 
     day and instrument [rows] are positions in days and instruments; dtypes are those of the columns.
@@ -32,7 +32,7 @@ class Rows:
     columns: pd.MultiIndex
 
     @classmethod
-    def of(cls, frame: pd.DataFrame) -> Rows:
+    def of(cls, frame: pd.DataFrame) -> SharedRows:
         """The rows of a frame indexed by (datetime, instrument); raises DataError for columns that are no numbers."""
         kinds = frame.dtypes.items()
         text = [str(name) for name, kind in kinds if not (isinstance(kind, np.dtype) and kind.kind in "biuf")]
@@ -73,8 +73,8 @@ class RawData:
     dataset is the pickled dataset without data; every window unpickles its own.
     """
 
-    members: Rows
-    history: Rows | None
+    members: SharedRows
+    history: SharedRows | None
     dataset: bytes
     step_len: int
 
@@ -91,8 +91,8 @@ class RawData:
         lengths = [1, getattr(dataset, "step_len", None) or 1]
         lengths += [owner.window.length for owner in (dataset, handler) if hasattr(owner, "window")]
         return cls(
-            members=Rows.of(raw),
-            history=None if history is None or history.empty else Rows.of(history),
+            members=SharedRows.of(raw),
+            history=None if history is None or history.empty else SharedRows.of(history),
             dataset=pickle.dumps(dataset),
             step_len=max(lengths),
         )

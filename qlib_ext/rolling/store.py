@@ -28,8 +28,8 @@ logger = get_module_logger("qlib_ext.rolling")
 
 KEY = "rolling.key"
 PREDICTION = "prediction.pkl"
-BATCH = 100  # parameters that mlflow takes in one call; of figures it would take more
-REFUSED = re.compile(r"[^\w ./:-]")  # what mlflow takes in no name
+ENTRIES_PER_CALL = 100  # parameters that mlflow takes in one call; of figures it would take more
+NOT_IN_A_NAME = re.compile(r"[^\w ./:-]")  # what mlflow takes in no name
 
 
 class WindowStore:
@@ -87,7 +87,7 @@ class WindowStore:
     def save(self, job: Job, outcome: Outcome, metrics: dict[str, float]) -> str:
         """Write a child run and return its id; raises OutputError where it cannot be written."""
         tags = {MLFLOW_PARENT_RUN_ID: self.parent, MLFLOW_RUN_NAME: str(job), KEY: job.key}
-        with writing(f"Window {job} is trained but"):
+        with saving(f"Window {job} is trained but"):
             run_id = self.client.create_run(self.experiment, tags=tags).info.run_id
             self._log(run_id, job, outcome, metrics)
             with scratch_folder() as folder:
@@ -99,25 +99,25 @@ class WindowStore:
     def _log(self, run_id: str, job: Job, outcome: Outcome, metrics: dict[str, float]) -> None:
         now = int(time.time() * 1000)
         params = {**job.window.dates(), "seed": job.seed, **flatten_dict(job.configuration())}
-        texts = [Param(REFUSED.sub("_", name), str(value)) for name, value in params.items()]
+        texts = [Param(NOT_IN_A_NAME.sub("_", name), str(value)) for name, value in params.items()]
         curves = {**{name: [float(value)] for name, value in metrics.items()}, **outcome.curves}
         figures = [
-            Metric(REFUSED.sub("_", name), value, now, step)
+            Metric(NOT_IN_A_NAME.sub("_", name), value, now, step)
             for name, curve in curves.items()
             for step, value in enumerate(curve)
         ]
-        for first in range(0, max(len(texts), len(figures)), BATCH):
-            part = slice(first, first + BATCH)
+        for first in range(0, max(len(texts), len(figures)), ENTRIES_PER_CALL):
+            part = slice(first, first + ENTRIES_PER_CALL)
             self.client.log_batch(run_id, metrics=figures[part], params=texts[part])
 
     def attach(self, name: str, table: pd.DataFrame) -> None:
         """Write a table into the parent run."""
-        with writing(f"All windows are trained and saved but {name}"):
+        with saving(f"All windows are trained and saved but {name}"):
             self.client.log_text(self.parent, table.to_csv(index=False), name)
 
 
 @contextmanager
-def writing(what: str) -> Iterator[None]:
+def saving(what: str) -> Iterator[None]:
     """Raise OutputError for what cannot be written: a full disk, a locked database."""
     try:
         yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from qlib_ext.data.intraday import MINUTES
+from qlib_ext.data.intraday import BAR_MINUTES
 from qlib_ext.data.needs import Needs, needs_of
 from qlib_ext.errors import ConfigError, ProviderError
 from qlib_ext.provider.calendar import calendar_file
@@ -30,8 +30,8 @@ def missing_data(workflow: Workflow) -> str:
     for benchmark in benchmarks(workflow):
         if not (feature_folder(provider, benchmark) / "close.day.bin").is_file():
             return f"the provider {provider} has no $close of the index {benchmark}; BENCHMARK names another"
-    if needs.minute_fields and not any(calendar_file(provider, f"{n}min").is_file() for n in MINUTES):
-        return f"the provider {provider} has no bars of {', '.join(map(str, MINUTES))} minutes"
+    if needs.minute_fields and not any(calendar_file(provider, f"{n}min").is_file() for n in BAR_MINUTES):
+        return f"the provider {provider} has no bars of {', '.join(map(str, BAR_MINUTES))} minutes"
     try:
         check_features(provider, needs.fields, instruments_with_features(provider))
     except ProviderError as error:

@@ -8,7 +8,7 @@ import pytest
 from qlib.data.dataset import DatasetH, TSDatasetH
 from qlib.data.dataset.processor import Processor
 
-from handlers.bars import FIELDS, DayBars
+from handlers.bars import DAY_FIELDS, DayBars
 from handlers.week import Week
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.errors import ConfigError, DataError, ProviderError, WindowError
@@ -81,7 +81,7 @@ def test_the_shape_of_a_batch(small, init, kind):
     data = CrossSectionDataset(kind(**TIMES), SEGMENTS)
     batch = data.samples("train", learn=True).batch(np.array([3, 0]), data.window)
     assert batch.x.shape == (len(batch.y), 30, 6) if kind is DayBars else (len(batch.y), 30, 6, 5)
-    assert data.panel().fields == tuple(name.upper() for name in FIELDS)
+    assert data.panel().fields == tuple(name.upper() for name in DAY_FIELDS)
 
 
 @BOTH
@@ -161,7 +161,7 @@ def test_qlibs_own_datasets_read_the_compact_rows(small, init, kind):
     init(small[0])
     handler = kind(**TIMES)
     table = DatasetH(handler=handler, segments=SEGMENTS).prepare("test", col_set="feature")
-    assert list(table.columns) == [name.upper() for name in FIELDS]
+    assert list(table.columns) == [name.upper() for name in DAY_FIELDS]
     sampler = TSDatasetH(handler=handler, segments=SEGMENTS, step_len=10).prepare("test", col_set="feature")
     assert sampler[0].shape == (10, 6)
     theirs = CrossSectionDataset.of(TSDatasetH(handler=handler, segments=SEGMENTS, step_len=kind.window.length))

@@ -17,8 +17,8 @@ from qlib.data.dataset.processor import Processor
 import qlib_ext
 from qlib_ext.rolling import keys
 from qlib_ext.rolling.description import Description
-from qlib_ext.rolling.keys import Keys, by_day, content
-from qlib_ext.rolling.rows import RawData, Rows
+from qlib_ext.rolling.keys import Keys, content_hash, hashes_by_day
+from qlib_ext.rolling.rows import RawData, SharedRows
 from qlib_ext.system import imports
 from qlib_ext.testing.rows import random_rows
 from tests.rolling.cases import dataset_of, handler_of, ridge, rolling
@@ -147,7 +147,7 @@ def test_every_module_of_the_users_that_the_model_imports_is_part_of_the_key(row
 def test_the_code_that_a_model_computes_with_is_part_of_the_key(rows, monkeypatch, qlib_expressions, model, file):
     data, edited = dataset_of(rows), str(Path(qlib_ext.__file__).parent / file)
     first = Keys(RawData.of(data), data, model).fixed
-    monkeypatch.setattr(keys, "content", lambda path: "edited" if str(path) == edited else content(path))
+    monkeypatch.setattr(keys, "content_hash", lambda path: "edited" if str(path) == edited else content_hash(path))
     assert Keys(RawData.of(data), data, model).fixed != first
 
 
@@ -174,7 +174,7 @@ def test_relations_up_to_the_last_test_day_are_part_of_the_key(rows, qlib_expres
 
 def test_the_types_of_columns_are_part_of_the_hash_of_rows(rows):
     mixed = rows.astype({("feature", "F1"): np.float64})
-    first, second = (by_day(Rows.of(frame)) for frame in (mixed, mixed.astype(np.float64)))
+    first, second = (hashes_by_day(SharedRows.of(frame)) for frame in (mixed, mixed.astype(np.float64)))
     assert not set(first.values()) & set(second.values())
 
 

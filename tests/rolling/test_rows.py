@@ -13,7 +13,7 @@ from qlib.data.dataset.loader import StaticDataLoader
 from qlib_ext.data.dataset import DEFAULT_STEP_LEN, CrossSectionDataset
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.rolling.jobs import train_window
-from qlib_ext.rolling.rows import RawData, Rows
+from qlib_ext.rolling.rows import RawData, SharedRows
 from qlib_ext.rolling.windows import RollingWindow, plan
 from qlib_ext.testing.rows import random_rows
 from tests.rolling.cases import DAYS, LENGTHS, Returns, dataset_of, handler_of, inner, job_of, rolling
@@ -221,7 +221,7 @@ def test_columns_keep_their_types():
     rows["feature", "F1"] = rows["feature", "F1"].astype(np.float64) + 1e-12
     rows["feature", "F2"] = np.arange(len(rows))
     rows["feature", "F3"] = rows["feature", "F3"] > 0
-    again = Rows.of(rows).between(DAYS[3], DAYS[9])
+    again = SharedRows.of(rows).between(DAYS[3], DAYS[9])
     pd.testing.assert_frame_equal(again, rows.loc[DAYS[3] : DAYS[9]], check_exact=True)
 
 
@@ -230,7 +230,7 @@ def test_columns_without_numbers_are_refused(value, dtype):
     rows = random_rows(days=80)
     rows["feature", "NAME"] = pd.Series(value, index=rows.index, dtype=dtype)
     with pytest.raises(DataError, match=r"Columns \('feature', 'NAME'\) hold no numbers of numpy's"):
-        Rows.of(rows)
+        SharedRows.of(rows)
 
 
 def test_dropped_raw_rows_are_refused():

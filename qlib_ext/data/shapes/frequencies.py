@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 
@@ -15,10 +15,10 @@ from qlib_ext.errors import ConfigError
 LENGTHS = {"day": 40, "week": 20, "month": 12}
 WEEK, WEEKS_A_MONTH = 5, 4  # a week in trading days, a month in weeks
 MONTH = WEEK * WEEKS_A_MONTH
-DAYS = {"day": 1, "week": WEEK, "month": MONTH}
-MOST_DAYS = {"day": 1, "week": 5, "month": 23}  # trading days that a week and a month of the calendar have at most
-PLACES = {"week": 7, "month": 31}  # days of the calendar that they have at most
-FIELDS = 6  # open, high, low, close, vwap, volume
+TRADING_DAYS = {"day": 1, "week": WEEK, "month": MONTH}
+MOST_TRADING_DAYS = {"day": 1, "week": 5, "month": 23}  # of a week and a month of the calendar
+CALENDAR_DAYS = {"week": 7, "month": 31}  # the most that a week and a month of the calendar have
+N_FIELDS = 6  # open, high, low, close, vwap, volume
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Frequencies:
     calendar: bool = False
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.lengths if name not in DAYS]
+        unknown = [name for name in self.lengths if name not in TRADING_DAYS]
         if unknown or not self.lengths:
             raise ConfigError(f"lengths names day, week or month, as {LENGTHS}; not {unknown or dict(self.lengths)}.")
         for name, length in self.lengths.items():
@@ -53,27 +53,36 @@ class Frequencies:
     @property
     def days(self) -> int:
         """The trading days that all series need."""
-        days = MOST_DAYS if self.calendar else DAYS
+        days = MOST_TRADING_DAYS if self.calendar else TRADING_DAYS
         return max(days[name] * length for name, length in self.lengths.items())
 
     @property
     def series(self) -> dict[str, Series]:
         """The series of a window, each of the six fields."""
-        return {name: Series(length, (FIELDS,)) for name, length in self.lengths.items()}
+        return {name: Series(length, (N_FIELDS,)) for name, length in self.lengths.items()}
 
     def __call__(self, x: Tensor) -> Tensor:
         columns = x[:, -self.days :].permute(2, 1, 0)  # [fields, days, samples]
-        bars = daily_bars(columns[:FIELDS])  # [6, days, samples]
-        series: dict[str, Callable[[int], Tensor]] = {"day": lambda length: bars[:, -length:]}
-        if self.calendar:
-            series["week"] = lambda length: joined(by_calendar(bars, columns[FIELDS], length, PLACES["week"]))
-            series["month"] = lambda length: joined(by_calendar(bars, columns[FIELDS + 1], length, PLACES["month"]))
-        else:
-            weeks = joined(by_block(bars, bars.shape[1] // WEEK, WEEK))
-            series["week"] = lambda length: weeks[:, -length:]
-            series["month"] = lambda length: joined(by_block(weeks, length, WEEKS_A_MONTH))
-        packed = [relative(series[name](length)) for name, length in self.lengths.items()]
+        bars, stands = daily_bars(columns[:N_FIELDS]), columns[N_FIELDS:]  # [6, days, samples], [0 or 2, days, samples]
+        of_lengths = self._by_calendar if self.calendar else self._by_block
+        packed = [relative_to_last(series) for series in of_lengths(bars, stands)]
         return torch.cat(packed, dim=1).permute(2, 1, 0)  # [samples, sum of lengths, 6]
+
+    def _by_block(self, bars: Tensor, stands: Tensor) -> Iterator[Tensor]:
+        weeks = join_blocks(by_block(bars, bars.shape[1] // WEEK, WEEK))
+        for name, length in self.lengths.items():
+            if name == "month":
+                yield join_blocks(by_block(weeks, length, WEEKS_A_MONTH))
+            else:
+                yield (bars if name == "day" else weeks)[:, -length:]
+
+    def _by_calendar(self, bars: Tensor, stands: Tensor) -> Iterator[Tensor]:
+        week, month = stands  # [days, samples] each
+        for name, length in self.lengths.items():
+            if name == "day":
+                yield bars[:, -length:]
+            else:
+                yield join_blocks(by_calendar(bars, week if name == "week" else month, length, CALENDAR_DAYS[name]))
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,7 @@ class WithFactors:
         return max(self.bars.days, self.length)
 
     def __call__(self, x: Tensor) -> Tensor:
-        series = self.bars(x[..., :FIELDS]), x[:, -self.length :, FIELDS:]  # [samples, length, fields] each
+        series = self.bars(x[..., :N_FIELDS]), x[:, -self.length :, N_FIELDS:]  # [samples, length, fields] each
         return torch.cat([part.flatten(1) for part in series], dim=1)[:, :, None]  # [samples, values, 1]
 
 
@@ -130,18 +139,18 @@ def by_calendar(bars: Tensor, stands: Tensor, length: int, places: int) -> Tenso
     """
     first = stands[-1].div(places, rounding_mode="floor") - (length - 1)  # [samples] week or month of the first bar
     place = (stands - places * first).nan_to_num(-1).clamp_(min=-1).long() + 1  # [days, samples]; 0: before the first
-    laid = torch.full((FIELDS, length * places + 1, bars.shape[2]), torch.nan, device=bars.device, dtype=bars.dtype)
+    laid = torch.full((N_FIELDS, length * places + 1, bars.shape[2]), torch.nan, device=bars.device, dtype=bars.dtype)
     laid[4:] = 0.0
-    laid.scatter_(1, place.expand(FIELDS, -1, -1), bars)
+    laid.scatter_(1, place.expand(N_FIELDS, -1, -1), bars)
     return laid[:, 1:].unflatten(1, (length, places))
 
 
-def joined(blocks: Tensor) -> Tensor:
+def join_blocks(blocks: Tensor) -> Tensor:
     """Each block of bars as one bar: ``[6, blocks, size, samples] -> [6, blocks, samples]``."""
-    return reduce(join, blocks.unbind(2))
+    return reduce(join_bars, blocks.unbind(2))
 
 
-def join(earlier: Tensor, later: Tensor) -> Tensor:
+def join_bars(earlier: Tensor, later: Tensor) -> Tensor:
     """Two bars as one, the earlier and the later: ``[6, ...]`` each."""
     bar = torch.empty_like(earlier)
     torch.where(earlier[0].isnan(), later[0], earlier[0], out=bar[0])
@@ -152,7 +161,7 @@ def join(earlier: Tensor, later: Tensor) -> Tensor:
     return bar
 
 
-def relative(bars: Tensor) -> Tensor:
+def relative_to_last(bars: Tensor) -> Tensor:
     """``b[k] / b[last]``, last the last bar that traded, with vwap in place of the amount; NaN where nothing did.
 
     bars [6, length, samples] -> [6, length, samples].
@@ -161,4 +170,4 @@ def relative(bars: Tensor) -> Tensor:
     values = torch.cat([bars[:4], (bars[4] / volume)[None], volume[None]])  # [6, length, samples]
     places = torch.arange(1, bars.shape[1] + 1, device=bars.device)[:, None]  # [length, 1]
     last = (places * ~volume.isnan()).argmax(0)  # [samples]; the first bar where none traded: NaN
-    return values / values.gather(1, last.expand(FIELDS, 1, -1))
+    return values / values.gather(1, last.expand(N_FIELDS, 1, -1))

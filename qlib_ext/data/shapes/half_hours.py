@@ -7,7 +7,7 @@ import pandas as pd
 
 from qlib_ext.provider.sessions import bar_of
 
-BARS = ("open", "high", "low", "close", "amount")
+HALF_HOUR_FIELDS = ("open", "high", "low", "close", "amount")
 
 
 def half_hours(times: pd.DatetimeIndex, minutes: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from torch import Tensor
 from qlib_ext.provider.sessions import HALF_HOURS
 
 CLOSE = 3
-PRICES = 5  # open, high, low, close, vwap
+N_PRICES = 5  # open, high, low, close, vwap
 DAYS_PER_IMAGE = 5
 
 
@@ -20,8 +20,8 @@ def relative_prices(x: Tensor) -> Tensor:
     close = x[:, :, CLOSE]  # [samples, days]
     days = torch.arange(1, x.shape[1] + 1, device=x.device)
     last = (days * ~close.isnan()).argmax(1, keepdim=True)  # [samples, 1]; the first day where none is known: NaN
-    prices = x[:, :, :PRICES] / close.gather(1, last).unsqueeze(2)  # [samples, days, 5]
-    return torch.cat([prices, x[:, :, PRICES:]], dim=2)  # [samples, days, fields]
+    prices = x[:, :, :N_PRICES] / close.gather(1, last).unsqueeze(2)  # [samples, days, 5]
+    return torch.cat([prices, x[:, :, N_PRICES:]], dim=2)  # [samples, days, fields]
 
 
 def half_hour_images(x: Tensor) -> Tensor:
