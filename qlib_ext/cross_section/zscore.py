@@ -7,11 +7,12 @@ import pandas as pd
 
 
 def zscore(values: pd.DataFrame) -> pd.DataFrame:
-    """``(x - mean) / std`` over the stocks of each day, std of a sample; NaN takes no part.
+    """``(x - mean) / std`` over the stocks of each day, std of a sample; NaN and infinite values take no part, are NaN.
 
     values: a column each, by (datetime, instrument). A day whose values are equal gives NaN, or what rounding leaves.
-    Equal to Qlib's ``CSZScoreNorm``.
+    Equal to Qlib's ``CSZScoreNorm`` where all values are finite.
     """
+    values = values.where(np.isfinite(values))  # one infinite value would leave nobody of its day a number
     by_day = values.groupby(level="datetime")
     return (values - by_day.transform("mean")) / by_day.transform("std")
 

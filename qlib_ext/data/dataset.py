@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from qlib.data.dataset import DatasetH, TSDatasetH
@@ -12,8 +13,10 @@ from qlib.data.dataset.handler import DataHandlerLP
 from qlib.utils import get_callable_kwargs
 
 from qlib_ext.data.batch import Samples
+from qlib_ext.data.fitting import fit_ends
 from qlib_ext.data.panel import Panel
 from qlib_ext.data.purging import last_known_day, trading_days
+from qlib_ext.data.segments import Bounds, bounds_of, refuse_fitted_on_test, refuse_overlap
 from qlib_ext.data.window import Window
 from qlib_ext.errors import ConfigError, SegmentError, WindowError
 from qlib_ext.expressions.reach import check_purge, label_reach
@@ -21,7 +24,6 @@ from qlib_ext.keywords import keywords_of, refuse_unknown
 from qlib_ext.relations.dated import DatedRelations
 
 DEFAULT_STEP_LEN = TSDatasetH.DEFAULT_STEP_LEN
-Bounds = tuple[pd.Timestamp | None, pd.Timestamp | None]
 
 
 class CrossSectionDataset(DatasetH):
@@ -55,14 +57,19 @@ class CrossSectionDataset(DatasetH):
             raise ConfigError(f"sample_every is the step between training days, at least 1; it is {sample_every}.")
         check_purge(purge)
         for name in segments:
-            _bounds(name, segments[name])
+            bounds_of(name, segments[name])
         self.step_len = step_len
         self.sample_every = sample_every
         self.purge = purge
         by_config = step_len is not None and isinstance(handler, dict)
         if by_config and "step_len" in keywords_of(get_callable_kwargs(handler)[0]):
             handler = handler | {"kwargs": handler.get("kwargs", {}) | {"step_len": step_len}}
+        if isinstance(handler, dict):  # before it costs minutes to load
+            refuse_overlap(segments)
+            refuse_fitted_on_test([(handler.get("kwargs", {}).get("fit_end_time"), "the handler")], segments)
         super().__init__(handler, segments, fetch_kwargs or {})
+        refuse_overlap(self.segments)
+        refuse_fitted_on_test(fit_ends(self.handler), self.segments)
         self.window = self._window()
 
     @classmethod
@@ -97,9 +104,8 @@ class CrossSectionDataset(DatasetH):
         """
         bounds = self._bounds(segment)
         if learn:
-            self._refuse_overlap(segment)
             labels = self.prepare(segment, col_set="label", data_key=DataHandlerLP.DK_L)
-            index = labels.dropna().index
+            index = labels.index[np.isfinite(labels).all(axis=1)]
             if segment == "train" and self.sample_every > 1:
                 days = index.unique("datetime").sort_values()[:: self.sample_every]
                 index = index[index.get_level_values("datetime").isin(days)]
@@ -124,7 +130,11 @@ class CrossSectionDataset(DatasetH):
         data_key: str = DataHandlerLP.DK_I,
         **kwargs: Any,
     ) -> Any:
-        """As in Qlib; the learning view of a named segment ends before labels reach into the next one."""
+        """As in Qlib; the learning view of a named segment ends before labels reach into the next one.
+
+        Raises SegmentError where train, valid and test have a day in common.
+        """
+        refuse_overlap(self.segments)
         if isinstance(segments, list | tuple) and all(isinstance(s, str) and s in self.segments for s in segments):
             return [self.prepare(segment, col_set, data_key, **kwargs) for segment in segments]
         if isinstance(segments, str) and segments in self.segments:
@@ -144,19 +154,7 @@ class CrossSectionDataset(DatasetH):
     def _bounds(self, segment: str) -> Bounds:
         if segment not in self.segments:
             raise SegmentError(f"There is no segment {segment!r}; the dataset has {sorted(self.segments)}.")
-        return _bounds(segment, self.segments[segment])
-
-    def _refuse_overlap(self, segment: str) -> None:
-        if segment not in ("train", "valid") or "test" not in self.segments:
-            return
-        (start, end), (test_start, test_end) = self._bounds(segment), self._bounds("test")
-        before = end is not None and test_start is not None and end < test_start
-        after = start is not None and test_end is not None and start > test_end
-        if not (before or after):
-            raise SegmentError(
-                f"Segment {segment!r} {self.segments[segment]} overlaps 'test' {self.segments['test']}: scores of the "
-                "days in both would be of days trained on. Let one end before the other begins."
-            )
+        return bounds_of(segment, self.segments[segment])
 
     def _window(self) -> Window:
         own: Window | None = getattr(self.handler, "window", None)
@@ -189,14 +187,3 @@ class CrossSectionDataset(DatasetH):
                 "end_time, or a smaller step_len."
             )
         return panel
-
-
-def _bounds(name: str, segment: Any) -> Bounds:
-    """First and last day of a segment, None where it is open; raises SegmentError for what is no segment."""
-    try:
-        start, end = segment
-        return None if start is None else pd.Timestamp(start), None if end is None else pd.Timestamp(end)
-    except (TypeError, ValueError) as error:
-        raise SegmentError(
-            f"Segment {name!r} is its first and its last day, such as [2010-01-01, 2015-12-31], not {segment!r}."
-        ) from error

@@ -13,6 +13,7 @@ from qlib.config import C
 from qlib.contrib.data.handler import check_transform_proc
 from qlib.data.dataset.handler import DataHandlerLP
 
+from qlib_ext.data.fitting import fit_on, require_rows
 from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.data.needs import Needs
 from qlib_ext.data.raw_rows import raw_rows
@@ -108,6 +109,7 @@ class WindowHandler(DataHandlerLP):
             freq=freq,
             inst_processors=inst_processors,
         )
+        self.fit_start_time, self.fit_end_time = fit_start_time, fit_end_time
         super().__init__(
             instruments=instruments,
             start_time=start_time,
@@ -131,7 +133,16 @@ class WindowHandler(DataHandlerLP):
         return replace(needs, fields=tuple(sorted({*needs.fields, *fields})), relations=kinds)
 
     def process_data(self, with_fit: bool = False) -> None:
-        """Process the members as Qlib does, then their history with the fitted processors."""
+        """Process the members as Qlib does, then their history with the fitted processors.
+
+        Processors are fitted on fit_start_time..fit_end_time alone; raises DataError where there is no row of these
+        days, ConfigError for a processor that has a ``fit`` where nobody says on which days.
+        """
+        if with_fit:
+            fit_on(self, self.fit_start_time, self.fit_end_time)
+            rows = raw_rows(self)
+            assert rows is not None
+            require_rows(rows.index.unique("datetime"), self.get_all_processors())
         processors = [*self.shared_processors, *self.infer_processors]
         if not processors:
             self._history = self.data_loader.history_["feature"]

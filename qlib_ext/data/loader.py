@@ -95,6 +95,7 @@ class HistoryLoader(QlibDataLoader):
                 f"{C.dpm.get_data_uri('day')} has bars of other days; its calendar runs from "
                 f"{calendar[0]:%Y-%m-%d} to {calendar[-1]:%Y-%m-%d}."
             )
+        self._drop_infinite_labels(members)
         self._refuse_empty_columns([members, others])
         self.history_ = others
         return members
@@ -167,6 +168,20 @@ class HistoryLoader(QlibDataLoader):
             expressions.append("$close")
         universe = instruments.get("market") if isinstance(instruments, dict) else instruments or "all"
         return Needs(universe if isinstance(universe, str) else None, tuple(fields_in(expressions)))
+
+    def _drop_infinite_labels(self, members: pd.DataFrame) -> None:
+        """Make NaN of labels that are infinite, and say so: one of them leaves no other stock of its day a z-score."""
+        for column in np.flatnonzero(members.columns.get_level_values(0) == "label"):
+            infinite = np.flatnonzero(np.isinf(members.iloc[:, column].to_numpy()))
+            if len(infinite):
+                day, instrument = members.index[infinite[0]]
+                name = members.columns[column][1]
+                members.iloc[infinite, column] = np.nan
+                logger.warning(
+                    f"{len(infinite)} values of the label {name} = {self._expressions()[name]} are infinite and taken "
+                    f"for missing, the first on {day:%Y-%m-%d} for {instrument}. Is a price 0? Of a suspended day it "
+                    "is to be NaN."
+                )
 
     def _refuse_empty_columns(self, frames: Sequence[pd.DataFrame]) -> None:
         groups, columns = (frames[0].columns.get_level_values(level) for level in (0, 1))

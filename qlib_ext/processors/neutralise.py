@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -60,6 +61,8 @@ class Neutralise(Processor):
     Raises DataError where the frame has no such column, or ``fit`` finds it NaN in every row.
     Source: Huatai Securities, artificial intelligence series 72 (2023-12-08), exhibit 44, the second step.
     """
+
+    learns_nothing: ClassVar[bool] = True  # ``fit`` only refuses, so that it may see all rows
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ from qlib.data.dataset.processor import get_group_columns
 from qlib.data.dataset.utils import fetch_df_by_index
 
 from qlib_ext.cross_section.zscore import zscore
+from qlib_ext.errors import DataError
 
 COLUMNS = 16  # taken at a time, so that no step needs a second frame
 
@@ -28,12 +29,25 @@ class RobustZScoreNorm(processor.RobustZScoreNorm):
     """
 
     def fit(self, df: pd.DataFrame) -> None:
-        """Take the medians, ``mean_train`` and ``std_train`` ``[columns]``."""
+        """Take the medians, ``mean_train`` and ``std_train`` ``[columns]``.
+
+        Raises DataError where a column has no number in these rows, or the same one in all of them.
+        """
         rows = between(df, self.fit_start_time, self.fit_end_time)
         self.cols = get_group_columns(df, self.fields_group)
-        fitted = [centre_and_spread(rows.iloc[:, at].to_numpy()) for at in df.columns.get_indexer(self.cols)]
-        self.mean_train, self.std_train = np.array(fitted).T
+        columns = [rows.iloc[:, at].to_numpy() for at in df.columns.get_indexer(self.cols)]
+        self._refuse_constant([is_constant(column) for column in columns], len(rows))
+        self.mean_train, self.std_train = np.array([centre_and_spread(column) for column in columns]).T
         self.std_train = (self.std_train + EPS) * 1.4826
+
+    def _refuse_constant(self, constant: list[bool], rows: int) -> None:
+        if any(constant):
+            name = self.cols[constant.index(True)]
+            raise DataError(
+                f"{sum(constant)} of {len(self.cols)} columns have no number or always the same one in the {rows} rows "
+                f"of {self.fit_start_time} to {self.fit_end_time}, on which {type(self).__name__} is fitted, the first "
+                f"{name[-1]!r}. Let fit_start_time be a day from which on it varies, or leave the column out."
+            )
 
     def __call__(self, df: pd.DataFrame) -> pd.DataFrame:
         def normalised(values: np.ndarray, own: np.ndarray) -> np.ndarray:
@@ -57,7 +71,8 @@ class CSZScoreNorm(processor.CSZScoreNorm):
     """``(x - mean) / std`` among the stocks of a day.
 
     ``method: robust`` takes the median for the mean and ``1.4826 median(|x - median|)`` for the standard deviation,
-    and clips to [-3, 3]. Raises NotImplementedError for another method.
+    and clips to [-3, 3]. An infinite value is missing: Qlib's then gives nobody of its day a number. Raises
+    NotImplementedError for another method.
     """
 
     def __call__(self, df: pd.DataFrame) -> pd.DataFrame:
@@ -69,6 +84,7 @@ class CSZScoreNorm(processor.CSZScoreNorm):
     def _of_day(self, values: pd.DataFrame) -> pd.DataFrame:
         if self.zscore_func is processor.zscore:
             return zscore(values)
+        values = values.where(np.isfinite(values))
         values = values - values.groupby(level="datetime").transform("median")
         spread = values.abs().groupby(level="datetime").transform("median")
         return (values / spread / 1.4826).clip(-3, 3)
@@ -109,6 +125,12 @@ def rewrite(
             values[:, at] = change(values[:, at], own)
         df.iloc[:, taken] = values
     return df
+
+
+def is_constant(column: np.ndarray) -> bool:
+    """Whether a column has no number, or the same one in all rows that have one."""
+    known = column[~np.isnan(column)]
+    return not len(known) or known.min() == known.max()
 
 
 def centre_and_spread(column: np.ndarray) -> tuple[np.floating, np.floating]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from inspect import signature
 from typing import Any, ClassVar
 
+import cloudpickle
 import numpy as np
 import pandas as pd
 import qlib
@@ -89,7 +89,7 @@ def train_window(data: RawData, job: Job) -> Outcome:
         prediction, factors = score_and_factors(model, dataset)
         prediction = scores_of(prediction, job)
         clock.append(time.perf_counter())
-        pickled = pickle.dumps(model)
+        pickled = cloudpickle.dumps(model)  # by value what the user's script defines
     except Exception as error:  # whatever an inner model raises, its user must learn the window
         message = str(error) if isinstance(error, QlibExtError) else f"{type(error).__name__}: {error}"
         raise TrainingError(f"Window {job}: {message} (finished windows are kept)") from error

@@ -6,10 +6,12 @@ import pickle
 from dataclasses import dataclass
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import pandas as pd
 
 from qlib_ext.data.dataset import CrossSectionDataset
+from qlib_ext.data.fitting import refit_on, require_rows
 from qlib_ext.data.handler import WindowHandler
 from qlib_ext.data.raw_rows import put_raw_rows, raw_rows
 from qlib_ext.errors import ConfigError, DataError
@@ -93,7 +95,7 @@ class RawData:
         return cls(
             members=SharedRows.of(raw),
             history=None if history is None or history.empty else SharedRows.of(history),
-            dataset=pickle.dumps(dataset),
+            dataset=cloudpickle.dumps(dataset),  # by value what a script defines, which a worker cannot import
             step_len=max(lengths),
         )
 
@@ -114,13 +116,12 @@ class RawData:
         first, end = self.first_day(window), window.test[1]
         handler = dataset.handler
         handler.drop_raw = True  # the raw rows of one window are its own: processors may write into them
-        for processor in handler.get_all_processors():
-            if hasattr(processor, "fit_start_time"):
-                processor.fit_start_time, processor.fit_end_time = window.train
+        refit_on(handler, *window.train)
         members = self.members.between(first, end)
         if isinstance(handler, WindowHandler):
             history = members.iloc[:0].copy() if self.history is None else self.history.between(first, end)
             handler.data_loader.history_ = history
+        require_rows(members.index.unique("datetime"), handler.get_all_processors())
         put_raw_rows(handler, members)
         del members  # the handler alone holds them, and drops them
         handler.process_data(with_fit=True)

@@ -7,6 +7,7 @@ job, and yields the results as they come. It hands ``data`` over once, not once 
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import threading
 import time
@@ -45,6 +46,10 @@ def serial(work: Work, data: Any, jobs: Sequence[Job], n_jobs: int, gpus: float)
 
 def loky(work: Work, data: Any, jobs: Sequence[Job], n_jobs: int, gpus: float) -> Iterator[Any]:
     """Processes of this machine, which share its GPUs; one file holds the data, and all map it into their memory."""
+    if multiprocessing.current_process().daemon:
+        raise WorkerError(
+            "A daemonic process, such as a worker of multiprocessing.Pool, may not start others: give backend: serial."
+        )
     workers = min(n_jobs, len(jobs))
     threads = {name: str(max(1, joblib.cpu_count() // workers)) for name in THREADS if name not in os.environ}
     with scratch_folder() as folder:

@@ -163,24 +163,11 @@ def test_a_pickled_dataset_carries_no_data():
     assert len(pickle.dumps(data)) < 20_000
 
 
-@pytest.mark.parametrize("segment", ["train", "valid"])
-@pytest.mark.parametrize("bounds", [("2020-01-01", "2020-03-09"), ("2020-03-31", None), (None, None)])
-def test_training_days_must_not_be_days_of_the_test(segment, bounds):
-    data = dataset_of(random_rows(), segments=SEGMENTS | {segment: bounds})
-    with pytest.raises(SegmentError, match=rf"'{segment}'.*overlaps 'test'"):
-        data.samples(segment, learn=True)
-
-
 @pytest.mark.parametrize("segment", [["6Y", "6Y"], "2020-01-01", ["2020-01-01"], ["2020-01-01", "soon"], None, 2020])
 def test_a_segment_that_is_no_first_and_last_day_is_named_before_anything_is_loaded(segment):
     handler = {"class": "NoSuchHandler", "module_path": "nowhere"}
     with pytest.raises(SegmentError, match=r"Segment 'train' is its first and its last day, such as .* not "):
         CrossSectionDataset(handler=handler, segments={"train": segment})
-
-
-def test_validation_days_may_be_trained_on_where_that_is_asked_for():
-    data = dataset_of(random_rows(holes=0.0), segments=SEGMENTS | {"train": ("2020-01-01", "2020-03-06")})
-    assert day_of(data.samples("train", learn=True)).max() == pd.Timestamp("2020-03-04")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import os
 from dataclasses import dataclass
 from typing import ClassVar
@@ -65,3 +66,9 @@ def test_data_that_the_disk_does_not_hold(monkeypatch):
 def test_unknown_backends():
     with pytest.raises(ConfigError, match="backend is one of serial, loky, ray, not 'dask'"):
         backend_of("dask")
+
+
+def test_a_daemonic_process_is_told_of_the_serial_backend(monkeypatch):
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
+    with pytest.raises(WorkerError, match=r"daemonic process.*backend: serial"):
+        list(backend_of("loky")(print, None, [object()], 1, 0.0))

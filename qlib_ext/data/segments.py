@@ -1,0 +1,66 @@
+"""The segments of a dataset: their days, and what they may not have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import combinations
+from typing import Any
+
+import pandas as pd
+from qlib.log import get_module_logger
+
+from qlib_ext.errors import SegmentError
+
+Bounds = tuple[pd.Timestamp | None, pd.Timestamp | None]
+APART = ("train", "valid", "test")  # others, such as a part of the test, may lie within one of these
+
+logger = get_module_logger("qlib_ext.data")
+
+
+def bounds_of(name: str, segment: Any) -> Bounds:
+    """First and last day of a segment, None where it is open; raises SegmentError for what is no segment."""
+    try:
+        start, end = segment
+        return None if start is None else pd.Timestamp(start), None if end is None else pd.Timestamp(end)
+    except (TypeError, ValueError) as error:
+        raise SegmentError(
+            f"Segment {name!r} is its first and its last day, such as [2010-01-01, 2015-12-31], not {segment!r}."
+        ) from error
+
+
+def refuse_overlap(segments: Mapping[str, Any]) -> None:
+    """Raise SegmentError where two of train, valid and test have a day in common, be it a border alone."""
+    spans = {name: bounds_of(name, segments[name]) for name in APART if name in segments}
+    for (name, (start, end)), (other, (other_start, other_end)) in combinations(spans.items(), 2):
+        before = end is not None and other_start is not None and end < other_start
+        after = start is not None and other_end is not None and start > other_end
+        if not (before or after):
+            raise SegmentError(
+                f"The segments {name!r} {segments[name]} and {other!r} {segments[other]} overlap: what is learnt on a "
+                "day may not be tested on it. Let one end on a day before the other begins."
+            )
+
+
+def refuse_fitted_on_test(fit_ends: Iterable[tuple[Any, str]], segments: Mapping[str, Any]) -> None:
+    """Raise SegmentError where a processor is fitted on days of the test; warn where on days after those of train.
+
+    fit_ends: the last day that each is fitted on, None for no end, and its name. Without a segment ``train`` nothing is
+    checked: `RollingModel` gives each window its own dates.
+    """
+    if "train" not in segments:
+        return
+    _, train_end = bounds_of("train", segments["train"])
+    test_start, _ = bounds_of("test", segments.get("test", (None, None)))
+    for end, name in fit_ends:
+        if end is None or train_end is None:
+            continue
+        if test_start is not None and pd.Timestamp(end) >= test_start:
+            raise SegmentError(
+                f"{name} is fitted on days up to {end}, and the test begins on {test_start:%Y-%m-%d}: its numbers "
+                f"would know the test. Let fit_end_time be the last day of training, {train_end:%Y-%m-%d}."
+            )
+        if pd.Timestamp(end) > train_end:
+            logger.warning(
+                f"{name} is fitted on days up to {end}, after the last day of training, {train_end:%Y-%m-%d}: "
+                "validation then knows more than training did."
+            )
