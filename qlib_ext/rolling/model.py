@@ -27,7 +27,6 @@ from qlib_ext.rolling.store import WindowStore
 from qlib_ext.rolling.windows import RollingWindow, check_lengths, plan
 from qlib_ext.system.backends import backend_of
 
-ENDS = (("test from", 0), ("test to", -1))  # of all windows: column and row of their table
 
 logger = get_module_logger("qlib_ext.rolling")
 
@@ -127,7 +126,8 @@ class RollingModel(Model):
         if segment != "test":
             raise DataError(f"RollingModel scores the test segment alone, not {segment!r}: each day by its own window.")
         asked = test_labels(dataset, DataHandlerLP.DK_I).index.unique("datetime")
-        first, last = (pd.Timestamp(self.windows_[column].iloc[place]) for column, place in ENDS)
+        first = pd.Timestamp(self.windows_["test from"].iloc[0])
+        last = pd.Timestamp(self.windows_["test to"].iloc[-1])
         outside = asked[(asked < first) | (asked > last)]
         if len(outside):
             raise DataError(
