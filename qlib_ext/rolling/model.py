@@ -27,7 +27,6 @@ from qlib_ext.rolling.store import WindowStore
 from qlib_ext.rolling.windows import RollingWindow, check_lengths, plan
 from qlib_ext.system.backends import backend_of
 
-
 logger = get_module_logger("qlib_ext.rolling")
 
 
