@@ -37,8 +37,14 @@ class Workflow:
     @property
     def provider(self) -> Path:
         """The folder of its provider, that of the day bars where there are several."""
+        return self.providers[0]
+
+    @property
+    def providers(self) -> list[Path]:
+        """All folders of its provider, that of the day bars first."""
         uri = self.config["qlib_init"]["provider_uri"]
-        return Path(uri["day"] if isinstance(uri, dict) else uri).expanduser().resolve()
+        uris = [uri["day"], *uri.values()] if isinstance(uri, dict) else [uri]
+        return list(dict.fromkeys(Path(text).expanduser().resolve() for text in uris))
 
     @property
     def inputs(self) -> list[str]:

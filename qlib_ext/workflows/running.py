@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from qlib_ext.analysis.report.drawing import PALETTE
@@ -20,6 +21,7 @@ from qlib_ext.provider.check import check_provider
 from qlib_ext.recorder.runs import find_runs, load, store_of
 from qlib_ext.system.files import write_whole
 from qlib_ext.workflows.checks import missing_data
+from qlib_ext.workflows.fingerprint import TAG, fingerprint_of
 from qlib_ext.workflows.reading import Workflow
 
 
@@ -60,9 +62,12 @@ def missing_runs(workflow: Workflow, finished: Mapping[str, Run]) -> str:
 
 
 def finished_run(workflow: Workflow, runs: Path, finished: Mapping[str, Run]) -> Run | None:
-    """The last finished run, if it is of the same task and provider and no older than the runs that it read."""
+    """The last finished run, if it is of the same task, provider, data and code, and no older than the runs it read.
+
+    Of a run that qrun was started with alone nobody knows the data and the code: it does not count.
+    """
     run = last_run(workflow, runs)
-    if run is None:
+    if run is None or run.data.tags.get(TAG) != fingerprint_of(workflow):
         return None
     (task, _), (config, _) = load(run, "task"), load(run, "config")
     if (
@@ -88,12 +93,15 @@ def start(workflow: Workflow, runs: Path, environment: Mapping[str, str], head: 
     log = runs / "logs" / f"{workflow.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     print(f"{head} runs since {time.strftime('%H:%M')}, tail -f {log}", flush=True)
-    began = time.monotonic()
+    began, fingerprint = time.monotonic(), fingerprint_of(workflow)
     with log.open("w") as file:
         command = [sys.executable, "-m", "qlib.cli.run", str(workflow.path)]
         code = subprocess.run(command, env=dict(environment), stdout=file, stderr=subprocess.STDOUT).returncode
     print(f"{head} {'done' if code == 0 else 'stopped'} after {time.monotonic() - began:.0f} s", flush=True)
     if code == 0:
+        run = last_run(workflow, runs)
+        if run is not None:
+            MlflowClient(tracking_uri=store_of(runs)).set_tag(run.info.run_id, TAG, fingerprint)
         return ""
     lines = log.read_text(errors="replace").strip().splitlines()
     return f"it failed: {lines[-1] if lines else 'qrun printed nothing'}; see {log}"

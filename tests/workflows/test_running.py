@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from qlib_ext.errors import DataError
 from qlib_ext.ticks.factors import GROUPS
 from qlib_ext.workflows import running
 from qlib_ext.workflows.checks import missing_data
+from qlib_ext.workflows.fingerprint import TAG, fingerprint_of
 from qlib_ext.workflows.reading import Workflow, in_order, read_workflow
 from qlib_ext.workflows.running import finished_run
 from tests.analysis.conftest import empty_store, recorders  # noqa: F401 (fixtures)
@@ -30,7 +32,8 @@ def workflow(name: str, provider="/market", handler="DayBars", **options) -> Wor
     handler = "RecordedFactors" if "experiments" in options else handler
     config = {"class": handler, "module_path": f"handlers.{MODULES.get(handler, 'bars')}"}
     dataset = {"kwargs": {"handler": config | {"kwargs": {"end_time": LAST, **options}}}}
-    config = {"experiment_name": name, "qlib_init": {"provider_uri": str(provider)}, "task": {"dataset": dataset}}
+    task = {"model": {"class": "GRU", "module_path": "qlib_ext.models.gru"}, "dataset": dataset}
+    config = {"experiment_name": name, "qlib_init": {"provider_uri": str(provider)}, "task": task}
     return Workflow(Path(f"{name}.yaml"), config)
 
 
@@ -39,6 +42,7 @@ def record(recorders, done: Workflow, **changes) -> str:  # noqa: F811
     artifacts = recorders.run(done.name, {"Rank IC": 0.05})
     save(artifacts / "task", changes.get("task", done.config["task"]))
     save(artifacts / "config", changes.get("config", done.config))
+    recorders.client.set_tag(artifacts.parent.name, TAG, fingerprint_of(done))
     return artifacts.parent.name
 
 
@@ -67,9 +71,41 @@ def test_a_finished_run_of_the_same_task_and_provider_is_finished(recorders):  #
     assert finished_run(workflow("day", provider="/other/../market"), runs, {}) is not None, "the same folder"
 
 
+def test_a_run_of_other_data_or_other_code_is_not_finished(recorders, tmp_path, monkeypatch):  # noqa: F811
+    bins, net = tmp_path / "market" / "features" / "sh600000", tmp_path / "users_net.py"
+    bins.mkdir(parents=True)
+    (bins / "close.day.bin").write_bytes(b"00001111")
+    net.write_text("FACTOR = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    flow, runs = workflow("day", provider=tmp_path / "market"), recorders.folder
+    flow.config["task"]["model"] = {"class": "Net", "module_path": "users_net"}
+
+    def change(path, content):
+        before = path.stat()
+        path.write_bytes(content)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1_000_000))
+
+    record(recorders, flow)
+    assert finished_run(flow, runs, {}) is not None
+    change(bins / "close.day.bin", b"00002222")
+    assert finished_run(flow, runs, {}) is None, "one value of one bin"
+    record(recorders, flow)
+    assert finished_run(flow, runs, {}) is not None
+    change(net, b"FACTOR = 2\n")
+    assert finished_run(flow, runs, {}) is None, "the user's module"
+
+
+def test_a_run_of_unknown_data_and_code_is_not_finished(recorders):  # noqa: F811
+    flow = workflow("day")
+    run = record(recorders, flow)
+    recorders.client.delete_tag(run, TAG)
+    assert finished_run(flow, recorders.folder, {}) is None
+
+
 def test_a_run_without_its_configuration_is_not_finished(recorders):  # noqa: F811
     flow = workflow("day")
-    recorders.run("day")
+    run = recorders.run("day").parent.name
+    recorders.client.set_tag(run, TAG, fingerprint_of(flow))
     assert finished_run(flow, recorders.folder, {}) is None
 
 
@@ -86,6 +122,7 @@ def test_a_run_that_is_older_than_what_it_read_is_not_finished(recorders):  # no
     folder.mkdir(parents=True)
     save(folder / "task", both.config["task"])
     save(folder / "config", both.config)
+    client.set_tag(later.info.run_id, TAG, fingerprint_of(both))
     client.set_terminated(later.info.run_id)
     assert finished_run(both, runs, {"day": read}).info.run_id == later.info.run_id != run.info.run_id
 
