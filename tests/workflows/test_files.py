@@ -13,7 +13,9 @@ import pytest
 from qlib.cli.run import render_template
 
 from qlib_ext.cli import main
+from qlib_ext.data.needs import needs_of
 from qlib_ext.errors import OutputError
+from qlib_ext.ticks.factors import GROUPS
 from qlib_ext.workflows.files import options, render, write_workflows
 from qlib_ext.workflows.reading import Workflow, read_workflow
 from qlib_ext.workflows.table import TABLE
@@ -58,6 +60,20 @@ def test_no_date_stands_twice(name):
     dates = re.findall(r"\d{4}-\d\d-\d\d", body)
     start = TABLE[name].days.get("TRAIN", "").split(",")[0]  # a model that is trained once is trained from START on
     assert len(dates) - (start in dates) == len(set(dates))
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_the_head_names_what_the_handler_needs(name):
+    needs, flow = needs_of(workflow(name).handler), workflow(name)
+    assert needs is not None
+    text = re.search(r"^# It needs (.*?)\.$", flow.path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    assert text is not None
+    named = text[1].replace("\n# ", " ")
+    assert set(re.findall(r"\$(\w+)", named)) - {"hf_"} == set(needs.fields) & {"industry", "float_mv"}
+    factors = {group for group, names in GROUPS.items() if {f"hf_{each}" for each in names} <= set(needs.fields)}
+    assert {group for group in GROUPS if "$hf_" in named and group in named} == factors
+    assert ("bars of 30, 15, 5 or 1 minutes" in named) == bool(needs.minute_fields)
+    assert [experiment for experiment in flow.inputs if experiment not in named] == []
 
 
 def test_lines_are_short():
