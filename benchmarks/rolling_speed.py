@@ -24,6 +24,7 @@ from qlib.contrib.model.pytorch_gru_ts import GRU as ZooGRU
 
 from benchmarks.measure import machine, table, target, times
 from qlib_ext.models.gru import GRU
+from qlib_ext.provider.calendar import read_calendar
 from qlib_ext.rolling.windows import RollingWindow, plan
 from qlib_ext.simulator.simulate import write_market
 
@@ -71,7 +72,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         provider = Path(folder) / "market"
         write_market(provider, stocks=options.stocks, days=options.days, start="2012-01-04")
-        days = pd.DatetimeIndex(pd.read_csv(provider / "calendars" / "day.txt", header=None)[0])
+        days = read_calendar(provider)
         start = pd.Timestamp("2014-09-01")
         test = (start, start + pd.DateOffset(months=2 * WINDOWS) - pd.Timedelta(days=1))
         windows = plan(days, test, **LENGTHS, reach=2)

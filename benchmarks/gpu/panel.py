@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from qlib_ext.errors import DataError
+from qlib_ext.provider.calendar import read_calendar
 from qlib_ext.provider.writer import write_provider
 
 PRICE_STEPS, VOLUME_STEPS = 1_250, 50
@@ -41,7 +42,7 @@ def pack(provider: Path, out: Path, start: str) -> int:
 
     Raises DataError where they are more than MOST_BYTES, with the file still written.
     """
-    days = pd.DatetimeIndex((provider / "calendars" / "day.txt").read_text().split())
+    days = read_calendar(provider)
     first = int(days.searchsorted(pd.Timestamp(start)))
     lines = (provider / "instruments" / f"{UNIVERSE}.txt").read_text().splitlines()
     symbols = sorted({line.split("\t")[0] for line in lines})

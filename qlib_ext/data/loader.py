@@ -17,7 +17,7 @@ from qlib_ext.cross_section.cells import CHUNK_ROWS, by_row
 from qlib_ext.data.needs import Needs
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.expressions import engine as fast
-from qlib_ext.expressions.engine import Bars
+from qlib_ext.expressions.engine import StockBars
 from qlib_ext.expressions.program import NotNative
 from qlib_ext.expressions.spans import Spans, clip, earlier, in_spans
 from qlib_ext.provider.check import check_features, check_provider
@@ -129,7 +129,7 @@ class HistoryLoader(QlibDataLoader):
             own = {name: extended[name] for name in names}
             return QlibDataLoader(config).load(own, first_day(extended), end_time)
 
-        frames = fast.load([expression for _, expression, _ in columns], spans, extended, by_qlib)
+        frames = fast.load_rows([expression for _, expression, _ in columns], spans, extended, by_qlib)
         for frame in frames:
             frame.columns = pd.MultiIndex.from_tuples([(group, name) for group, _, name in columns])
         return frames
@@ -228,7 +228,7 @@ def has_close(days: pd.DatetimeIndex, names: pd.Index, calendar: pd.DatetimeInde
 
 def places_of_closes(name: str) -> np.ndarray:
     """The places in the calendar of the days on which an instrument has a close."""
-    bars = Bars.read(name, ["close"])
+    bars = StockBars.read(name, ["close"])
     return bars.starts["$close"] + np.flatnonzero(~np.isnan(bars.values["$close"]))
 
 

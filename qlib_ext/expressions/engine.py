@@ -29,7 +29,7 @@ ByQlib = Callable[[list[int], list[str]], pd.DataFrame]  # (columns, instruments
 logger = get_module_logger("qlib_ext.engine")
 
 
-def load(
+def load_rows(
     expressions: Sequence[str], members: Spans, extended: Spans, by_qlib: ByQlib
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows of ``members``, and those that ``extended`` has beyond them, a column for each expression.
@@ -39,18 +39,18 @@ def load(
     """
     if any(C[name] != local for name, local in LOCAL.items()):
         raise NotNative("the provider is not Qlib's local one")
-    programs, native, foreign = compose(expressions)
+    programs, native, foreign = compile_programs(expressions)
     fields = fields_in(expressions)
-    bars = {name: Bars.read(name, fields) for name in sorted(extended)}
-    rows = Rows.of(bars, members, extended)
-    values = np.empty((len(expressions), rows.count), dtype=np.float32)
-    left = compute(values, programs, native, bars, rows)
-    computed = [name for name in bars if name not in left]
-    for columns, names in ((foreign, computed), (list(range(len(expressions))), left)):
+    bars = {name: StockBars.read(name, fields) for name in sorted(extended)}
+    layout = Layout.of(bars, members, extended)
+    values = np.empty((len(expressions), layout.count), dtype=np.float32)
+    declined = compute(values, programs, native, bars, layout)
+    computed = [name for name in bars if name not in declined]
+    for columns, names in ((foreign, computed), (list(range(len(expressions))), declined)):
         if columns and names:
-            place(values, by_qlib(columns, names), columns, names, rows)
-    reorder(values, rows.order)
-    return rows.frames(values)
+            fill(values, by_qlib(columns, names), columns, names, layout)
+    reorder(values, layout.order)
+    return layout.frames(values)
 
 
 @dataclass(frozen=True)
@@ -61,33 +61,34 @@ class Programs:
     apart: list[Program]
 
 
-def compose(expressions: Sequence[str]) -> tuple[Programs, list[int], list[int]]:
-    """Programs of the expressions that have one, their places, and the places of the others."""
+def compile_programs(expressions: Sequence[str]) -> tuple[Programs, list[int], list[int]]:
+    """Programs of the expressions that have one, the columns of these, and the columns of the others."""
     trees = [ExpressionD.get_expression_instance(expression) for expression in expressions]
     apart, native, foreign, reasons = [], [], [], []
-    for at, tree in enumerate(trees):
+    for column, tree in enumerate(trees):
         try:
             apart.append(Program([tree]))
-            native.append(at)
+            native.append(column)
         except NotNative as reason:
-            foreign.append(at)
+            foreign.append(column)
             reasons.append(reason)
     if not native:
         raise NotNative(str(reasons[0]))
     if foreign:
         logger.warning(f"Qlib's engine computes {len(foreign)} of {len(expressions)} columns: {reasons[0]}.")
-    return Programs(Program([trees[at] for at in native]), apart), native, foreign
+    return Programs(Program([trees[column] for column in native]), apart), native, foreign
 
 
 @dataclass(frozen=True)
-class Bars:
-    """A stock's bars of several fields: "$close" -> values, and the place of the first one in the calendar."""
+class StockBars:
+    """A stock's bars of several fields: "$close" -> values, and the position of the first one in the calendar."""
 
     starts: dict[str, int]
     values: dict[str, np.ndarray]
 
     @classmethod
-    def read(cls, instrument: str, fields: Sequence[str]) -> Bars:
+    def read(cls, instrument: str, fields: Sequence[str]) -> StockBars:
+        """The bars of a provider's .bin files; a field without a file has none."""
         folder = feature_folder(Path(C.dpm.get_data_uri("day")), instrument)
         starts, values = {}, {}
         for field in fields:
@@ -101,30 +102,32 @@ class Bars:
     @property
     def aligned(self) -> bool:
         """Whether all fields have the same days."""
-        return len(set(self.starts.values())) == 1 and len({len(value) for value in self.values.values()}) == 1
+        return len({(self.starts[field], len(values)) for field, values in self.values.items()}) == 1
 
-    def of(self, fields: set[str]) -> Bars:
+    def select(self, fields: set[str]) -> StockBars:
         """The bars of some of the fields."""
-        return Bars({name: self.starts[name] for name in fields}, {name: self.values[name] for name in fields})
+        return StockBars({name: self.starts[name] for name in fields}, {name: self.values[name] for name in fields})
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Where (day, instrument) stands: while it is computed stock after stock, in the result by (day, instrument).
+class Layout:
+    """Where the row of (day, instrument) stands: stock after stock while it is computed, then by (day, instrument).
 
-    place [days, instruments] int32: its place stock after stock, -1 where there is no row; members, others: the
-    rows' positions in the flattened place, in the order of the result; first: the first day's place in the calendar.
+    positions [days, instruments] int32: the row's position stock after stock, -1 where there is no row; members,
+    others: the rows of the result in their order, as cells of ``positions.ravel()``; first: the first day's position in
+    the calendar.
     """
 
     days: pd.DatetimeIndex
     names: pd.Index
-    place: np.ndarray
+    positions: np.ndarray
     members: np.ndarray
     others: np.ndarray
     first: int
 
     @classmethod
-    def of(cls, bars: dict[str, Bars], members: Spans, extended: Spans) -> Rows:
+    def of(cls, bars: dict[str, StockBars], members: Spans, extended: Spans) -> Layout:
+        """The layout of all rows of ``extended`` on which a stock has a bar of any field."""
         calendar, names = pd.DatetimeIndex(D.calendar(freq="day")), pd.Index(list(bars))
         bounds = [day for times in extended.values() for span in times for day in span]
         first, last = calendar.searchsorted(min(bounds)), calendar.searchsorted(max(bounds), side="right")
@@ -135,20 +138,21 @@ class Rows:
                 low, high = start - first, start - first + len(stock.values[field])
                 present[max(low, 0) : max(high, 0), column] = True
         present &= grid(extended, days, names)
-        place = np.cumsum(present.T, dtype=np.int32).reshape(present.shape[::-1]).T - 1
-        place[~present] = -1
+        positions = np.cumsum(present.T, dtype=np.int32).reshape(present.shape[::-1]).T - 1
+        positions[~present] = -1
         member = grid(members, days, names)
-        members_at, others_at = np.flatnonzero(present & member), np.flatnonzero(present & ~member)
-        return cls(days, names, np.ascontiguousarray(place), members_at, others_at, int(first))
+        member_cells, other_cells = np.flatnonzero(present & member), np.flatnonzero(present & ~member)
+        return cls(days, names, np.ascontiguousarray(positions), member_cells, other_cells, int(first))
 
     @property
     def count(self) -> int:
+        """The number of rows."""
         return len(self.members) + len(self.others)
 
     @property
     def order(self) -> np.ndarray:
-        """The place, stock after stock, of each row of the result."""
-        return self.place.ravel()[np.concatenate([self.members, self.others])]
+        """The position, stock after stock, of each row of the result."""
+        return self.positions.ravel()[np.concatenate([self.members, self.others])]
 
     def frames(self, values: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The members' rows and the others', as frames over the values themselves."""
@@ -160,66 +164,68 @@ class Rows:
         return pd.DataFrame(values.T, index=index, copy=False)
 
 
-def compute(values: np.ndarray, programs: Programs, native: list[int], bars: dict[str, Bars], rows: Rows) -> list[str]:
+def compute(
+    values: np.ndarray, programs: Programs, native: list[int], bars: dict[str, StockBars], layout: Layout
+) -> list[str]:
     """Write what the programs give into the native columns of ``values``; the stocks that they decline."""
     declined = []
-    for column, (name, stock) in enumerate(bars.items()):
-        days = np.flatnonzero(rows.place[:, column] >= 0)
+    for number, (name, stock) in enumerate(bars.items()):
+        days = np.flatnonzero(layout.positions[:, number] >= 0)
         if not len(days):
             continue
         try:
-            results = results_of(programs, stock, rows.first + days)
+            results = run_programs(programs, stock, layout.first + days)
         except NotNative as reason:
             declined.append((name, reason))
             continue
-        start = rows.place[days[0], column]
+        start = layout.positions[days[0], number]
         with np.errstate(over="ignore"):  # beyond 3e38 a float32 is infinite, as Qlib's is
-            for at, result in zip(native, results, strict=True):
-                values[at, start : start + len(days)] = result
+            for column, result in zip(native, results, strict=True):
+                values[column, start : start + len(days)] = result
     if declined:
         name, why = declined[0]
         logger.warning(f"Qlib's engine computes {len(declined)} of {len(bars)} stocks, the first {name}: {why}.")
     return [name for name, _ in declined]
 
 
-def results_of(programs: Programs, bars: Bars, days: np.ndarray) -> list[np.ndarray]:
+def run_programs(programs: Programs, bars: StockBars, days: np.ndarray) -> list[np.ndarray]:
     """One stock's results on some days of the calendar, ``[days]`` each."""
     if bars.aligned:
         return run(programs.together, bars, days)
-    return [run_apart(program, bars.of(program.fields), days) for program in programs.apart]
+    return [run_apart(program, bars.select(program.fields), days) for program in programs.apart]
 
 
-def run_apart(program: Program, bars: Bars, days: np.ndarray) -> np.ndarray:
+def run_apart(program: Program, bars: StockBars, days: np.ndarray) -> np.ndarray:
     """A column of fields with days of their own, NaN on the others, where Qlib has no row of it: ``[days]``."""
     if not bars.aligned:
         raise NotNative("its fields have bars of different days")
-    ((first, values),) = {(start, len(bars.values[field])) for field, start in bars.starts.items()}
-    inside = (days >= first) & (days < first + values)
+    field, start = next(iter(bars.starts.items()))
+    inside = (days >= start) & (days < start + len(bars.values[field]))
     result = np.full(len(days), np.nan)
     if inside.any():
-        (result[inside],) = run(program, bars, days[inside])
+        result[inside] = run(program, bars, days[inside])[0]
     return result
 
 
-def run(program: Program, bars: Bars, days: np.ndarray) -> list[np.ndarray]:
+def run(program: Program, bars: StockBars, days: np.ndarray) -> list[np.ndarray]:
     """The results on some days of the calendar, of fields that have bars of all of them: ``[days]`` each."""
-    own = days - next(iter(bars.starts.values()))
-    begin = max(own[0] - program.rows_before, 0)
-    read = slice(begin, own[-1] + 1 + program.rows_after)
+    rows = days - next(iter(bars.starts.values()))  # of the bars
+    begin = max(rows[0] - program.rows_before, 0)
+    read = slice(begin, rows[-1] + 1 + program.rows_after)
     results = program.run({field: value[read] for field, value in bars.values.items()})
-    gapless = own[-1] - own[0] + 1 == len(own)
-    wanted = slice(own[0] - begin, own[-1] - begin + 1) if gapless else own - begin
+    without_gaps = rows[-1] - rows[0] + 1 == len(rows)
+    wanted = slice(rows[0] - begin, rows[-1] - begin + 1) if without_gaps else rows - begin
     return [result[wanted] for result in results]
 
 
-def place(values: np.ndarray, frame: pd.DataFrame, columns: list[int], names: list[str], rows: Rows) -> None:
+def fill(values: np.ndarray, frame: pd.DataFrame, columns: list[int], names: list[str], layout: Layout) -> None:
     """Write what Qlib's engine gave for some columns and stocks; NotNative where it has other rows for them."""
-    target = rows.place.ravel()[cells_of(frame.index, rows.days, rows.names)]
-    own = rows.place[:, rows.names.get_indexer(names)]
-    if (target < 0).any() or len(target) != np.count_nonzero(own >= 0):
+    targets = layout.positions.ravel()[cells_of(frame.index, layout.days, layout.names)]
+    expected = layout.positions[:, layout.names.get_indexer(names)]
+    if (targets < 0).any() or len(targets) != np.count_nonzero(expected >= 0):
         raise NotNative(f"{len(columns)} columns of {len(names)} stocks have rows where there are no bars")
-    for at, column in enumerate(columns):
-        values[column, target] = frame.iloc[:, at].to_numpy()
+    for number, column in enumerate(columns):
+        values[column, targets] = frame.iloc[:, number].to_numpy()
 
 
 @compiled

@@ -15,11 +15,11 @@ import numpy as np
 from qlib.data import ops
 from qlib.data.base import Expression, Feature
 
-from qlib_ext.expressions import kernels as kernels
+from qlib_ext.expressions import kernels
 
 
 def lowest(values: np.ndarray, windows: np.ndarray) -> np.ndarray:
-    """The minimum and its place, as `rolling_kernels.highest` has the maximum."""
+    """The minimum and its place, as ```kernels.highest``` has the maximum."""
     found = kernels.highest(-values, windows)
     np.negative(found[0], out=found[0])
     return found
@@ -39,7 +39,7 @@ ELEMENTWISE: dict[type, Callable] = {
     ops.Lt: np.less,
     ops.Le: np.less_equal,
 }
-TRUTHS = (ops.Gt, ops.Ge, ops.Lt, ops.Le)
+COMPARISONS = (ops.Gt, ops.Ge, ops.Lt, ops.Le)
 ROLLING: dict[type, tuple[Callable, tuple]] = {  # the kernel, and which of its results
     ops.Sum: (kernels.moments, (0,)),
     ops.Mean: (kernels.moments, (1,)),
@@ -53,7 +53,7 @@ ROLLING: dict[type, tuple[Callable, tuple]] = {  # the kernel, and which of its 
     ops.IdxMin: (lowest, (1,)),
     ops.Rank: (kernels.ranks, ()),
 }
-CONSTANT = 2e-5  # up to this standard deviation Qlib's Corr and Rsquare are NaN
+CONSTANT_STD = 2e-5  # up to this standard deviation Qlib's Corr and Rsquare are NaN
 
 
 class NotNative(Exception):
@@ -71,10 +71,10 @@ class Program:
         self.fields: set[str] = set()
         self.numbers: dict[str, float] = {}
         self.steps: dict[str, tuple[Callable, list[str]]] = {}
-        self.asked: dict[str, list] = {}  # the windows, and the shares, that are asked of a statistic
-        self.results = [self._place(expression) for expression in expressions]
-        for asked in self.asked.values():
-            asked.sort()
+        self.parameters: dict[str, list] = {}  # the windows, and the shares, that are wanted of a statistic
+        self.results = [self._add(expression) for expression in expressions]
+        for wanted in self.parameters.values():
+            wanted.sort()
         reach = [expression.get_extended_window_size() for expression in expressions]
         self.rows_before, self.rows_after = (int(max(side)) for side in zip(*reach, strict=True))
 
@@ -89,8 +89,8 @@ class Program:
                 values[name] = function(*[values[operand] for operand in operands])
         return [values[name] for name in self.results]
 
-    def _place(self, node: Any) -> str:
-        """Put the steps of an expression into their order, once; the name of its values."""
+    def _add(self, node: Any) -> str:
+        """Add the steps of an expression, each once, after those that they need; the name of its values."""
         name = str(node)
         if type(node) is Feature:
             self.fields.add(name)
@@ -107,9 +107,9 @@ class Program:
             return partial(shifted, by=window), [self._operand(node.feature)]
         if type(window) is int and window >= 1:
             if kind in ROLLING:
-                return self._rolling(kind, self._place(node.feature), window)
+                return self._rolling(kind, self._add(node.feature), window)
             if kind is ops.Quantile and 0 < node.qscore < 1:
-                return self._quantile(self._place(node.feature), window, node.qscore)
+                return self._quantile(self._add(node.feature), window, node.qscore)
             if kind is ops.Corr and all(isinstance(n, Expression) for n in (node.feature_left, node.feature_right)):
                 operands = [self._operand(node.feature_left), self._operand(node.feature_right)]
                 spreads = [self._statistic(kernels.moments, [operand], window, (2,)) for operand in operands]
@@ -117,13 +117,13 @@ class Program:
         raise NotNative(f"{node} is not among the operations of the fast engine")
 
     def _operand(self, node: Any) -> str:
-        """An operand that is computed with: no truth values, of which pandas and numpy think differently."""
+        """The name of an operand's values; comparisons are none, since pandas and numpy count with them differently."""
         if type(node) in (int, float):
             self.numbers[repr(node)] = node
             return repr(node)
-        if type(node) in TRUTHS or not isinstance(node, Expression):
+        if type(node) in COMPARISONS or not isinstance(node, Expression):
             raise NotNative(f"{node} is no number to the fast engine")
-        return self._place(node)
+        return self._add(node)
 
     def _rolling(self, kind: type, operand: str, window: int) -> tuple[Callable, list[str]]:
         kernel, which = ROLLING[kind]
@@ -133,10 +133,13 @@ class Program:
         return np.asarray, [statistic]
 
     def _statistic(self, kernel: Callable, operands: list[str], window: int, which: tuple = ()) -> str:
-        """One result of a kernel for one window; the kernel itself runs once for all windows that are asked of it."""
+        """One result of a kernel for one window; the kernel itself runs once for all windows that are wanted of it."""
         family = f"{kernel.__name__}({', '.join(operands)})"
-        windows = self._ask(family, window)
-        inputs = [self._prepared(finite if kernel is kernels.lines else known, operand) for operand in operands]
+        windows = self._register(family, window)
+        inputs = [
+            self._prepared(require_finite if kernel is kernels.lines else without_infinities, operand)
+            for operand in operands
+        ]
         self.steps.setdefault(family, (partial(all_windows, kernel, windows), inputs))
         name = f"{family}[{which}, {window}]"
         self.steps.setdefault(name, (partial(one_window, windows, window, which), [family]))
@@ -144,16 +147,18 @@ class Program:
 
     def _quantile(self, operand: str, window: int, share: float) -> tuple[Callable, list[str]]:
         family = f"quantiles({operand})"
-        windows, shares = self._ask(family, window), self._ask(f"shares of {family}", share)
-        self.steps.setdefault(family, (partial(all_quantiles, windows, shares), [self._prepared(known, operand)]))
+        windows, shares = self._register(family, window), self._register(f"shares of {family}", share)
+        self.steps.setdefault(
+            family, (partial(all_quantiles, windows, shares), [self._prepared(without_infinities, operand)])
+        )
         return partial(one_quantile, windows, window, shares, share), [family]
 
-    def _ask(self, family: str, wanted: float) -> list:
-        """What is asked of a statistic, with one more; in order once every expression has its steps."""
-        asked = self.asked.setdefault(family, [])
-        if wanted not in asked:
-            asked.append(wanted)
-        return asked
+    def _register(self, family: str, wanted: float) -> list:
+        """The parameters of a statistic, with one more; sorted once every expression has its steps."""
+        parameters = self.parameters.setdefault(family, [])
+        if wanted not in parameters:
+            parameters.append(wanted)
+        return parameters
 
     def _prepared(self, prepare: Callable, operand: str) -> str:
         name = f"{prepare.__name__}({operand})"
@@ -161,14 +166,14 @@ class Program:
         return name
 
 
-def known(values: np.ndarray) -> np.ndarray:
+def without_infinities(values: np.ndarray) -> np.ndarray:
     """float64, with NaN for an infinity, as pandas' rolling statistics read their input."""
     wide = values.astype(np.float64)
     wide[np.isinf(wide)] = np.nan
     return wide
 
 
-def finite(values: np.ndarray) -> np.ndarray:
+def require_finite(values: np.ndarray) -> np.ndarray:
     """float64; NotNative where there is an infinity, after which Qlib's Slope, Rsquare and Resi are NaN for good."""
     if np.isinf(values).any():
         raise NotNative("Slope, Rsquare or Resi of an infinity")
@@ -187,7 +192,7 @@ def shifted(values: np.ndarray, by: int) -> np.ndarray:
 
 def unless_constant(values: np.ndarray, *spreads: np.ndarray) -> np.ndarray:
     """NaN where one of the standard deviations is next to nothing."""
-    return np.where(np.any([spread <= CONSTANT for spread in spreads], axis=0), np.nan, values)
+    return np.where(np.any([spread <= CONSTANT_STD for spread in spreads], axis=0), np.nan, values)
 
 
 def all_windows(kernel: Callable, windows: list, *operands: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Write Qlib provider folders: the calendars, instruments and .bin files that `qlib.init` reads."""
+"""Write Qlib provider folders: the calendars, instruments and .bin files that ``qlib.init`` reads."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ and each price between two fen is split into lots at the fen below and lots at t
 
 Who is active: an order buys with probability 1 / (1 + exp(-1.5 x - 0.3 flow)), x being its step of the walk in
 standard deviations, and it is large (e^2.2 times the lots) with probability 0.12 (1 + 0.9 d tanh flow), where d is
-+1 for a buyer, -1 for a seller and flow what informed traders do (`qlib_ext.simulator.informed`).
++1 for a buyer, -1 for a seller and flow what informed traders do (``qlib_ext.simulator.informed``).
 """
 
 from __future__ import annotations
@@ -132,8 +132,8 @@ def _reachable_amount(bar: Bar) -> int:
     prices = (bar.open, bar.high, bar.low, bar.close)
     if bar.lots < FEWEST_LOTS or not bar.low == min(prices) <= max(prices) == bar.high:
         raise DataError(
-            f"the day bar {bar} cannot be traded: it needs at least {FEWEST_LOTS} lots, "
-            "and open and close between low and high"
+            f"The day bar {bar} cannot be traded. It needs at least {FEWEST_LOTS} lots, and open and close between low "
+            "and high."
         )
     at_least, others = sum(prices), bar.lots - FEWEST_LOTS
     return min(max(round(bar.amount), at_least + others * bar.low), at_least + others * bar.high)

@@ -37,13 +37,13 @@ class Listing:
 
 
 def trading_days(start: str, days: int) -> pd.DatetimeIndex:
-    """Return the first `days` weekdays from `start` that are no holiday (1 Jan, 8-14 Feb, 1 May, 1-7 Oct).
+    """Return the first ``days`` weekdays from ``start`` that are no holiday (1 Jan, 8-14 Feb, 1 May, 1-7 Oct).
 
-    Raises ConfigError when `start` is no date.
+    Raises ConfigError when ``start`` is no date.
     """
     first = pd.to_datetime(start, errors="coerce")
     if pd.isna(first):
-        raise ConfigError(f"the start {start!r} is no date; write it as 2014-09-01")
+        raise ConfigError(f"The start {start!r} is no date. Write it as 2014-09-01.")
     weekdays = pd.bdate_range(first, periods=days + days // 10 + 20)
     return weekdays[[(day.month, day.day) not in _HOLIDAYS for day in weekdays]][:days]
 

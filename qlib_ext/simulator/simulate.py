@@ -21,7 +21,7 @@ own past does not show it: only a model across stocks can see it. M is momentum 
 window of 30 days hardly shows it, one of 150 does.
 
 The label Ref($vwap, -2) / Ref($vwap, -1) - 1 takes half of the return of day t+1 and half of that of day t+2,
-since the day's average price has come half of the day's way. `Market.signal` is therefore, part by part,
+since the day's average price has come half of the day's way. ``Market.signal`` is therefore, part by part,
 (1 + decay) / 2 times s[t+1], with the decays 0.7, 1, 1 and 0.8.
 """
 
@@ -48,7 +48,7 @@ FEWEST_STOCKS, FEWEST_DAYS = 10, 40
 
 @dataclass(frozen=True)
 class Market:
-    """A simulated market; arrays are [days, stocks] in the order of `calendar` and `symbols`.
+    """A simulated market; arrays are [days, stocks] in the order of ``calendar`` and ``symbols``.
 
     fields   name -> values: open, high, low, close, vwap (yuan times factor), volume (shares / factor),
              amount (yuan), turnover (a fraction of the float shares), factor, change (close / last close - 1),
@@ -83,16 +83,16 @@ class Market:
 
 
 def simulate(stocks: int = 100, days: int = 750, seed: int = 0, start: str = "2014-09-01") -> Market:
-    """Simulate a market over `days` trading days from `start`; the same seed gives the same market.
+    """Simulate a market over ``days`` trading days from ``start``; the same seed gives the same market.
 
     Raises ConfigError for less than 10 stocks or 40 days, a negative seed, or a start that is no date.
     """
     if seed < 0:
-        raise ConfigError(f"the seed {seed} is negative; give 0 or a positive number")
+        raise ConfigError(f"The seed {seed} is negative. Give 0 or a positive number.")
     if stocks < FEWEST_STOCKS or days < FEWEST_DAYS:
         raise ConfigError(
-            f"a market of {stocks} stocks and {days} days is too small; "
-            f"ask for at least {FEWEST_STOCKS} stocks and {FEWEST_DAYS} days"
+            f"A market of {stocks} stocks and {days} days is too small. Ask for at least {FEWEST_STOCKS} stocks and "
+            f"{FEWEST_DAYS} days."
         )
     rng = np.random.default_rng(seed)
     listing = draw_listing(stocks, days, start, rng)
@@ -128,10 +128,10 @@ def write_market(
 ) -> bool:
     """Write a simulated market as a Qlib provider; return False where the folder already holds this one.
 
-    Instruments `all` and `csi300` (the members of the index); bars of the index under SH000300; the parameters
+    Instruments ``all`` and ``csi300`` (the members of the index); bars of the index under SH000300; the parameters
     and the version of qlib_ext in market.json.
 
-    Raises ConfigError as `simulate` and ProviderError as `write_provider`.
+    Raises ConfigError as ``simulate`` and ProviderError as ``write_provider``.
     """
     about = {"stocks": stocks, "days": days, "seed": seed, "start": start, "version": version("qlib_ext")}
     if not overwrite and read_about(folder) == about:

@@ -1,4 +1,4 @@
-"""Minute bars, trades and orders of the simulated market, in the schema of `qlib_ext.ticks.schema`.
+"""Minute bars, trades and orders of the simulated market, in the schema of ``qlib_ext.ticks.schema``.
 
 Every stock that trades on a day has trades, whether they are kept or not, and its minute bars are built from them.
 They agree with its day bar as traded (prices divided by factor, volume times factor): first open, max high, min low,
@@ -8,7 +8,7 @@ each at open, high, low and close allows).
 
 Nothing trades in the opening auction: the day's open is the first trade after 09:30:00. Nothing trades between 14:57
 and the closing auction at 15:00:00, whose trades are of side "N" and make the last minute. A suspended stock has no
-rows. Which factors tell of the next days' returns, and how well: `qlib_ext.simulator.informed`.
+rows. Which factors tell of the next days' returns, and how well: ``qlib_ext.simulator.informed``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from qlib_ext.ticks.schema import ORDERS, TRADES
 
 _PARTS = {"minute", "trades", "orders", ABOUT}
 _OPEN, _LUNCH, _LUNCH_AT = MORNING * MINUTE, (AFTERNOON - MORNING_END) * MINUTE, MINUTES_A_SESSION * MINUTE  # ms
-_WORDS = {"side": {0: "N", 1: "B", -1: "S"}, "kind": {0: "add", 1: "cancel"}}
+_NAMES = {"side": {0: "N", 1: "B", -1: "S"}, "kind": {0: "add", 1: "cancel"}}
 
 
 def write_ticks(
@@ -48,17 +48,17 @@ def write_ticks(
     ticks_days: int = 0,
     overwrite: bool = False,
 ) -> bool:
-    """Write the ticks of the market that `write_market` makes of the same parameters; return False if they are there.
+    """Write the ticks of the market that ``write_market`` makes of the same parameters; return False if they are there.
 
-    Minute bars of all days into minute/date=2014-09-01/, and trades and orders of the last `ticks_days` days into
+    Minute bars of all days into minute/date=2014-09-01/, and trades and orders of the last ``ticks_days`` days into
     trades/ and orders/. A day is in memory at a time. The same parameters give the same bytes, and the minute bars do
-    not depend on `ticks_days`.
+    not depend on ``ticks_days``.
 
-    Raises ConfigError as `simulate` and for `ticks_days` outside 0..days, ProviderError when the folder holds something
-    (with `overwrite`: something other than ticks) or the disk refuses; then nothing is written.
+    Raises ConfigError as ``simulate`` and for ``ticks_days`` outside 0..days, ProviderError when the folder has
+    something in it (with ``overwrite``: something other than ticks) or the disk refuses; then nothing is written.
     """
     if not 0 <= ticks_days <= days:
-        raise ConfigError(f"trades of {ticks_days} days are asked for, the market has {days}; give 0 to {days}")
+        raise ConfigError(f"Trades of {ticks_days} days are asked for, and the market has {days}. Give 0 to {days}.")
     target = Path(folder).expanduser().resolve()
     about = {"stocks": stocks, "days": days, "seed": seed, "start": start, "ticks_days": ticks_days}
     about["version"] = version("qlib_ext")
@@ -81,7 +81,7 @@ def draw_day(
 ) -> dict[str, pl.DataFrame]:
     """Draw one day: "minute" and, with orders, "trades" and "orders"; each sorted by instrument, then as it happened.
 
-    flow    [days, stocks], from `informed_flow`
+    flow    [days, stocks], from ``informed_flow``
     t       position of the day in the market's calendar
 
     Order numbers are those of the day: no two stocks share one. Days are drawn independently of each other. A day on
@@ -116,7 +116,7 @@ def draw_day(
 
 
 def day_bars(market: Market, t: int) -> dict[int, Bar]:
-    """The bars as traded of the stocks that trade on a day, by their position in `market.symbols`."""
+    """The bars as traded of the stocks that trade on a day, by their position in ``market.symbols``."""
     fields = {name: values[t] for name, values in market.fields.items()}
     prices = [fields[name] / fields["factor"] * 100 for name in ("open", "high", "low", "close")]
     lots = fields["volume"] * fields["factor"] / 100
@@ -136,14 +136,14 @@ def _trade_columns(fills: Fills) -> dict[str, NDArray]:
 
 
 def _frame(market: Market, stocks: Mapping[int, Mapping[str, NDArray]]) -> pl.DataFrame:
-    """One frame of the columns of several stocks, by their position, with the column `instrument`."""
+    """One frame of the columns of several stocks, by their position, with the column ``instrument``."""
     rows = [len(columns["time"]) for columns in stocks.values()]
     names = next(iter(stocks.values()))
     columns = {name: np.concatenate([columns[name] for columns in stocks.values()]) for name in names}
     symbol = pl.Series(market.symbols).gather(np.repeat(list(stocks), rows))
     frame = pl.DataFrame({"instrument": symbol, **columns})
-    spoken = [pl.col(name).replace_strict(_WORDS[name], return_dtype=pl.String) for name in names if name in _WORDS]
-    return frame.with_columns(pl.col("time").cast(pl.Time), *spoken)
+    named = [pl.col(name).replace_strict(_NAMES[name], return_dtype=pl.String) for name in names if name in _NAMES]
+    return frame.with_columns(pl.col("time").cast(pl.Time), *named)
 
 
 def _clock(time: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -66,7 +66,7 @@ def loky(work: Work, data: Any, jobs: Sequence[Job], n_jobs: int, gpus: float) -
             for future in as_completed([pool.submit(_work, work, job) for job in jobs]):
                 yield future.result()
         except BrokenProcessPool as error:
-            raise WorkerError(died(jobs)) from error
+            raise WorkerError(worker_died(jobs)) from error
         finally:
             pool.shutdown(kill_workers=True)
 
@@ -110,13 +110,13 @@ def ray(work: Work, data: Any, jobs: Sequence[Job], n_jobs: int, gpus: float) ->
             finished, running = cluster.wait(running)
             yield from cluster.get(finished)
     except (cluster.exceptions.WorkerCrashedError, cluster.exceptions.OutOfMemoryError) as error:
-        raise WorkerError(died(jobs)) from error
+        raise WorkerError(worker_died(jobs)) from error
     finally:
         for left in running:
             cluster.cancel(left, force=True)
 
 
-def died(jobs: Sequence[Job]) -> str:
+def worker_died(jobs: Sequence[Job]) -> str:
     """What to say where a worker is gone without a word."""
     noun = jobs[0].noun
     return (

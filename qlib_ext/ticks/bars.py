@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from qlib_ext.provider.sessions import MINUTES_A_DAY
-from qlib_ext.ticks.schema import MINUTES, by_stock, names
+from qlib_ext.ticks.schema import MINUTES, by_stock, stock_names
 from qlib_ext.ticks.sessions import minute_of, start_of
 
 _PRICES = ("open", "high", "low")
@@ -34,7 +34,7 @@ def minute_bars(trades: pl.LazyFrame | pl.DataFrame) -> pl.DataFrame:
             amount=pl.col("amount").sum(),
             count=pl.len().cast(pl.Int64),
         )
-        .join(names(rows).lazy(), on="stock")
+        .join(stock_names(rows).lazy(), on="stock")
         .sort("instrument", "minute")
         .with_columns(time=start_of(pl.col("minute")))
     )
@@ -42,14 +42,14 @@ def minute_bars(trades: pl.LazyFrame | pl.DataFrame) -> pl.DataFrame:
 
 
 def every_minute(bars: pl.DataFrame, stock: str = "instrument") -> pl.DataFrame:
-    """A row for each minute from a stock's first trade to the close, with the return `r`.
+    """A row for each minute from a stock's first trade to the close, with the return ``r``.
 
-    bars: one row a minute with trades: the stock's column, `minute` (0..239), `open`, `close` and others. A minute that
-    is missing carries the last close as its prices (open, high, low, close), and 0 in every other column.
+    bars: one row a minute with trades: the stock's column, ``minute`` (0..239), ``open``, ``close`` and others. A
+    minute that is missing carries the last close as its prices (open, high, low, close), and 0 in every other column.
 
         r_m = close_m / close_{m-1} - 1,  r of the first minute = close / open - 1
 
-    Sorted by stock and minute; `first` is the stock's first minute.
+    Sorted by stock and minute; ``first`` is the stock's first minute.
     """
     minutes = pl.DataFrame({"minute": range(MINUTES_A_DAY)}, schema={"minute": pl.Int16})
     first = bars.group_by(stock).agg(first=pl.col("minute").min())

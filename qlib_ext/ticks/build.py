@@ -1,4 +1,4 @@
-"""`qlib-ext ticks build`: partitions of trades, orders and minute bars -> fields $hf_<name> of a Qlib provider."""
+"""``qlib-ext ticks build``: partitions of trades, orders and minute bars -> fields $hf_<name> of a Qlib provider."""
 
 from __future__ import annotations
 
@@ -66,17 +66,17 @@ def build(
     start, end = (day and pd.Timestamp(day).strftime("%Y-%m-%d") for day in (start, end))
     provider = Path(out).expanduser().absolute()
     calendar = {f"{day:%Y-%m-%d}": position for position, day in enumerate(check_provider(provider))}
-    jobs = days_of(folders, chosen(groups, folders), start, end, big)
+    jobs = day_jobs(folders, select_groups(groups, folders), start, end, big)
     if outside := [job.day for job in jobs if job.day not in calendar]:
         raise ProviderError(
             f"{len(outside)} of {len(jobs)} days are not in the calendar of {provider}, first {outside[0]}: bring the "
             "provider up to date, or choose days by --start and --end."
         )
     results = Results(provider)
-    instruments = Instruments(provider, skip_unknown)
+    instruments = ProviderInstruments(provider, skip_unknown)
     with results.locked():
         paths = {job.day: results.path(job) for job in jobs}
-        left = unfinished(jobs, paths, instruments)
+        left = unfinished_jobs(jobs, paths, instruments)
         with tqdm(total=len(jobs), initial=len(jobs) - len(left), desc="days", unit="day", disable=None) as progress:
             for job, factors in run(build_day, None, left, n_jobs, 0.0) if left else ():
                 save(paths[job.day], factors)
@@ -92,7 +92,7 @@ def build(
     return Built(len(left), len(jobs) - len(left), len(names), changed, sorted(instruments.left_out))
 
 
-def unfinished(jobs: list[Day], paths: dict[str, Path], instruments: Instruments) -> list[Day]:
+def unfinished_jobs(jobs: list[Day], paths: dict[str, Path], instruments: ProviderInstruments) -> list[Day]:
     """The days without a result, whose files can be read; the instruments of the others are taken."""
     left = []
     for job in jobs:
@@ -113,7 +113,7 @@ def write_factor(provider: Path, name: str, positions: list[int], results: list[
     return write_field(provider, field, positions, values)
 
 
-def chosen(groups: Sequence[str] | None, folders: dict[str, str | Path]) -> tuple[str, ...]:
+def select_groups(groups: Sequence[str] | None, folders: dict[str, str | Path]) -> tuple[str, ...]:
     """The groups of factors, in GROUPS' order; raises ConfigError where the sources do not suffice for them."""
     possible = [group for group in GROUPS if set(NEEDED[group]) & set(folders)]
     if not possible:
@@ -126,7 +126,7 @@ def chosen(groups: Sequence[str] | None, folders: dict[str, str | Path]) -> tupl
     return tuple(group for group in GROUPS if group in (groups or possible))
 
 
-def days_of(
+def day_jobs(
     folders: dict[str, str | Path], groups: tuple[str, ...], start: str | None, end: str | None, big: float
 ) -> list[Day]:
     """A job for each day; raises DataError where a source lacks a day that another one has."""
@@ -148,7 +148,7 @@ def days_of(
     return [Day(day, {source: found[day] for source, found in sources.items()}, groups, big) for day in days]
 
 
-class Instruments:
+class ProviderInstruments:
     """The instruments that are written, and those that the provider does not have."""
 
     def __init__(self, provider: Path, skip_unknown: bool) -> None:
@@ -157,7 +157,7 @@ class Instruments:
         self.left_out: set[str] = set()
 
     def add(self, day: str, symbols: list[str]) -> None:
-        """Take those of a day; raises ProviderError for one that the provider does not have, unless told to skip."""
+        """Take those of a day; raises ProviderError for one that the provider lacks, unless it may be skipped."""
         unknown = sorted(set(symbols) - self.known)
         if unknown and not self.skip:
             raise ProviderError(

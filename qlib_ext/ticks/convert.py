@@ -1,4 +1,4 @@
-"""`qlib-ext ticks read`: an exchange's files -> the schema's partitions."""
+"""``qlib-ext ticks read``: an exchange's files -> the schema's partitions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One day's factors from its files: what a worker of `qlib-ext ticks build` does."""
+"""One day's factors from its files: what a worker of ``qlib-ext ticks build`` does."""
 
 from __future__ import annotations
 

@@ -85,9 +85,9 @@ def translated(name: str, meanings: Mapping[str, str]) -> pl.Expr:
 
 
 def a_shares(frame: pl.DataFrame, exchange: str, day: str, source: str) -> tuple[pl.DataFrame, dict[str, Dropped]]:
-    """The rows of an exchange's A shares, with `instrument` and `clock`, the time of day, and what was left out.
+    """The rows of an exchange's A shares, with ``instrument`` and ``clock``, the time of day, and what was left out.
 
-    frame has `security`, `time`, and, null where the file has none, `market` and `day`.
+    frame has ``security``, ``time``, and, null where the file has none, ``market`` and ``day``.
     Raises DataError for codes that lost their leading zeros, for rows of the other exchange where the file does not say
     that it has both, for times that cannot be read, and for rows of another day.
     """
@@ -120,7 +120,7 @@ def finish(
 ) -> Reading:
     """Leave out and count what is of no use, put the rest in the exchange's sequence, and check it.
 
-    rows: the columns of the schema of ``kind`` ("trades" or "orders") and `sequence`; frame: the same rows as they
+    rows: the columns of the schema of ``kind`` ("trades" or "orders") and ``sequence``; frame: the same rows as they
     stand in the file. drops: reason -> rows.
     Raises DataError for a value that cannot be read, one sequence number with two contents, times that go back, and
     the faults of ``check.FAULTS``.

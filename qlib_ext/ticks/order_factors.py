@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from qlib_ext.ticks.schema import by_stock, names
+from qlib_ext.ticks.schema import by_stock, stock_names
 from qlib_ext.ticks.sessions import EARLY, minute_of
 from qlib_ext.ticks.statistics import corr, kurt, skew
 
@@ -35,7 +35,7 @@ def order_factors(orders: pl.LazyFrame | pl.DataFrame) -> pl.DataFrame:
     early = adds.lazy().filter("early").group_by("stock").agg(early_kurt_order=kurt(volume))
     statistics = {"skew": skew(volume), "kurt": kurt(volume)}
     return (
-        names(adds)
+        stock_names(adds)
         .lazy()
         .join(buys.agg(**statistics, corr=corr(volume, pl.col("price"))), on="stock", how="left")
         .join(sells.agg(**statistics), on="stock", how="left", suffix="_sell")

@@ -17,7 +17,7 @@ from qlib_ext.errors import DataError
 from qlib_ext.ticks.schema import check_schema
 
 PARTITION = re.compile(r"date=(\d{4})-?(\d\d)-?(\d\d)")
-FETCH_AGAIN = "copy or convert it again (`qlib-ext ticks read`) and run once more: finished days are kept"
+COPY_AGAIN = "copy or convert it again (`qlib-ext ticks read`) and run once more: finished days are kept"
 
 
 def days_in(folder: str | Path, what: str) -> dict[str, list[Path]]:
@@ -58,7 +58,7 @@ def check_footers(files: Sequence[Path], schema: dict[str, pl.DataType], what: s
             rows += pq.read_metadata(file).num_rows
             check_schema(pl.scan_parquet(file), schema, str(file))
         except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
-            raise DataError(f"{file} is no readable Parquet file ({_short(error)}): {FETCH_AGAIN}.") from error
+            raise DataError(f"{file} is no readable Parquet file ({_short(error)}): {COPY_AGAIN}.") from error
     if not rows:
         raise DataError(
             f"{day} has a partition of {what} without a row ({len(files)} files): fill it or remove it, and run once "
@@ -76,18 +76,18 @@ def check_content(files: Sequence[Path], schema: dict[str, pl.DataType], faults:
     try:
         found = rows.select(test.sum().alias(fault) for fault, test in tests.items()).collect(engine="streaming")
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"{damaged(files)} cannot be read ({_short(error)}): {FETCH_AGAIN}.") from error
+        raise DataError(f"{first_damaged(files)} cannot be read ({_short(error)}): {COPY_AGAIN}.") from error
     for fault, test in tests.items():
         if wrong := found[fault][0]:
             row = rows.filter(test).head(1).collect(engine="streaming").row(0, named=True)
             values = ", ".join(f"{name} {row[name]}" for name in schema)
             raise DataError(
-                f"{place_of(files, row['row'])}: {fault} in {wrong} rows of the day, first in {values}. Correct the "
+                f"{location_of(files, row['row'])}: {fault} in {wrong} rows of the day, first in {values}. Correct the "
                 "file and run once more: finished days are kept."
             )
 
 
-def place_of(files: Sequence[Path], row: int) -> str:
+def location_of(files: Sequence[Path], row: int) -> str:
     """File and row group of a row, counted over all files."""
     groups = [(file, group) for file in files for group in range(pq.read_metadata(file).num_row_groups)]
     sizes = [pq.read_metadata(file).row_group(group).num_rows for file, group in groups]
@@ -95,7 +95,7 @@ def place_of(files: Sequence[Path], row: int) -> str:
     return f"{file}, row group {group}"
 
 
-def damaged(files: Sequence[Path]) -> str:
+def first_damaged(files: Sequence[Path]) -> str:
     """File and row group of the first data that cannot be read."""
     for file in files:
         try:

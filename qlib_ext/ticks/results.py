@@ -1,4 +1,4 @@
-"""The finished days of `qlib-ext ticks build`: one Parquet file each, in a folder beside the provider."""
+"""The finished days of ``qlib-ext ticks build``: one Parquet file each, in a folder beside the provider."""
 
 from __future__ import annotations
 

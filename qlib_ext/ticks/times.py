@@ -13,7 +13,7 @@ FORMS = (
 
 
 def read_times(values: pl.Series) -> pl.DataFrame:
-    """The time of day (``time``, pl.Time) and, where it is said, the day (``day``, pl.Date) of each value.
+    """The time of day (``time``, pl.Time) and, where the value has one, the day (``day``, pl.Date).
 
     Read are ``FORMS``; an instant with a zone is put on the exchange's clock, and a fraction may have any number of
     digits. ``time`` is null where a value is none of them.

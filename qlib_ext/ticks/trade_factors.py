@@ -6,7 +6,7 @@ import polars as pl
 
 from qlib_ext.ticks.bars import every_minute
 from qlib_ext.ticks.check import refuse
-from qlib_ext.ticks.schema import by_stock, names
+from qlib_ext.ticks.schema import by_stock, stock_names
 from qlib_ext.ticks.sessions import EARLY, minute_of
 from qlib_ext.ticks.statistics import corr, ratio
 
@@ -49,7 +49,7 @@ def trade_factors(trades: pl.LazyFrame | pl.DataFrame, big: float = 1.0) -> pl.D
     named = by_stock(trades.lazy().drop("volume"))
     rows = _rows(named)
     buys, sells = _orders(rows, "buy_key", "B", big), _orders(rows, "sell_key", "S", big)
-    day = names(named).lazy().join(_day(rows), on="stock")
+    day = stock_names(named).lazy().join(_day(rows), on="stock")
     day = day.join(_side(buys), on="stock").join(_side(sells), on="stock", suffix="_sell")
     for part in (_neither_side(rows, buys, sells), _flows(rows)):
         day = day.join(part, on="stock", how="left")
@@ -57,7 +57,7 @@ def trade_factors(trades: pl.LazyFrame | pl.DataFrame, big: float = 1.0) -> pl.D
 
 
 def _rows(named: pl.DataFrame) -> pl.DataFrame:
-    """The trades of the two sessions, with keys, and `step`: the log of the price over that of the trade before."""
+    """The trades of the two sessions, with keys, and ``step``: the log of the price over that of the trade before."""
     for number in ("buy_order", "sell_order"):
         outside = named.filter(~pl.col(number).is_between(0, _ORDERS, closed="left"))
         refuse(outside, "trades", f"{number} lies outside 0..2^40", "number the orders of a day from 1")
@@ -101,7 +101,7 @@ def _day(rows: pl.DataFrame) -> pl.LazyFrame:
 def _orders(rows: pl.DataFrame, key: str, active: str, big: float) -> pl.DataFrame:
     """One row an order of one side: its amounts, its steps as the active order, and whether it is big.
 
-    A stock with one order has no standard deviation: `big` is null.
+    A stock with one order has no standard deviation: ``big`` is null.
     """
     log, step = pl.col("amount").log(), pl.when(pl.col("side") == active).then("step")
     orders = (

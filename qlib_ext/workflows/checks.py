@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from qlib_ext.data.intraday import BAR_MINUTES
 from qlib_ext.data.needs import Needs, needs_of
-from qlib_ext.errors import ConfigError, ProviderError
+from qlib_ext.errors import ConfigError, DataError, ProviderError
 from qlib_ext.provider.calendar import calendar_file
-from qlib_ext.provider.check import check_features
-from qlib_ext.provider.names import feature_folder, instruments_with_features
+from qlib_ext.provider.check import check_features, check_future_days
+from qlib_ext.provider.names import feature_folder, instruments_with_features, require_universe
 from qlib_ext.workflows.reading import Workflow
 
 NOTHING = Needs(universe=None, fields=())
@@ -24,12 +24,17 @@ def missing_data(workflow: Workflow) -> str:
         return str(error)
     except ImportError:  # a module of the user's own, which qrun finds by the workflow's `sys`
         needs = NOTHING
-    if needs.universe is not None and not (provider / f"instruments/{needs.universe.lower()}.txt").is_file():
-        stocks = f"instruments/{needs.universe.lower()}.txt"
-        return f"the provider {provider} has no stocks {needs.universe!r}, {stocks}; UNIVERSE names others"
-    for benchmark in benchmarks(workflow):
-        if not (feature_folder(provider, benchmark) / "close.day.bin").is_file():
-            return f"the provider {provider} has no $close of the index {benchmark}; BENCHMARK names another"
+    try:
+        if needs.universe is not None:
+            require_universe(provider, needs.universe)
+        for benchmark in benchmarks(workflow):
+            check_future_days(provider)
+            if not (feature_folder(provider, benchmark) / "close.day.bin").is_file():
+                return f"the provider {provider} has no $close of the index {benchmark}; BENCHMARK names another"
+    except DataError as error:
+        return f"{error} UNIVERSE names another."
+    except ProviderError as error:
+        return str(error)
     if needs.minute_fields and not any(calendar_file(provider, f"{n}min").is_file() for n in BAR_MINUTES):
         return f"the provider {provider} has no bars of {', '.join(map(str, BAR_MINUTES))} minutes"
     try:

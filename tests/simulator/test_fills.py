@@ -84,5 +84,5 @@ def test_a_full_days_trades():
     ],
 )
 def test_impossible_bars(wrong):
-    with pytest.raises(DataError, match=r"day bar Bar\(open=.* cannot be traded: it needs at least 4 lots"):
+    with pytest.raises(DataError, match=r"day bar Bar\(open=.* cannot be traded\. It needs at least 4 lots"):
         draw_fills(wrong, 0.0, np.random.default_rng(0))

@@ -202,8 +202,8 @@ def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"ticks_days": 41}, "trades of 41 days are asked for, the market has 40; give 0 to 40"),
-        ({"ticks_days": -1}, "trades of -1 days"),
+        ({"ticks_days": 41}, "Trades of 41 days are asked for, and the market has 40"),
+        ({"ticks_days": -1}, "Trades of -1 days"),
         ({"stocks": 3}, "at least 10 stocks"),
         ({"start": "soon"}, "'soon' is no date"),
     ],

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from qlib_ext.errors import ConfigError, OutputError, WorkerError
-from qlib_ext.system.backends import backend_of, died, loky, serial
+from qlib_ext.system.backends import backend_of, loky, serial, worker_died
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def test_threads_that_the_user_has_chosen_stay(monkeypatch):
 def test_a_worker_that_dies_is_told_by_what_it_worked_on():
     with pytest.raises(WorkerError, match=r"at work on a sum died.*Lower n_jobs.*finished sums are kept"):
         list(loky(work, np.zeros(1), [Sum(float("nan"))], 1, 0.0))
-    assert "a sum died" in died([Sum(0.0)])
+    assert "a sum died" in worker_died([Sum(0.0)])
 
 
 def test_data_that_the_disk_does_not_hold(monkeypatch):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from qlib_ext.errors import OutputError, WorkerError
-from qlib_ext.system.backends import BACKENDS, died
+from qlib_ext.system.backends import BACKENDS, worker_died
 from tests.ticks.days import (
     CALENDAR,
     DAYS,
@@ -54,7 +54,7 @@ def test_a_killed_run_goes_on_where_it_was(ticks, provider, tmp_path, moment):
 def test_a_worker_that_dies_is_explained(ticks, provider, monkeypatch):
     def dies(work, data, jobs, n_jobs, gpus):
         yield work(data, jobs[0])
-        raise WorkerError(died(jobs))
+        raise WorkerError(worker_died(jobs))
 
     monkeypatch.setitem(BACKENDS, "dies", dies)
     with pytest.raises(WorkerError, match=r"at work on a day died.*finished days are kept"):

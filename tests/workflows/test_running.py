@@ -137,7 +137,7 @@ def test_a_run_that_is_older_than_what_it_read_is_not_finished(recorders):  # no
         ({"handler": "HighFreq27", "groups": ["orders"]}, "hf_"),
         ({"handler": "FusedBars"}, "hf_"),
         ({"instruments": "csi300"}, ""),
-        ({"instruments": "csi500"}, "has no stocks 'csi500', instruments/csi500.txt; UNIVERSE names others"),
+        ({"instruments": "csi500"}, "'csi500' is not in"),
         ({"instruments": ["SH600001"]}, ""),
     ],
 )
@@ -157,6 +157,16 @@ def test_an_index_that_a_provider_lacks_is_named(small):
     assert missing_data(flow) == ""
     config["backtest"]["benchmark"] = "SH000905"
     assert "has no $close of the index SH000905; BENCHMARK names another" in missing_data(flow)
+
+
+def test_a_provider_without_a_day_after_its_last_is_named_before_a_backtest(copy):
+    folder = copy("days")
+    (folder / "calendars/day_future.txt").unlink()
+    flow = workflow("any", provider=folder)
+    assert missing_data(flow) == ""
+    config = {"backtest": {"benchmark": "SH000300"}}
+    flow.config["task"]["record"] = [{"class": "PortAnaRecord", "kwargs": {"config": config}}]
+    assert "day_future.txt, is missing: a backtest up to" in missing_data(flow)
 
 
 def test_factors_that_a_provider_has_are_enough(copy):
