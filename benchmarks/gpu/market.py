@@ -25,7 +25,7 @@ def market(options: argparse.Namespace) -> None:
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
         if options.small:
-            write_market(folder / "market", stocks=12, days=500, seed=0)
+            write_market(folder / "market", stocks=30, days=500, seed=0)
         elif PACKED.is_file():
             unpack(PACKED, folder / "market")
         else:
