@@ -7,6 +7,7 @@ import gc
 import time
 from statistics import median
 
+import pandas as pd
 import torch
 from qlib.contrib.model.pytorch_gats_ts import GATModel
 
@@ -14,6 +15,7 @@ from benchmarks.gpu.results import main_of, record
 from benchmarks.measure import ratio
 from benchmarks.train_speed import NET, NETS, STEP_LEN, Side, data, days_of, in_turns, sides_of
 from qlib_ext.data.batch import Batch
+from qlib_ext.data.window import Window
 from qlib_ext.models.gats import GATs
 
 FIELDS = 20
@@ -94,7 +96,7 @@ def zoo_step(stocks: int, device: torch.device) -> None:
 
 def our_step(stocks: int, device: torch.device) -> None:
     sizes = {name: NET[name] for name in ("hidden_size", "num_layers")}
-    net = GATs(base_model="LSTM", **sizes).build((FIELDS,), None).to(device)  # type: ignore[arg-type]
+    net = GATs(base_model="LSTM", **sizes).build(Window(STEP_LEN).layout(FIELDS), pd.Index([])).to(device)
     x, place = torch.randn(stocks, STEP_LEN, FIELDS, device=device), torch.arange(stocks, device=device)
     mask = torch.ones(1, stocks, dtype=torch.bool, device=device)
     batch = Batch(x, torch.zeros(stocks, 1, device=device), torch.zeros_like(place), place, None, mask)

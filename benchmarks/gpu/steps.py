@@ -38,7 +38,7 @@ CASES: dict[str, tuple[type[NeuralModel], Window]] = {
     "ASTGNN": (ASTGNN, DAYS),
     "GATs": (GATs, DAYS),
     "ResNetGRU": (ResNetGRU, Window(150, five_day_images, standardise=True, multiple=DAYS_PER_IMAGE)),
-    "MultiTaskGRU": (MultiTaskGRU, Window(FREQUENCIES.days, FREQUENCIES, standardise=True)),
+    "MultiTaskGRU": (MultiTaskGRU, Window(FREQUENCIES.days, FREQUENCIES, standardise=True, series=FREQUENCIES.series)),
 }
 TRAIN_DAYS, VALID_DAYS, TIMED = 16, 2, 10
 BUSY = 0.8  # the share of an epoch in which the device is to be busy
@@ -57,8 +57,7 @@ class Training:
         last = days.unique("datetime")
         self.train = Samples(panel, days[days.get_level_values("datetime").isin(last[:-VALID_DAYS])])
         self.valid = Samples(panel, days[days.get_level_values("datetime").isin(last[-VALID_DAYS:])])
-        shape = tuple(self.train.batch(np.array([0]), window).x.shape[2:])
-        net = self.model.build(shape, panel.instruments).to(self.model.device)
+        net = self.model.build(window.layout(len(panel.fields)), panel.instruments).to(self.model.device)
         self.model.bind(net, panel)
         self.trainer = Trainer(net, self.model.loss, self.model.options, window, self.model.device)
         self.optimizer = make_optimizer(net, self.model.options)
