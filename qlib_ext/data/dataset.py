@@ -21,7 +21,6 @@ from qlib_ext.data.window import Window
 from qlib_ext.errors import ConfigError, SegmentError, WindowError
 from qlib_ext.expressions.reach import check_purge, label_reach
 from qlib_ext.keywords import keywords_of, refuse_unknown
-from qlib_ext.relations.dated import DatedRelations
 
 DEFAULT_STEP_LEN = TSDatasetH.DEFAULT_STEP_LEN
 
@@ -179,6 +178,10 @@ class CrossSectionDataset(DatasetH):
         panel = Panel.from_frames(features, labels, groups)
         tables = self.handler.relation_tables() if hasattr(self.handler, "relation_tables") else {}
         if tables:
+            from qlib_ext.relations.dated import (
+                DatedRelations,  # polars, which a handler without relations does without
+            )
+
             panel = replace(panel, relations=DatedRelations.of(tables, panel.days, panel.instruments))
         if self.window.standardise and len(panel.days) < self.window.length:
             raise WindowError(

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from inspect import signature
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import polars as pl
 from qlib.config import C
 from qlib.contrib.data.handler import check_transform_proc
 from qlib.data.dataset.handler import DataHandlerLP
@@ -20,7 +19,9 @@ from qlib_ext.data.raw_rows import raw_rows
 from qlib_ext.data.window import Window
 from qlib_ext.keywords import keywords_of, refuse_unknown
 from qlib_ext.provider.names import fields_in
-from qlib_ext.relations.tables import read_relations
+
+if TYPE_CHECKING:
+    import polars as pl  # which a handler without relations does without
 
 Columns = tuple[list[str], list[str]]  # expressions, and the names of their columns
 
@@ -123,7 +124,11 @@ class WindowHandler(DataHandlerLP):
 
     def relation_tables(self) -> dict[str, pl.DataFrame]:
         """The tables of the relations, read anew; none without ``relations``."""
-        return read_relations(C.dpm.get_data_uri("day"), self.relations) if self.relations else {}
+        if not self.relations:
+            return {}
+        from qlib_ext.relations.tables import read_relations
+
+        return read_relations(C.dpm.get_data_uri("day"), self.relations)
 
     def needs(self) -> Needs:
         """What is read of the provider, whether or not it has been read."""

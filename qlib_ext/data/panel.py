@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,9 @@ from torch import Tensor
 
 from qlib_ext.cross_section.cells import CHUNK_ROWS, cells_of, refuse_missing
 from qlib_ext.errors import DataError
-from qlib_ext.relations.dated import DatedRelations
+
+if TYPE_CHECKING:
+    from qlib_ext.relations.dated import DatedRelations  # polars, which a panel without relations does without
 
 DAYS_AT_ONCE = 64  # days whose members are counted at a time
 

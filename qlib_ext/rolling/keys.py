@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import polars as pl
 
 from qlib_ext.rolling.description import Description
 from qlib_ext.rolling.jobs import train_window
 from qlib_ext.rolling.rows import RawData, SharedRows
 from qlib_ext.rolling.windows import RollingWindow
 from qlib_ext.system.imports import code_behind
+
+if TYPE_CHECKING:
+    import polars as pl  # which a handler without relations does without
 
 WITHOUT_NUMBERS = {"mlflow", "tqdm"}  # packages that record and show what others compute
 CHUNK_BYTES = 1 << 20  # bytes of a file that are read at a time
@@ -73,6 +75,8 @@ def hashes_by_day(rows: SharedRows) -> dict[Any, bytes]:
 
 def known_until(day: pd.Timestamp, table: pl.DataFrame) -> pl.DataFrame:
     """The relations of a table as they are seen up to a day, in one order whatever that of the table."""
+    import polars as pl
+
     ends = pl.when(pl.col("to") <= day.date()).then("to").otherwise(None)
     return table.filter(pl.col("from") <= day.date()).with_columns(ends.alias("to")).sort(pl.all())
 

@@ -26,9 +26,15 @@ class Case:
     """A model under test and the rows that it is trained on; the options of ``QUICK`` and the GPU replace its own."""
 
     def __init__(
-        self, model: NeuralModel, window: Window | None = None, transductive: bool = False, gpu: int = -1
+        self,
+        model: NeuralModel,
+        window: Window | None = None,
+        transductive: bool = False,
+        gpu: int = -1,
+        related: bool = True,
     ) -> None:
-        self.model, self.window, self.transductive, self.gpu = model, window, transductive, gpu
+        self.model, self.window, self.transductive = model, window, transductive
+        self.gpu, self.related = gpu, related
         self.rows = random_rows(seed=7)
 
     def make(self, **options: Any) -> NeuralModel:
@@ -37,7 +43,7 @@ class Case:
 
     def dataset(self, rows: pd.DataFrame | None = None, **kwargs: Any) -> CrossSectionDataset:
         """A dataset of the rows of the case, or of others."""
-        return dataset_of(self.rows if rows is None else rows, self.window, **kwargs)
+        return dataset_of(self.rows if rows is None else rows, self.window, related=self.related, **kwargs)
 
     def fitted(self, rows: pd.DataFrame | None = None, purge: int = PURGE, **options: Any) -> NeuralModel:
         """The model trained on some rows."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from datetime import date
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import polars as pl
 from qlib.data.dataset.handler import DataHandlerLP
 from qlib.data.dataset.loader import StaticDataLoader
 from torch import Tensor
 
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.window import Window
+
+if TYPE_CHECKING:
+    import polars as pl  # which only related stocks need
 
 SEGMENTS = {
     "train": ("2020-01-01", "2020-02-14"),
@@ -46,6 +48,8 @@ class RelatedHandler(DataHandlerLP):
 
     def relation_tables(self) -> dict[str, pl.DataFrame]:
         """Memberships of three industries and edges of a half."""
+        import polars as pl
+
         names = sorted(self.fetch().index.unique("instrument"))
         pairs = [*pairwise(names), *pairwise(names[::-1])]
         dates = {"from": date(2020, 1, 1), "to": None}
@@ -58,21 +62,27 @@ class RelatedHandler(DataHandlerLP):
         }
 
 
-def handler_of(rows: pd.DataFrame, window: Window | None = None) -> DataHandlerLP:
+def handler_of(rows: pd.DataFrame, window: Window | None = None, related: bool = True) -> DataHandlerLP:
     """A handler that returns these rows in such windows; its learning view drops rows without a label."""
-    handler = RelatedHandler(data_loader=StaticDataLoader(rows.copy()), learn_processors=[{"class": "DropnaLabel"}])
+    kind = RelatedHandler if related else DataHandlerLP
+    handler = kind(data_loader=StaticDataLoader(rows.copy()), learn_processors=[{"class": "DropnaLabel"}])
     if window is not None:
         handler.window = window
     return handler
 
 
 def dataset_of(
-    rows: pd.DataFrame, window: Window | None = None, segments: dict = SEGMENTS, purge: int | str = PURGE, **kwargs: Any
+    rows: pd.DataFrame,
+    window: Window | None = None,
+    segments: dict = SEGMENTS,
+    purge: int | str = PURGE,
+    related: bool = True,
+    **kwargs: Any,
 ) -> CrossSectionDataset:
     """A dataset of these rows; windows are of five days where neither ``window`` nor ``step_len`` is given."""
     if window is None:
         kwargs = {"step_len": 5} | kwargs
-    return CrossSectionDataset(handler_of(rows, window), segments, purge=purge, **kwargs)
+    return CrossSectionDataset(handler_of(rows, window, related), segments, purge=purge, **kwargs)
 
 
 def three_day_images(x: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ def test_early_stopping_counts_epochs_without_progress(case):
 
 
 def test_reads_qlibs_own_dataset(case, qlib_expressions):
-    theirs = TSDatasetH(handler=handler_of(case.rows, case.window), segments=SEGMENTS, step_len=5)
+    theirs = TSDatasetH(handler=handler_of(case.rows, case.window, case.related), segments=SEGMENTS, step_len=5)
     theirs.handler.data_loader.fields = {"label": (["Ref($vwap, -2)/Ref($vwap, -1) - 1"], ["LABEL0"])}
     model = case.make()
     model.fit(theirs)
@@ -52,8 +52,8 @@ def test_reads_qlibs_own_dataset(case, qlib_expressions):
 def test_training_on_the_gpu_agrees_with_the_cpu(case):
     if case.make().options.dropout or case.transductive:
         pytest.skip("the devices draw other numbers")
-    apart, rounding = devices_apart(case)
-    assert apart <= NOISE * rounding
+    apart, _ = devices_apart(case)
+    assert apart < NOISE
 
 
 @ON_CUDA
