@@ -31,6 +31,8 @@ class ASTGNNOptions(GRUOptions):
                          instrument of the training data and one for all others (transductive)
     share_weight         true: one W for a stock's own state and for its neighbours'; false: a second one for theirs,
                          without which their gains and its own count alike
+    neighbours           a stock hears of so many, those most like it; None: of all
+    temperature          A = softmax(ReLU(M M^T) / temperature): the lower, the fewer count; .inf is the mean of all
     proximity            weight of the graph-proximity loss, which draws together the states of a group's stocks, or
                          their vectors where instruments have those; needs a handler with ``group``
     """
@@ -39,6 +41,8 @@ class ASTGNNOptions(GRUOptions):
     embedding_size: int = 16
     node_embedding: str = "state"
     share_weight: bool = True
+    neighbours: int | None = None
+    temperature: float = 1.0
     proximity: float = 0.0
 
     def __post_init__(self) -> None:
@@ -46,6 +50,15 @@ class ASTGNNOptions(GRUOptions):
         if self.num_graph_layers < 1:
             raise ConfigError(f"num_graph_layers is at least 1, not {self.num_graph_layers}; without a graph take GRU.")
         one_of("node_embedding", self.node_embedding, NODE_EMBEDDINGS)
+        check_neighbours(self.neighbours, self.temperature)
+
+
+def check_neighbours(neighbours: int | None, temperature: float) -> None:
+    """Raise ConfigError for a graph of no neighbours, or a temperature that is none."""
+    if neighbours is not None and (not isinstance(neighbours, int) or neighbours < 1):
+        raise ConfigError(f"neighbours is a whole number of at least 1, or None for all; not {neighbours!r}.")
+    if not temperature > 0:
+        raise ConfigError(f"temperature is above 0, not {temperature}.")
 
 
 class InstrumentEmbedding(nn.Module):
@@ -81,6 +94,7 @@ class AdaptiveGraph(nn.Module):
     def __init__(self, options: ASTGNNOptions, instruments: pd.Index) -> None:
         super().__init__()
         hidden = options.hidden_size
+        self.temperature, self.neighbours = options.temperature, options.neighbours
         self.embedding: nn.Module
         if options.node_embedding == "state":
             self.embedding = nn.Linear(hidden, options.embedding_size, bias=False)
@@ -93,7 +107,8 @@ class AdaptiveGraph(nn.Module):
     def forward(self, state: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         by_instrument = isinstance(self.embedding, InstrumentEmbedding)
         m = self.embedding(batch.instrument if by_instrument else state)  # [samples, embedding]
-        adjacency = adaptive_adjacency(batch.to_days(m), batch.mask if batch.padded else None)  # [days, stocks, stocks]
+        mask = batch.mask if batch.padded else None
+        adjacency = adaptive_adjacency(batch.to_days(m), mask, self.temperature, self.neighbours)
         z = batch.to_days(state)  # [days, stocks, hidden]
         for number, layer in enumerate(self.layers):
             z = layer(torch.relu(z) if number else z, adjacency)

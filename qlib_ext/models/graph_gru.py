@@ -16,6 +16,7 @@ from qlib_ext.layers.encoder import RecurrentEncoder
 from qlib_ext.layers.graph_gru import GraphRecurrentEncoder
 from qlib_ext.layers.scores import Scores
 from qlib_ext.layers.weak_factors import WeakFactorHead
+from qlib_ext.models.astgnn import check_neighbours
 from qlib_ext.models.gru import GRU, GRUOptions
 from qlib_ext.models.options import at_least_one
 
@@ -44,14 +45,6 @@ class GraphGRUOptions(GRUOptions):
             raise ConfigError(
                 f"The graph of GraphGRU stands in a GRU's gates: base_model is GRU, not {self.base_model}."
             )
-
-
-def check_neighbours(neighbours: int | None, temperature: float) -> None:
-    """Raise ConfigError for a graph of no neighbours, or a temperature that is none."""
-    if neighbours is not None and (not isinstance(neighbours, int) or neighbours < 1):
-        raise ConfigError(f"neighbours is a whole number of at least 1, or None for all; not {neighbours!r}.")
-    if not temperature > 0:
-        raise ConfigError(f"temperature is above 0, not {temperature}.")
 
 
 class GraphGRUNet(nn.Module):
