@@ -28,7 +28,7 @@ from benchmarks.measure import table
 from benchmarks.rsr_market import TRAIN_END, Market, baselines, days_of, measure, read_market
 from benchmarks.rsr_nets import MODELS, Net
 from qlib_ext.cross_section.tensor_ic import rank_information_coefficient
-from qlib_ext.losses import pairwise_rank, rank
+from qlib_ext.losses import pairwise_rank
 
 RESULTS = Path(__file__).resolve().with_name("rsr_paper.csv")
 PARAMETERS = {"NASDAQ": (16, 64, 0.1), "NYSE": (8, 32, 10.0)}  # S, U and alpha that the published program names
@@ -188,9 +188,7 @@ def loss_of(net: nn.Module, protocol: Protocol, inputs: Inputs, day: int, alpha:
     mask = protocol.mask(day) & torch.isfinite(label)
     score = protocol.score(net(inputs(day)), day)
     score, label, mask = score[None], label.nan_to_num(0.0)[None], mask[None]
-    if not protocol.published:
-        return rank(score, label, mask, alpha)
-    share = mask.sum() * (mask.sum() - 1) / mask.numel() ** 2
+    share = mask.sum() * (mask.sum() - 1) / mask.numel() ** 2 if protocol.published else 1.0
     return ((score - label)[mask] ** 2).mean() + alpha * share * pairwise_rank(score, label, mask)
 
 
