@@ -12,7 +12,7 @@ from qlib.workflow.exp import MLflowExperiment
 from qlib.workflow.expm import MLflowExpManager
 
 from qlib_ext.errors import ConfigError
-from qlib_ext.provider.check import check_provider
+from qlib_ext.provider.check import check_future_days, check_provider
 from qlib_ext.system.locks import locked
 
 SQLITE = "sqlite:///"
@@ -23,13 +23,15 @@ class SQLiteExpManager(MLflowExpManager):
 
     mlflow refuses the ``file:`` store that qrun takes by default (mlflow >= 3.13), and puts the artifacts of a
     database store into whatever folder the process was started in. A relative FOLDER is that of the process,
-    as with qrun's own ``mlruns``. Raises ProviderError where Qlib was given no provider, ConfigError for another store.
+    as with qrun's own ``mlruns``. Raises ProviderError where Qlib was given no provider, or one that knows no day
+    after its last, which a backtest needs; ConfigError for another store.
     """
 
     def __init__(self, uri: str, default_exp_name: str) -> None:
         if not uri.startswith(SQLITE):
             raise ConfigError(f"uri must be {SQLITE}FOLDER/NAME.db, not {uri!r}.")
         check_provider(C.dpm.get_data_uri("day"))  # Qlib itself goes on without one, into errors that do not name it
+        check_future_days(C.dpm.get_data_uri("day"))
         database = Path(uri.removeprefix(SQLITE)).expanduser().resolve()
         database.parent.mkdir(parents=True, exist_ok=True)
         super().__init__(uri=SQLITE + str(database), default_exp_name=default_exp_name)

@@ -8,6 +8,7 @@ import mlflow
 import pytest
 
 from qlib_ext.errors import ConfigError, ProviderError
+from qlib_ext.provider.writer import add_future_days
 from qlib_ext.recorder.store import SQLiteExpManager
 
 SAVE = """
@@ -65,3 +66,15 @@ def test_a_missing_provider_is_named_in_one_sentence(init, tmp_path):
     assert "qlib-ext market" in sentence
     assert "\n" not in sentence
     assert not (tmp_path / "store").exists()
+
+
+def test_a_provider_that_knows_no_day_after_its_last_is_named_at_the_start(copy, init, tmp_path):
+    """Qlib's backtest up to the last day ends in an IndexError, after all training."""
+    folder = copy("days")
+    (folder / "calendars/day_future.txt").unlink()
+    init(folder)
+    with pytest.raises(ProviderError, match=r"day_future.txt, is missing: a backtest .* python -c .*add_future_days"):
+        SQLiteExpManager(f"sqlite:///{tmp_path}/runs/mlflow.db", "Experiment")
+    assert not (tmp_path / "runs").exists()
+    add_future_days(folder)
+    SQLiteExpManager(f"sqlite:///{tmp_path}/runs/mlflow.db", "Experiment")
