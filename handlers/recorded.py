@@ -19,7 +19,7 @@ from qlib_ext.data.window import Window
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.expressions.spans import Spans
 from qlib_ext.keywords import refuse_unknown
-from qlib_ext.recorder.evidence import SEGMENTS, score_of, weak_factors_of
+from qlib_ext.recorder.out_of_sample import SEGMENTS, score_of, weak_factors_of
 from qlib_ext.recorder.runs import find_runs
 
 

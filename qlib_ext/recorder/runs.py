@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from mlflow import MlflowClient
-from mlflow.entities import Run as MlflowRun
+from mlflow import MlflowClient, MlflowException
+from mlflow.entities import Experiment, LifecycleStage, Run
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from qlib_ext.errors import DataError
+from qlib_ext.recorder.location import SQLITE, as_it_lies_now
 
 
 def store_of(runs: str | Path) -> str:
@@ -19,33 +22,82 @@ def store_of(runs: str | Path) -> str:
     database = Path(runs).expanduser().resolve() / "mlflow.db"
     if not database.is_file():
         raise DataError(f"{database} does not exist; run a workflow first, or name its folder with --runs.")
-    return f"sqlite:///{database}"
+    return f"{SQLITE}{database}"
 
 
-def find_runs(store: str, experiment: str, last: int = 1) -> list[MlflowRun]:
-    """The same runs as mlflow has them; raises DataError where the experiment has no finished run."""
+def find_runs(store: str, experiment: str, last: int = 1) -> list[Run]:
+    """The last finished runs of an experiment, newest first, without those that are parts of another run.
+
+    Raises DataError where there is no such experiment, where it was deleted, or where it has no finished run.
+    """
     client = MlflowClient(tracking_uri=store)
-    found = client.get_experiment_by_name(experiment)
-    if found is None:
-        there = sorted(e.name for e in client.search_experiments() if e.name != "Default")
-        raise DataError(f"There is no experiment {experiment!r} in {store}; it has {', '.join(there) or 'none'}.")
-    finished = client.search_runs(
-        [found.experiment_id], "attributes.status = 'FINISHED'", order_by=["attributes.start_time DESC"]
-    )
-    runs = [run for run in finished if MLFLOW_PARENT_RUN_ID not in run.data.tags]  # children are parts of a run
+    found = _experiment(client, store, experiment)
+    finished = search_runs(client, found.experiment_id, "attributes.status = 'FINISHED'")
+    runs = list(islice((run for run in finished if MLFLOW_PARENT_RUN_ID not in run.data.tags), last))
     if not runs:
         raise DataError(f"Experiment {experiment!r} has no finished run; see its log for what stopped it.")
-    return runs[:last]
+    return [as_it_lies_now(run, found, store) for run in runs]
 
 
-def load(run: MlflowRun, path: str) -> tuple[Any, str]:
-    """An object that Qlib saved, or None and the reason."""
+def _experiment(client: MlflowClient, store: str, name: str) -> Experiment:
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        others = sorted(each.name for each in search_experiments(client) if each.name != "Default")
+        raise DataError(f"There is no experiment {name!r} in {store}; it has {', '.join(others) or 'none'}.")
+    if found.lifecycle_stage == LifecycleStage.DELETED:
+        raise DataError(deleted(found, store))
+    return found
+
+
+def deleted(experiment: Experiment, store: str) -> str:
+    """What to tell who names an experiment that was deleted in mlflow."""
+    number = experiment.experiment_id
+    return (
+        f"The experiment {experiment.name!r} was deleted. Bring it back with 'MLFLOW_TRACKING_URI={store} mlflow "
+        f"experiments restore --experiment-id {number}', or remove what is left of it with 'mlflow gc "
+        f"--backend-store-uri {store} --experiment-ids {number}', or take another name."
+    )
+
+
+def find_run(store: str, run_id: str) -> Run | None:
+    """A run by its id; None where it was removed, as mlflow's gc removes deleted runs."""
+    client = MlflowClient(tracking_uri=store)
+    try:
+        run = client.get_run(run_id)
+    except MlflowException:
+        return None
+    return as_it_lies_now(run, client.get_experiment(run.info.experiment_id), store)
+
+
+def search_runs(client: MlflowClient, experiment_id: str, condition: str = "") -> Iterator[Run]:
+    """All runs of an experiment that fulfil a condition of mlflow's, newest first; they are read a page at a time."""
+    token = None
+    while token != "":
+        page = client.search_runs([experiment_id], condition, order_by=["attributes.start_time DESC"], page_token=token)
+        yield from page
+        token = page.token or ""
+
+
+def search_experiments(client: MlflowClient) -> Iterator[Experiment]:
+    """All experiments that are not deleted; they are read a page at a time."""
+    token = None
+    while token != "":
+        page = client.search_experiments(page_token=token)
+        yield from page
+        token = page.token or ""
+
+
+def load(run: Run, path: str) -> tuple[Any, str]:
+    """An object that Qlib saved, or None and the reason.
+
+    It is a pickle, and reading one executes what its author put into it: read runs of people that you trust.
+    """
     try:
         return pd.read_pickle(artifacts_of(run) / path), ""
     except Exception as error:  # the unpickler imports the user's own classes, which may raise whatever they like
         return None, f"the recorded {path} cannot be read ({type(error).__name__}: {error})"
 
 
-def artifacts_of(run: MlflowRun) -> Path:
+def artifacts_of(run: Run) -> Path:
     """The folder of a run's files."""
     return Path(local_file_uri_to_path(run.info.artifact_uri))

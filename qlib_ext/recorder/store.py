@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
+from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from qlib.config import C
+from qlib.log import get_module_logger
 from qlib.utils.exceptions import ExpAlreadyExistError
-from qlib.workflow.exp import MLflowExperiment
+from qlib.workflow.exp import Experiment, MLflowExperiment
 from qlib.workflow.expm import MLflowExpManager
 
-from qlib_ext.errors import ConfigError
+from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.provider.check import check_future_days, check_provider
+from qlib_ext.recorder.location import ARTIFACTS, SQLITE, artifact_location, database_of, follow_move
+from qlib_ext.recorder.running import RunningRun, mark_killed
+from qlib_ext.recorder.runs import deleted
 from qlib_ext.system.locks import locked
 
-SQLITE = "sqlite:///"
+logger = get_module_logger("qlib_ext.recorder")
 
 
 class SQLiteExpManager(MLflowExpManager):
@@ -23,29 +31,70 @@ class SQLiteExpManager(MLflowExpManager):
 
     mlflow refuses the ``file:`` store that qrun takes by default (mlflow >= 3.13), and puts the artifacts of a
     database store into whatever folder the process was started in. A relative FOLDER is that of the process,
-    as with qrun's own ``mlruns``. Raises ProviderError where Qlib was given no provider, or one that knows no day
-    after its last, which a backtest needs; ConfigError for another store.
+    as with qrun's own ``mlruns``.
+
+    The folder may be moved and copied. Runs that a killed process left as RUNNING are marked as KILLED by the next one.
+    Raises, before anything is made, ProviderError where Qlib was given no provider, or one that knows no day after its
+    last, which a backtest needs, and ConfigError for another store.
     """
 
     def __init__(self, uri: str, default_exp_name: str) -> None:
-        if not uri.startswith(SQLITE):
+        database = database_of(uri)
+        if database is None:
             raise ConfigError(f"uri must be {SQLITE}FOLDER/NAME.db, not {uri!r}.")
         check_provider(C.dpm.get_data_uri("day"))  # Qlib itself goes on without one, into errors that do not name it
         check_future_days(C.dpm.get_data_uri("day"))
-        database = Path(uri.removeprefix(SQLITE)).expanduser().resolve()
         database.parent.mkdir(parents=True, exist_ok=True)
-        super().__init__(uri=SQLITE + str(database), default_exp_name=default_exp_name)
-        # a client creates the tables, and two processes that begin in one new folder would both do it
-        with locked(database.with_name(f".{database.name}.lock")):
-            _ = self.client
+        super().__init__(uri=f"{SQLITE}{database}", default_exp_name=default_exp_name)
+        self.database = database
+        self.running: RunningRun | None = None
+        with self._locked():
+            if not database.exists():
+                create_database(database)
+            follow_move(database)
+            if killed := mark_killed(self.client, database.parent):
+                logger.warning(f"{len(killed)} runs of {database.parent} were killed, the first {killed[0]}.")
+
+    def _locked(self) -> AbstractContextManager[None]:
+        return locked(self.database.with_name(f".{self.database.name}.lock"))
 
     def create_exp(self, experiment_name: str | None = None) -> MLflowExperiment:
-        """As in Qlib, with the artifact folder beside the database."""
-        folder = Path(self.uri.removeprefix(SQLITE)).parent / "artifacts" / str(experiment_name)
+        """As in Qlib, with the artifact folder beside the database.
+
+        Raises DataError for a name that leads out of the folder, and for one whose experiment was deleted.
+        """
+        location = artifact_location(self.database.parent, str(experiment_name))
         try:
-            experiment_id = self.client.create_experiment(experiment_name, artifact_location=folder.as_uri())
+            experiment_id = self.client.create_experiment(experiment_name, artifact_location=location)
         except MlflowException as error:
-            if error.error_code == ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
-                raise ExpAlreadyExistError from error
-            raise
+            if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+                raise
+            there = self.client.get_experiment_by_name(experiment_name)
+            if there is not None and there.lifecycle_stage == LifecycleStage.DELETED:
+                raise DataError(deleted(there, self.uri)) from error
+            raise ExpAlreadyExistError from error
         return MLflowExperiment(experiment_id, experiment_name, self.uri)
+
+    def start_exp(self, **kwargs: Any) -> Experiment:
+        """As in Qlib; the run that begins is known to be at work until ``end_exp``."""
+        experiment = super().start_exp(**kwargs)
+        with self._locked():
+            self.running = RunningRun(self.database.parent, experiment.active_recorder.id)
+        return experiment
+
+    def end_exp(self, *args: Any, **kwargs: Any) -> None:
+        """As in Qlib."""
+        super().end_exp(*args, **kwargs)
+        if self.running is not None:
+            self.running.end()
+            self.running = None
+
+
+def create_database(database: Path) -> None:
+    """Make mlflow's tables in a file beside it, which takes its name when it is whole: a kill spoils nothing."""
+    part = database.with_name(f".{database.name}.part")
+    for leftover in (part, part.with_name(f"{part.name}-journal")):
+        leftover.unlink(missing_ok=True)
+    store = SqlAlchemyStore(f"{SQLITE}{part}", str(database.parent / ARTIFACTS))
+    store.engine.dispose()  # its connections would know the file by the name that it loses
+    part.replace(database)

@@ -17,6 +17,7 @@ from qlib.config import C
 from qlib.utils import init_instance_by_config
 
 from qlib_ext.errors import QlibExtError, TrainingError
+from qlib_ext.recorder.windows import SECONDS
 from qlib_ext.rolling.inner import with_seed
 from qlib_ext.rolling.rows import RawData
 from qlib_ext.rolling.windows import RollingWindow
@@ -47,7 +48,7 @@ class Outcome:
     """What a trained window leaves: scores of its test days, weak factors, curves, the pickled model, seconds.
 
     weak_factors has the columns (factors ..., "segment") over validation and test days, or is None. seconds counts
-    "processing", "fit" and "predict".
+    each of recorder.windows.SECONDS.
     """
 
     key: str
@@ -99,7 +100,7 @@ def train_window(data: RawData, job: Job) -> Outcome:
         weak_factors=factors,
         curves=dict(flat_curves(evaluation)),
         model=pickled,
-        seconds=dict(zip(("processing", "fit", "predict"), np.diff(clock).tolist(), strict=True)),
+        seconds=dict(zip(SECONDS, np.diff(clock).tolist(), strict=True)),
     )
 
 

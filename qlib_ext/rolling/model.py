@@ -18,7 +18,18 @@ from qlib_ext.data.purging import trading_days
 from qlib_ext.errors import ConfigError, DataError, NotFittedError, SegmentError
 from qlib_ext.expressions.reach import check_purge, label_reach
 from qlib_ext.keywords import check_seeds, keywords_of, refuse_unknown
-from qlib_ext.recorder.windows import WINDOWS
+from qlib_ext.recorder.windows import (
+    RANK_IC,
+    ROWS,
+    RUN,
+    SECONDS,
+    SEED,
+    TEST_FROM,
+    TEST_TO,
+    TRAINED,
+    WINDOWS,
+    windows_frame,
+)
 from qlib_ext.rolling.inner import check_inner
 from qlib_ext.rolling.jobs import Job, Outcome, train_window
 from qlib_ext.rolling.keys import Keys
@@ -104,7 +115,7 @@ class RollingModel(Model):
             logger.warning("No recorder is active: the windows are not saved, and a stopped run starts anew.")
         with nullcontext() if store is None else store.locked():
             scores, table = self._train(jobs, data, label, store)
-        self.windows_ = pd.DataFrame([table[job.key] for job in jobs])
+        self.windows_ = windows_frame([table[job.key] for job in jobs])
         self.scores_ = join_windows(jobs, scores)
         if store is not None:
             store.attach(WINDOWS, self.windows_)
@@ -157,11 +168,11 @@ class RollingModel(Model):
                 scores[job.key] = outcome.prediction
                 row = table_row(job, outcome.prediction, label, "", outcome)
                 if store is not None:
-                    figures = {name: row[name] for name in ("Rank IC", "processing", "fit", "predict")}
-                    row["run"] = store.save(job, outcome, figures)
+                    figures = {name: row[name] for name in (RANK_IC, *SECONDS)}
+                    row[RUN] = store.save(job, outcome, figures)
                 table[job.key] = row
                 progress.update()
-                progress.set_postfix_str(f"{job}: Rank IC {row['Rank IC']:.4f}")
+                progress.set_postfix_str(f"{job}: Rank IC {row[RANK_IC]:.4f}")
         progress.close()
         return scores, table
 
@@ -173,15 +184,15 @@ def test_labels(dataset: Any, key: str) -> pd.DataFrame:
 
 
 def table_row(job: Job, scores: pd.Series, label: pd.Series, run: str, outcome: Outcome | None) -> dict[str, Any]:
-    """A row of the table of windows: dates, seed, Rank IC, seconds; ``trained`` is False for one that was kept."""
-    seconds = {"processing": None, "fit": None, "predict": None} if outcome is None else outcome.seconds
+    """A row of the table of windows; ``trained`` is False for one that was kept."""
+    seconds = dict.fromkeys(SECONDS) if outcome is None else outcome.seconds
     own = {
-        "seed": job.seed,
-        "rows": len(scores),
-        "Rank IC": daily_rank_ic(scores, label).mean(),
-        "trained": outcome is not None,
+        SEED: job.seed,
+        ROWS: len(scores),
+        RANK_IC: daily_rank_ic(scores, label).mean(),
+        TRAINED: outcome is not None,
     }
-    return {**job.window.dates(), **own, **seconds, "run": run}
+    return {**job.window.dates(), **own, **seconds, RUN: run}
 
 
 def join_windows(jobs: list[Job], scores: dict[str, pd.Series]) -> pd.Series:

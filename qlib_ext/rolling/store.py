@@ -20,6 +20,7 @@ from qlib.log import get_module_logger
 from qlib.utils import flatten_dict
 
 from qlib_ext.errors import OutputError, TrainingError
+from qlib_ext.recorder.runs import search_runs
 from qlib_ext.rolling.jobs import Job, Outcome
 from qlib_ext.system.locks import locked
 from qlib_ext.system.scratch import scratch_folder
@@ -65,15 +66,8 @@ class WindowStore:
 
     def finished(self) -> dict[str, str]:
         """The run ids of the finished windows of all runs of the experiment, by key."""
-        found: dict[str, str] = {}
-        token = None
-        while token != "":
-            page = self.client.search_runs(
-                [self.experiment], "attributes.status = 'FINISHED' and tags.`rolling.key` != ''", page_token=token
-            )
-            found |= {run.data.tags[KEY]: run.info.run_id for run in page}
-            token = page.token or ""
-        return found
+        condition = "attributes.status = 'FINISHED' and tags.`rolling.key` != ''"
+        return {run.data.tags[KEY]: run.info.run_id for run in search_runs(self.client, self.experiment, condition)}
 
     def prediction(self, run_id: str) -> pd.Series | None:
         """The scores of a finished window; None where their file is gone or damaged."""

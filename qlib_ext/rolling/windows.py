@@ -10,6 +10,7 @@ import pandas as pd
 
 from qlib_ext.data.purging import last_known_day
 from qlib_ext.errors import ConfigError, SegmentError
+from qlib_ext.recorder.windows import DATES
 
 Span = tuple[pd.Timestamp, pd.Timestamp]
 
@@ -29,12 +30,9 @@ class RollingWindow:
         return {"train": self.train, "valid": self.valid, "test": self.test}
 
     def dates(self) -> dict[str, str]:
-        """First and last day of each segment by name: ``train from``, ``train to`` and so on."""
-        return {
-            f"{name} {at}": f"{day:%Y-%m-%d}"
-            for name, days in self.segments().items()
-            for at, day in zip(("from", "to"), days, strict=True)
-        }
+        """First and last day of each segment by the columns of the table of windows."""
+        days = [day for segment in (self.train, self.valid, self.test) for day in segment]
+        return {column: f"{day:%Y-%m-%d}" for column, day in zip(DATES, days, strict=True)}
 
     def __str__(self) -> str:
         return f"{self.test[0]:%Y-%m-%d}"

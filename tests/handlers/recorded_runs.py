@@ -12,6 +12,7 @@ import qlib
 from mlflow import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from qlib_ext.recorder.windows import COLUMNS, RUN, SEED, TEST_FROM, TRAIN_TO, WINDOWS, windows_frame
 from tests.analysis.recorders import save
 
 STOCKS = ["SH600001", "SH600002", "SH600003", "SZ000001"]
@@ -54,10 +55,10 @@ class RecordedRuns:
         lines = []
         for number, (trained_to, frame) in enumerate(windows):
             child = self.run(experiment, parent=parent, **({} if frame is None else {"weak_factors": frame}))
-            lines.append({"train to": trained_to, "test from": "2015-09-01", "run": child})
-            lines[-1]["seed"] = seeds[number % len(seeds)]
+            line = {TRAIN_TO: trained_to, TEST_FROM: "2015-09-01", RUN: child, SEED: seeds[number % len(seeds)]}
+            lines.append(dict.fromkeys(COLUMNS) | line)
         folder = Path(self.client.get_run(parent).info.artifact_uri.removeprefix("file://"))
-        pd.DataFrame(lines).to_csv(folder / "rolling_windows.csv", index=False)
+        windows_frame(lines).to_csv(folder / WINDOWS, index=False)
         return parent
 
     def one_window(self, experiment: str, first: str = "2015-09-01", last: str = "2015-09-30", **kwargs: Any) -> None:

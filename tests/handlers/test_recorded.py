@@ -186,7 +186,7 @@ def test_days_that_training_saw_are_refused_whatever_their_mark(runs):
         ({"train": ["2015-01-01", "2015-09-01"], "valid": ["2015-09-02", "2015-09-03"]}, "4 of 88 .* segment 'train'"),
         (
             {"train": ["2015-01-01", "2015-06-30"], "valid": ["2015-09-30", None]},
-            "4 of 88 .* 'valid', first 2015-09-30",
+            "4 of 88 .* 'valid', first on 2015-09-30",
         ),
         ({"test": ["2015-09-01", "2015-09-30"]}, "does not say on which days it was trained: its task lacks 'train'"),
     ],

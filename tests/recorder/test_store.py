@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 
 import mlflow
 import pytest
 
-from qlib_ext.errors import ConfigError, ProviderError
+from qlib_ext.errors import ConfigError, DataError, OutputError, ProviderError
 from qlib_ext.provider.writer import add_future_days
+from qlib_ext.recorder import store
+from qlib_ext.recorder.location import follow_move
+from qlib_ext.recorder.runs import artifacts_of, find_runs, load, store_of
 from qlib_ext.recorder.store import SQLiteExpManager
 
 SAVE = """
@@ -33,7 +37,7 @@ def test_artifacts_lie_beside_the_database_wherever_the_process_was_started(smal
     done = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert not os.listdir(elsewhere)
-    assert sorted(os.listdir(store)) == [".mlflow.db.lock", "artifacts", "mlflow.db"]
+    assert sorted(os.listdir(store)) == [".mlflow.db.lock", ".running", "artifacts", "mlflow.db"]
     client = mlflow.MlflowClient(f"sqlite:///{store}/mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("trial").experiment_id])
     assert [run.data.metrics["ic"] for run in runs] == [0.5, 0.5]
@@ -56,7 +60,7 @@ def test_other_stores_are_refused(small, init, uri):
         SQLiteExpManager(uri=uri, default_exp_name="default")
 
 
-def test_a_missing_provider_is_named_in_one_sentence(init, tmp_path):
+def test_a_missing_provider_is_one_sentence_before_anything_is_made(init, tmp_path):
     init(tmp_path / "nowhere")
     with pytest.raises(ProviderError) as stop:
         SQLiteExpManager(uri=f"sqlite:///{tmp_path}/store/mlflow.db", default_exp_name="default")
@@ -78,3 +82,121 @@ def test_a_provider_that_knows_no_day_after_its_last_is_named_at_the_start(copy,
     assert not (tmp_path / "runs").exists()
     add_future_days(folder)
     SQLiteExpManager(f"sqlite:///{tmp_path}/runs/mlflow.db", "Experiment")
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    """An empty database; mlflow takes seconds to make one."""
+    file = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    store.create_database(file)
+    return file
+
+
+@pytest.fixture
+def manager(small, init, database, tmp_path):
+    """Makes the manager of a folder of runs, as a process does that starts."""
+    init(small[0])
+
+    def of(folder="runs"):
+        file = tmp_path / folder / "mlflow.db"
+        if not file.exists():
+            file.parent.mkdir(exist_ok=True)
+            shutil.copy(database, file)
+        return SQLiteExpManager(uri=f"sqlite:///{file}", default_exp_name="default")
+
+    return of
+
+
+def test_a_database_that_a_kill_left_half_made_is_made_anew(tmp_path, monkeypatch):
+    file = tmp_path / "mlflow.db"
+    with monkeypatch.context() as patch:
+        patch.setattr(store.Path, "replace", lambda *_: os._exit(9))
+        killed = os.fork()
+        if not killed:
+            store.create_database(file)
+        assert os.waitstatus_to_exitcode(os.waitpid(killed, 0)[1]) == 9
+    assert not file.exists()
+    (part,) = tmp_path.iterdir()
+    part.write_bytes(part.read_bytes()[:5000])
+    part.with_name(f"{part.name}-journal").write_bytes(b"left")
+    store.create_database(file)
+    assert os.listdir(tmp_path) == ["mlflow.db"]
+    assert mlflow.MlflowClient(f"sqlite:///{file}").create_experiment("e")
+
+
+KILLED = (
+    SAVE.split("for number")[0]
+    + """
+import os, signal, mlflow
+R.start_exp(experiment_name="trial")
+mlflow.MlflowClient(R.get_uri()).create_run("1", tags={"mlflow.parentRunId": R.get_recorder().id})
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+)
+
+
+def test_runs_that_a_kill_left_running_are_marked_by_the_next_start(manager, small, tmp_path):
+    manager()
+    command = [sys.executable, "-c", KILLED, small[0], f"sqlite:///{tmp_path}/runs/mlflow.db"]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == -9
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/runs/mlflow.db")
+    assert [run.info.status for run in client.search_runs(["1"])] == ["RUNNING", "RUNNING"]
+    manager()
+    assert [run.info.status for run in client.search_runs(["1"])] == ["KILLED", "KILLED"]
+    assert list((tmp_path / "runs" / ".running").iterdir()) == []
+
+
+def test_a_run_at_work_is_left_alone_and_known_as_finished_when_it_ends(manager, tmp_path):
+    at_work = manager()
+    run = at_work.start_exp(experiment_name="trial").active_recorder.id
+    client = manager().client
+    assert client.get_run(run).info.status == "RUNNING"
+    at_work.end_exp("FINISHED")
+    manager()
+    assert client.get_run(run).info.status == "FINISHED"
+    assert list((tmp_path / "runs" / ".running").iterdir()) == []
+
+
+def save_note(manager):
+    """A run with a file; -> its id."""
+    recorder = manager.start_exp(experiment_name="trial").active_recorder
+    recorder.save_objects(**{"note.pkl": 1})
+    manager.end_exp("FINISHED")
+    return recorder.id
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_folder_that_was_moved_keeps_its_files_and_takes_the_new_ones(manager, tmp_path, copied):
+    run = save_note(manager("old"))
+    (shutil.copytree if copied else os.rename)(tmp_path / "old", tmp_path / "new")
+    (found,) = find_runs(store_of(tmp_path / "new"), "trial")
+    assert artifacts_of(found) == tmp_path / "new" / "artifacts" / "trial" / run / "artifacts"
+    assert load(found, "note.pkl") == (1, "")
+    before = sorted(tmp_path.glob("old/**/*"))
+    again = save_note(manager("new"))
+    assert sorted(tmp_path.glob("old/**/*")) == before, "nothing is written into the old place"
+    assert {path.parent.parent.name for path in tmp_path.glob("new/**/note.pkl")} == {run, again}
+    assert manager("new").client.get_run(run).info.artifact_uri == (found.info.artifact_uri)
+
+
+def test_a_moved_database_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "mlflow.db").write_bytes(b"no database")
+    with pytest.raises(OutputError, match=r"mlflow\.db was moved, .* cannot be written"):
+        follow_move(tmp_path / "mlflow.db")
+
+
+@pytest.mark.parametrize("name", ["../trial", "/trial", "a/../../trial", "."])
+def test_a_name_that_leads_out_of_the_folder_is_refused(manager, tmp_path, name):
+    with pytest.raises(DataError, match=r"would put files outside of .*/runs/artifacts"):
+        manager().start_exp(experiment_name=name)
+    assert not list(tmp_path.glob("**/trial"))
+
+
+def test_the_name_of_a_deleted_experiment_is_refused_with_the_ways_out(manager, tmp_path):
+    save_note(manager())
+    manager().delete_exp(experiment_name="trial")
+    ways_out = r"'trial' was deleted.*experiments restore --experiment-id 1'.*mlflow gc.*another name"
+    with pytest.raises(DataError, match=ways_out):
+        manager().start_exp(experiment_name="trial")
+    with pytest.raises(DataError, match=ways_out):
+        find_runs(store_of(tmp_path / "runs"), "trial")

@@ -1,0 +1,56 @@
+"""Which runs are at work: each holds a lock that ends with its process, so that a killed one is known."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from mlflow import MlflowClient, MlflowException
+
+from qlib_ext.errors import WorkerError
+from qlib_ext.recorder.runs import search_runs
+from qlib_ext.system.locks import locked
+
+FOLDER = ".running"
+
+
+class RunningRun:
+    """The lock of a run at work, on a file named after it beside the database; it goes when the run ends."""
+
+    def __init__(self, folder: Path, run_id: str) -> None:
+        self.file = folder / FOLDER / run_id
+        self.lock = ExitStack()
+        self.lock.enter_context(locked(self.file))
+
+    def end(self) -> None:
+        """Give the lock back and remove its file."""
+        self.file.unlink(missing_ok=True)
+        self.lock.close()
+
+
+def mark_killed(client: MlflowClient, folder: Path) -> list[str]:
+    """Give the status KILLED to the runs that a killed process left as RUNNING, and to their children; their ids."""
+    killed = []
+    for file in sorted((folder / FOLDER).glob("*")):
+        at_work = WorkerError(f"The run {file.name} is at work.")
+        try:
+            with locked(file, at_work):
+                killed += _mark(client, file.name)
+                file.unlink(missing_ok=True)
+        except WorkerError as error:
+            if error is not at_work:
+                raise
+    return killed
+
+
+def _mark(client: MlflowClient, run_id: str) -> list[str]:
+    try:
+        run = client.get_run(run_id)
+    except MlflowException:  # deleted, and removed by mlflow's gc
+        return []
+    unfinished = f"attributes.status = 'RUNNING' and tags.`mlflow.parentRunId` = '{run_id}'"
+    left = [*search_runs(client, run.info.experiment_id, unfinished)]
+    left += [run] if run.info.status == "RUNNING" else []
+    for each in left:
+        client.set_terminated(each.info.run_id, "KILLED")
+    return [each.info.run_id for each in left]
