@@ -17,8 +17,8 @@ import pandas as pd
 
 from benchmarks.measure import in_fresh_process, machine, peak_bytes, reset_peak, table, target, timed
 from qlib_ext.analysis.correlation import rank_correlation
-from qlib_ext.analysis.groups import group_summary, group_test, yearly_returns
-from qlib_ext.analysis.yearly import daily_returns, strategy_table
+from qlib_ext.analysis.groups import group_summary, group_test
+from qlib_ext.analysis.performance import added_up_by_year, compounded_by_year, returns_after_cost
 from qlib_ext.cross_section import ic as metrics
 from qlib_ext.cross_section.matrix import to_matrix
 from qlib_ext.factors.intraday_styles import MINUTE_STYLES, complete
@@ -76,7 +76,7 @@ def measure(days: int, stocks: int, seed: int) -> tuple[list[tuple[str, float]],
     part("score and label as matrices", lambda: {name: to_matrix(values, name) for name, values in series.items()})
     part("IC, Rank IC, by year and month", lambda: ic(kept["score"], kept["label"]))
     part(f"{GROUPS} groups: returns, turnover, summary", lambda: groups(kept["score"], bars["close"]))
-    part("strategy table", lambda: {"table": strategy_table(daily_returns(report))})
+    part("strategy table", lambda: {"table": added_up_by_year(returns_after_cost(report))})
     part(f"correlation of {EXPERIMENTS} scores", lambda: correlation(kept["score"], others))
     part(f"{len(DAY_STYLES)} daily styles", lambda: {"styles": daily_styles(bars)})
     part("correlation of the score with them", lambda: correlation(kept["score"], kept["styles"], alone=True))
@@ -93,7 +93,7 @@ def ic(score: pd.DataFrame, label: pd.DataFrame) -> dict[str, Any]:
 
 def groups(score: pd.DataFrame, close: pd.DataFrame) -> dict[str, Any]:
     test = group_test(score, close, GROUPS)
-    return {"groups": (group_summary(test), yearly_returns(test.excess))}
+    return {"groups": (group_summary(test), compounded_by_year(test.excess))}
 
 
 def correlation(score: pd.DataFrame, others: dict[str, pd.DataFrame], alone: bool = False) -> dict[str, Any]:

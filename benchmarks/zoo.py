@@ -26,7 +26,7 @@ import pandas as pd
 import yaml
 
 from benchmarks.measure import machine, table
-from qlib_ext.analysis.compare.runs import COLUMNS, PERCENT, read_runs
+from qlib_ext.analysis.compare.runs import METRIC_NAMES, PERCENT, read_runs
 from qlib_ext.recorder.runs import store_of
 from qlib_ext.workflows.reading import read_workflow
 
@@ -169,7 +169,7 @@ def run(name: str, workflow: dict, environment: dict[str, str]) -> dict[str, Any
         )
     minutes = (time.perf_counter() - start) / 60
     metrics = read_runs(store_of(folder), experiment)[0].metrics
-    return {**{column: metrics[column] for column in COLUMNS.values()}, "minutes": round(minutes, 1)}
+    return {**{column: metrics[column] for column in METRIC_NAMES.values()}, "minutes": round(minutes, 1)}
 
 
 def digest(workflow: dict) -> str:
@@ -206,19 +206,19 @@ def summary(results: pd.DataFrame) -> str:
     """
     results = results[results.configuration == results.groupby("model").configuration.transform("last")]
     order = [name for name in NAMES if name in set(results.model)]
-    columns = [*COLUMNS.values(), "minutes"]
+    columns = [*METRIC_NAMES.values(), "minutes"]
     mean, spread = (results.groupby("model")[columns].agg(how).loc[order] for how in ("mean", "std"))
     fair = [name for name in order if "leaking" not in name]
     lines = []
     for name in order:
         cells = [name, str((results.model == name).sum())]
-        for column in COLUMNS.values():
+        for column in METRIC_NAMES.values():
             text = cell(mean.at[name, column], spread.at[name, column], column in PERCENT)
             cells.append(
                 f"**{text}**" if name in fair and mean.at[name, column] == mean.loc[fair, column].max() else text
             )
         lines.append((*cells, f"{mean.at[name, 'minutes']:.0f}"))
-    return table(("model", "runs", *COLUMNS.values(), "minutes a run"), lines)
+    return table(("model", "runs", *METRIC_NAMES.values(), "minutes a run"), lines)
 
 
 def cell(mean: float, spread: float, percent: bool) -> str:

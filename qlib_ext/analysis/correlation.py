@@ -13,7 +13,7 @@ from qlib_ext.cross_section.ic import Matrix, cross_sectional_rank, information_
 def rank_correlation(a: Mapping[str, Matrix], b: Mapping[str, Matrix]) -> pd.DataFrame:
     """Mean over days of the cross-sectional rank correlation of each of a with each of b: [len(a), len(b)].
 
-    `mean_t Rank IC(a_t, b_t)`, ranks among the stocks that have both on the day; days on which it is NaN (fewer than
+    ``mean_t Rank IC(a_t, b_t)``, ranks among the stocks that have both on the day; days on which it is NaN (fewer than
     two stocks, or one of them constant) do not count, and it is NaN where none is left. Matrices [days, stocks] by the
     same days and stocks.
 
@@ -30,7 +30,7 @@ def rank_correlation(a: Mapping[str, Matrix], b: Mapping[str, Matrix]) -> pd.Dat
 
 
 def score_correlation(scores: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """`rank_correlation` of scores among each other, each pair over the days and stocks that both have.
+    """``rank_correlation`` of scores among each other, each pair over the days and stocks that both have.
 
     scores: frames [days, stocks], each of days and stocks of its own. Returns [scores, scores], 1 on the diagonal; NaN
     for two that share no day.
@@ -44,7 +44,7 @@ def score_correlation(scores: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _mean_correlation(values: Matrix, ranks: Matrix, others: Matrix) -> float:
-    """The mean, given the ranks of `values` among themselves, which are sorted anew only where `others` has holes."""
+    """The mean, given the ranks of ``values`` among themselves; days where ``others`` has holes are sorted anew."""
     holes = np.isnan(others) & np.isfinite(values)
     torn = holes.any(1)
     if torn.any():

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from qlib_ext.analysis.performance import compounded
 from qlib_ext.cross_section.ic import Matrix
 from qlib_ext.errors import ConfigError, DataError
 
-DAYS_PER_YEAR = 252
 UNIVERSE = "universe"
 Groups = NDArray[np.int64]
 
@@ -24,8 +24,8 @@ Groups = NDArray[np.int64]
 def assign_groups(score: Matrix, n: int) -> Groups:
     """Group of each stock on each day, 1 for the highest scores to n for the lowest, 0 for none: [days, stocks].
 
-    Of N scores, the one with p others below it is in group `n + 1 - max(1, ceil(p n / (N - 1)))`: sizes differ by one
-    at most, and equal scores share a group, the lower one. Equal to `pandas.qcut`, counted from the top. A day with
+    Of N scores, the one with p others below it is in group ``n + 1 - max(1, ceil(p n / (N - 1)))``: sizes differ by one
+    at most, and equal scores share a group, the lower one. Equal to ``pandas.qcut``, counted from the top. A day with
     fewer scores than groups, or with all scores equal, has no groups.
     """
     scored = np.isfinite(score)
@@ -49,26 +49,28 @@ class GroupTest:
 
     @property
     def excess(self) -> pd.DataFrame:
-        """Daily return over the universe's, `r_g - r_universe`: [days, groups]."""
+        """Daily return over the universe's, ``r_g - r_universe``: [days, groups]."""
         return self.returns.drop(columns=UNIVERSE).sub(self.returns[UNIVERSE], axis=0)
 
     @property
     def long_short(self) -> pd.Series:
-        """Daily return of holding the top group against the bottom group, `r_1 - r_n`."""
+        """Daily return of holding the top group against the bottom group, ``r_1 - r_n``."""
         return (self.returns.iloc[:, 0] - self.returns.iloc[:, -2]).rename("long_short")
 
 
 def group_test(score: pd.DataFrame, price: pd.DataFrame, n: int, rebalance: int = 5) -> GroupTest:
     """Hold the n groups in equal weights from one rebalancing to the next.
 
-    Every `rebalance` trading days, on day t, groups are formed of the scores of t and bought at the price of t + 1;
-    they are held, without rebalancing in between, until the price of the day after the next rebalancing day, the last
-    ones to the end of the rows. Group g, bought on day e, is worth `V_s = mean_{i in g} P_{i,s} / P_{i,e}` on day s and
-    returns `V_s / V_{s-1} - 1`; the universe is all stocks of all groups, so it has the same stocks and days. No cost.
+    Every ``rebalance`` trading days, on day t, groups are formed of the scores of t and bought at the price of t + 1;
+    they are kept, without rebalancing in between, until the price of the day after the next rebalancing day, the last
+    ones to the end of the rows. Group g, bought on day e, is worth ``V_s = mean_{i in g} P_{i,s} / P_{i,e}`` on day s
+    and returns ``V_s / V_{s-1} - 1``; the universe is all stocks of all groups, so it has the same stocks and days. No
+    cost.
 
-    A rebalancing day that has no groups (see `assign_groups`) leaves the holdings as they are. A stock without a
-    price on a day, suspended or delisted, carries its last one, and is bought at it; one that never had a price is
-    left out. Turnover counts names: one-sided turnover of equal weights, the drift of weights in between left out.
+    A rebalancing day that has no groups (see ``assign_groups``) leaves the holdings as they are. A stock without a
+    price on a day, or with one that is not above 0, suspended or delisted, carries its last one, and is bought at it;
+    one that never had a price is left out. Turnover counts names: one-sided turnover of equal weights, the drift of
+    weights in between left out.
 
     score and price are [days, stocks] by the same trading days and stocks; the last days need no scores.
     Raises ConfigError for fewer than two groups or a rebalance below 1, DataError where no day forms groups that
@@ -79,7 +81,7 @@ def group_test(score: pd.DataFrame, price: pd.DataFrame, n: int, rebalance: int 
     rows = np.arange(0, len(score), rebalance)
     groups = assign_groups(score.to_numpy()[rows], n)
     rows, groups = rows[groups.any(1)], groups[groups.any(1)]
-    carried = price.ffill().to_numpy()
+    carried = price.where(price > 0).ffill().to_numpy()
     returns = np.full((len(price), n + 1), np.nan)
     bounds = np.append(rows + 1, len(price) - 1)  # days of purchase, and the last day
     for start, end, group in zip(bounds[:-1], bounds[1:], groups, strict=True):
@@ -102,15 +104,15 @@ def _value(price: Matrix, group: Groups, n: int) -> Matrix:
     member = np.zeros((price.shape[1], n + 1))
     member[bought, group[bought] - 1] = 1
     member[bought, n] = 1
-    held = np.where(bought, price / np.where(bought, price[0], 1), 0)
+    worth = np.where(bought, price / np.where(bought, price[0], 1), 0)
     with np.errstate(invalid="ignore"):  # a group none of whose stocks can be bought is worth NaN
-        return held @ member / member.sum(0)
+        return worth @ member / member.sum(0)
 
 
 def turnover(groups: Groups, n: int) -> Matrix:
     """Share of each group's names that were not in it one row before: [rows, stocks] -> [rows, n], NaN in row 0.
 
-    `|G_k \\ G_{k-1}| / |G_k|`; equal to alphalens' `quantile_turnover`.
+    ``|G_k \\ G_{k-1}| / |G_k|``; equal to alphalens' ``quantile_turnover``.
 
     Source: Orient Securities, factor selection series 110, section 2.1: weekly one-sided turnover of the holdings.
     """
@@ -123,41 +125,16 @@ def turnover(groups: Groups, n: int) -> Matrix:
     return result
 
 
-def performance(returns: pd.DataFrame) -> pd.DataFrame:
-    """Compounded figures of daily returns, one row a column of `returns`; days that are NaN do not count.
-
-    With the value `N_t = prod_{s <= t} (1 + r_s)` over D days and N_0 = 1:
-    annual_return `N_D^(252 / D) - 1`, volatility `sqrt(252) std(r)` (n - 1), ratio `sqrt(252) mean(r) / std(r)` (the
-    Sharpe ratio of returns, the information ratio of excess returns), max_drawdown `min_t N_t / max_{s <= t} N_s - 1`
-    with s from 0, monthly_win_rate the share of calendar months whose compounded return is above 0.
-
-    Source: Orient Securities, factor selection series 110, section 2.1, figures 4 and 10.
-    """
-    count = returns.count()
-    value = (1 + returns).cumprod()
-    deviation = returns.std()
-    months = (1 + returns).groupby(returns.index.to_period("M")).prod(min_count=1) - 1
-    return pd.DataFrame(
-        {
-            "annual_return": value.ffill().iloc[-1] ** (DAYS_PER_YEAR / count) - 1,
-            "volatility": np.sqrt(DAYS_PER_YEAR) * deviation,
-            "ratio": np.sqrt(DAYS_PER_YEAR) * returns.mean() / deviation.where(deviation > 0),
-            "max_drawdown": (value / value.cummax().clip(lower=1) - 1).min(),
-            "monthly_win_rate": (months > 0).sum() / months.count(),
-        }
-    )
-
-
 def group_summary(test: GroupTest) -> pd.DataFrame:
-    """One row a group, then "long_short": its own `performance`, its excess over the universe, its mean turnover.
+    """One row a group, then "long_short": its ``compounded`` figures, its excess over the universe, its turnover.
 
     Columns: annual_return, volatility, sharpe, max_drawdown; annual_excess_return, excess_volatility,
     information_ratio, excess_max_drawdown, monthly_win_rate (of the excess); turnover, a fraction each rebalancing.
     long_short has no excess; long-average, the top group against the universe, is the excess of group 1.
     """
-    own = performance(pd.concat([test.returns.drop(columns=UNIVERSE), test.long_short], axis=1))
+    own = compounded(pd.concat([test.returns.drop(columns=UNIVERSE), test.long_short], axis=1))
     own = own.drop(columns="monthly_win_rate").rename(columns={"ratio": "sharpe"})
-    excess = performance(test.excess).rename(
+    excess = compounded(test.excess).rename(
         columns={
             "annual_return": "annual_excess_return",
             "volatility": "excess_volatility",
@@ -166,11 +143,3 @@ def group_summary(test: GroupTest) -> pd.DataFrame:
         }
     )
     return own.join(excess).join(test.turnover.mean().rename("turnover"))
-
-
-def yearly_returns(returns: pd.DataFrame) -> pd.DataFrame:
-    """Compounded return of each calendar year, `prod (1 + r) - 1`: [years, columns]; NaN where a year has no day.
-
-    Source: Orient Securities, factor selection series 110, figure 9.
-    """
-    return (1 + returns).groupby(returns.index.year).prod(min_count=1).sub(1).rename_axis("year")

@@ -9,34 +9,32 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from qlib.log import get_module_logger
 from qlib.utils.exceptions import LoadObjectError
 from qlib.workflow import R
 from qlib.workflow.record_temp import ACRecordTemp, SignalRecord
 from qlib.workflow.recorder import Recorder
 
-from qlib_ext.analysis import reading, yearly
+from qlib_ext.analysis import reading
 from qlib_ext.analysis.correlation import rank_correlation
-from qlib_ext.analysis.groups import group_summary, group_test, yearly_returns
+from qlib_ext.analysis.daily_ic import ic_frames
+from qlib_ext.analysis.groups import group_summary, group_test
+from qlib_ext.analysis.performance import added_up_by_year, compounded_by_year, returns_after_cost
 from qlib_ext.analysis.report.texts import LANGUAGES
-from qlib_ext.cross_section.ic import (
-    ic_summary,
-    information_coefficient,
-    monthly_mean,
-    rank_information_coefficient,
-)
-from qlib_ext.cross_section.matrix import to_matrix
+from qlib_ext.cross_section.matrix import to_matrix, without_infinite
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.expressions.reach import horizon_of
 from qlib_ext.factors.intraday_styles import MINUTE_STYLES
 from qlib_ext.factors.styles import DAY_STYLES
 from qlib_ext.keywords import keywords_of, refuse_unknown
 
+logger = get_module_logger("qlib_ext.analysis")
+
 STYLES = (*DAY_STYLES, *MINUTE_STYLES)
 BACKTEST = "portfolio_analysis/report_normal_1day.pkl"
 WHOLE_MARKET = 1_000  # stocks a day; the three CSI indices have as many or fewer
-HEADLINES = {
+# the metrics that are logged: of which file, row and column each is
+METRICS = {
     "factor.rank_ic": ("ic_summary.pkl", ("rank_ic_spaced", "all"), "mean"),
     "factor.rank_icir": ("ic_summary.pkl", ("rank_ic_spaced", "all"), "icir"),
     "factor.rank_ic_positive": ("ic_summary.pkl", ("rank_ic_spaced", "all"), "positive"),
@@ -51,7 +49,7 @@ HEADLINES = {
 
 
 class _Score(SignalRecord):
-    """What a factor analysis cannot do without: SignalRecord leaves no label.pkl of datasets other than DatasetH."""
+    """SignalRecord, as far as a factor analysis needs it: of datasets other than DatasetH it leaves no label.pkl."""
 
     def list(self) -> list[str]:
         return ["pred.pkl"]
@@ -67,18 +65,18 @@ class FactorRecord(ACRecordTemp):
     model       not read; the trainer of Qlib offers it to every record, with the dataset
     label       expression of the return that the Rank IC is taken with, such as the reports' ten days,
                 "Ref($vwap, -11)/Ref($vwap, -1) - 1"; None: the label that SignalRecord saved, column label_col
-    horizon     trading days of that return; None: read from its expression, by `label` or by the dataset
+    horizon     trading days of that return; None: read from its expression, by ``label`` or by the dataset
     groups      None: 20 where an average day has more than 1,000 scores, else 5, as in the reports
     rebalance   trading days between two rebalancings of the groups
     price       the field that groups are bought, sold and valued at, the day after the score
     styles      names of price-volume factors, True for all, False for none; those whose fields or minute bars the
-                provider lacks are left out, and one line of the log says which and why
+                provider lacks, or has only parts of, are left out; the log and the report say which and why
     market      the provider's instruments whose best 100 of a day the style DWF counts
-    compare_with  experiments whose last finished run's score is compared with this one's
-    report      whether to write the page of `qlib-ext report` about this run as well
+    compare_with  experiments whose last finished run's score is compared with this one's; one without is left out
+    report      whether to write the page of ``qlib-ext report`` about this run as well
     lang        the language of that page, en or zh
 
-    It saves into the artifact folder `factor_analysis`, as pandas frames unless it is said:
+    It saves into the artifact folder ``factor_analysis``, as pandas frames unless it is said:
 
     about.pkl             dict: what was tested and how
     ic.pkl                [days, (ic, rank_ic, rank_ic_cumulative, spaced)]; spaced: every horizon-th trading day
@@ -87,7 +85,7 @@ class FactorRecord(ACRecordTemp):
     ic_monthly.pkl        mean of the daily Rank IC, [years, months]
     group_returns.pkl     daily returns, [days, groups 1 (highest scores) to n and universe]
     group_turnover.pkl    [rebalancing days, groups]
-    group_summary.pkl     [groups and long_short, (annual_return, ..., turnover)], see `group_summary`
+    group_summary.pkl     [groups and long_short, (annual_return, ..., turnover)], see ``group_summary``
     group_years.pkl       [years, groups and long_short]: excess return over the universe; of long_short, its return
     style_correlation.pkl [styles, scores], where styles are wanted
     score_correlation.pkl [scores, scores], where compare_with names experiments
@@ -95,7 +93,7 @@ class FactorRecord(ACRecordTemp):
                           recorder holds PortAnaRecord's report of daily bars
     report.html           all of it as pictures and tables, for a browser; where report is true
 
-    Returns are fractions. The means and the first group's figures are logged as metrics, `factor.rank_ic` and so on.
+    Returns are fractions. The means and the first group's figures are logged as metrics, ``factor.rank_ic`` and so on.
     Raises ConfigError for bad options, DataError for scores, labels or prices that cannot be tested.
     """
 
@@ -134,8 +132,11 @@ class FactorRecord(ACRecordTemp):
     def list(self) -> list[str]:
         """The files that are always there."""
         names = ["ic", "ic_summary", "ic_monthly", "group_returns", "group_turnover", "group_summary", "group_years"]
-        names += ["style_correlation"] * bool(self.styles) + ["score_correlation"] * bool(self.compare_with)
-        return [f"{name}.pkl" for name in ("about", *names)] + ["report.html"] * self.report
+        if self.styles:
+            names.append("style_correlation")
+        if self.compare_with:
+            names.append("score_correlation")
+        return [f"{name}.pkl" for name in ("about", *names)] + (["report.html"] if self.report else [])
 
     def generate(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         """As in Qlib; writes the page when the frames are saved."""
@@ -156,7 +157,7 @@ class FactorRecord(ACRecordTemp):
         score = score.reindex(days)
         per_day = float(score.count(axis=1).loc[:last].median())
         n = (20 if per_day > WHOLE_MARKET else 5) if self.groups is None else self.groups
-        read = self._read(score, reading.trading_days(first, last, reading.LOOKBACK, self.rebalance + 1))
+        bars = self._read(score, reading.trading_days(first, last, reading.LOOKBACK, self.rebalance + 1))
         about = {
             "experiment": R.get_exp(experiment_id=self.recorder.experiment_id, create=False).name,
             "first_day": first,
@@ -166,14 +167,15 @@ class FactorRecord(ACRecordTemp):
             "horizon": self._horizon(),
             "groups": n,
             "qlib_ext": version("qlib_ext"),
+            "left_out": {},
         } | {name: getattr(self, name) for name in ("label", "rebalance", "price", "market", "compare_with")}
-        results = self._ic(score, self._label(score, read), about["horizon"])
-        results |= self._groups(score, read, n)
-        results |= self._correlations(score, read, about)
-        results |= self._strategy()
-        headlines = {name: float(results[file].loc[row, column]) for name, (file, row, column) in HEADLINES.items()}
-        self.recorder.log_metrics(**headlines)
-        pprint(headlines)
+        results = ic_frames(score, self._label(score, bars), about["horizon"])
+        results |= self._groups(score, bars, n)
+        results |= self._correlations(score, bars, about)
+        results |= self._strategy(about)
+        metrics = {name: float(results[file].loc[row, column]) for name, (file, row, column) in METRICS.items()}
+        self.recorder.log_metrics(**metrics)
+        pprint(metrics)
         return results | {"about.pkl": about}
 
     def _read(self, score: pd.DataFrame, days: pd.DatetimeIndex) -> reading.Frames:
@@ -199,13 +201,13 @@ class FactorRecord(ACRecordTemp):
             ) from error
         return horizon_of(label)
 
-    def _label(self, score: pd.DataFrame, read: reading.Frames) -> pd.DataFrame:
+    def _label(self, score: pd.DataFrame, bars: reading.Frames) -> pd.DataFrame:
         if self.label is not None:
-            if self.label not in read:
+            if self.label not in bars:
                 raise DataError(f"The label {self.label} has no number for the stocks with scores.")
-            label = read[self.label]
+            label = bars[self.label]
         else:
-            label = to_matrix(self._saved_label().iloc[:, self.label_col], "label")
+            label = to_matrix(without_infinite(self._saved_label().iloc[:, self.label_col], "label"), "label")
         label = label.reindex_like(score)
         if not (score.notna() & label.notna()).any(axis=None):
             raise DataError("No stock has both a score and a label on any day; see the segments that they are of.")
@@ -220,81 +222,57 @@ class FactorRecord(ACRecordTemp):
             raise DataError("SignalRecord saved no label (drop_raw?); give FactorRecord label, an expression.")
         return saved
 
-    def _ic(self, score: pd.DataFrame, label: pd.DataFrame, horizon: int) -> dict[str, Any]:
-        s, y = score.to_numpy(), label.to_numpy()
-        daily = pd.DataFrame(
-            {
-                "ic": information_coefficient(s, y),
-                "rank_ic": rank_information_coefficient(s, y),
-                "spaced": np.arange(len(score)) % horizon == 0,
-            },
-            index=score.index,
-        )[score.notna().any(axis=1)]
-        daily.insert(2, "rank_ic_cumulative", daily["rank_ic"].cumsum())
-        measures = {"ic": daily["ic"], "rank_ic": daily["rank_ic"], "rank_ic_spaced": daily["rank_ic"][daily["spaced"]]}
-        summary = {name: ic_summary(ic) for name, ic in measures.items()}
-        return {
-            "ic.pkl": daily,
-            "ic_summary.pkl": pd.concat(summary, names=["measure", "period"]),
-            "ic_monthly.pkl": monthly_mean(daily["rank_ic"]),
-        }
-
-    def _groups(self, score: pd.DataFrame, read: reading.Frames, n: int) -> dict[str, Any]:
-        price = read[self.price].ffill().reindex(score.index)
+    def _groups(self, score: pd.DataFrame, bars: reading.Frames, n: int) -> dict[str, Any]:
+        price = reading.above_zero(bars[self.price], self.price).ffill().reindex(score.index)
         test = group_test(score, price, n, self.rebalance)
         return {
             "group_returns.pkl": test.returns,
             "group_turnover.pkl": test.turnover,
             "group_summary.pkl": group_summary(test),
-            "group_years.pkl": yearly_returns(test.excess.join(test.long_short)),
+            "group_years.pkl": compounded_by_year(test.excess.join(test.long_short)),
         }
 
-    def _correlations(self, score: pd.DataFrame, read: reading.Frames, about: dict[str, Any]) -> dict[str, Any]:
+    def _correlations(self, score: pd.DataFrame, bars: reading.Frames, about: dict[str, Any]) -> dict[str, Any]:
         own = about["experiment"]
         if own in self.compare_with:
             raise ConfigError(f"compare_with names this run's own experiment {own!r}; name others.")
+        others, missing = reading.last_scores(self.recorder.uri, self.compare_with)
         scores = {own: score.to_numpy()}
-        for experiment in self.compare_with:
-            other = to_matrix(_last_score(experiment).iloc[:, 0], f"score of {experiment}")
-            scores[experiment] = other.reindex_like(score).to_numpy()
+        scores |= {name: other.reindex_like(score).to_numpy() for name, other in others.items()}
         results = {}
         if self.compare_with:
             results["score_correlation.pkl"] = rank_correlation(scores, scores)
         if self.styles:
-            styles, about["styles_left_out"] = self._styles(score, read)
+            styles, without = self._styles(score, bars)
+            missing |= without
             results["style_correlation.pkl"] = rank_correlation(styles, scores)
+        self._leave_out(about, missing)
         return results
 
-    def _styles(self, score: pd.DataFrame, read: reading.Frames) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-        daily = [name for name in self.styles if name in DAY_STYLES]
+    def _styles(self, score: pd.DataFrame, bars: reading.Frames) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        found, missing = reading.day_styles(bars, self.market, [name for name in self.styles if name in DAY_STYLES])
         minute = [name for name in self.styles if name in MINUTE_STYLES]
-        found, missing = reading.day_styles(read, self.market, daily)
-        freq = reading.minute_frequency()
-        if freq is None:
-            missing |= dict.fromkeys(minute, "the provider has no bars of 15, 5 or 1 minutes")
-        elif minute:
-            found |= reading.minute_styles(score.columns, score.index, freq, minute)
-        if missing:
-            reasons = [f"{[name for name in missing if missing[name] == why]}: {why}" for why in {*missing.values()}]
-            get_module_logger("FactorRecord").info(f"Styles that are left out: {'; '.join(sorted(reasons))}.")
+        if minute:
+            of_minutes, without = reading.minute_styles(score.columns, score.index, minute)
+            found, missing = found | of_minutes, missing | without
         return {name: found[name].reindex_like(score).to_numpy() for name in self.styles if name in found}, missing
 
-    def _strategy(self) -> dict[str, Any]:
+    def _strategy(self, about: dict[str, Any]) -> dict[str, Any]:
         try:
             report = self.recorder.load_object(BACKTEST)
         except LoadObjectError:
-            message = f"No {BACKTEST}, so no strategy table; let PortAnaRecord run before."
-            get_module_logger("FactorRecord").info(message)
+            logger.info(f"No {BACKTEST}, so no strategy table; let PortAnaRecord run before.")
             return {}
-        returns = yearly.daily_returns(report)
-        return {"strategy_returns.pkl": returns, "strategy_summary.pkl": yearly.strategy_table(returns)}
+        try:
+            returns = returns_after_cost(report)
+        except DataError as error:
+            self._leave_out(about, {"strategy": str(error).rstrip(".")})
+            return {}
+        return {"strategy_returns.pkl": returns, "strategy_summary.pkl": added_up_by_year(returns)}
 
-
-def _last_score(experiment: str) -> pd.DataFrame:
-    """The score of the last finished run of an experiment; raises DataError where there is none."""
-    try:
-        runs = R.get_exp(experiment_name=experiment, create=False).list_recorders("list", status=Recorder.STATUS_FI)
-        whole = [run for run in runs if MLFLOW_PARENT_RUN_ID not in run.list_tags()]  # children are parts of a run
-        return whole[0].load_object("pred.pkl")
-    except (ValueError, IndexError, LoadObjectError) as error:
-        raise DataError(f"Experiment {experiment!r} of compare_with has no finished run with a score.") from error
+    def _leave_out(self, about: dict[str, Any], missing: dict[str, str]) -> None:
+        """Note for the report, and say, which parts are missing and why."""
+        about["left_out"] |= missing
+        for reason in dict.fromkeys(missing.values()):
+            parts = ", ".join(part for part in missing if missing[part] == reason)
+            logger.info(f"The analysis is without {parts}: {reason}.")

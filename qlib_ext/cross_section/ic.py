@@ -15,7 +15,7 @@ LARGEST = 1022  # exponent whose power of two float64 holds, as it holds that of
 def cross_sectional_rank(values: Matrix) -> Matrix:
     """Rank of each stock within its day, from 1 for the smallest, ties averaged: [days, stocks] -> [days, stocks].
 
-    NaN stays NaN and takes no rank; values are finite or NaN. Equal to `pandas.DataFrame.rank(axis=1)`.
+    NaN stays NaN and takes no rank; values are finite or NaN. Equal to ``pandas.DataFrame.rank(axis=1)``.
     """
     ranks = np.empty(values.shape)
     for start in range(0, len(values), ROWS_AT_ONCE):
@@ -48,7 +48,7 @@ def information_coefficient(score: Matrix, label: Matrix) -> Matrix:
     that have both. NaN on a day with fewer than two of them, or where either is the same for all of them. The scale of
     neither matters. ``cross_section.tensor_ic`` is the torch form.
 
-    Source: Huatai, AI series 42 (2021-02-21), exhibit 23; equal to Qlib's `calc_ic`.
+    Source: Huatai, AI series 42 (2021-02-21), exhibit 23; equal to Qlib's ``calc_ic``.
     """
     result = np.full(len(score), np.nan)
     for start in range(0, len(score), ROWS_AT_ONCE):
@@ -78,9 +78,9 @@ def _deviation(values: Matrix, both: NDArray[np.bool_]) -> Matrix:
 def rank_information_coefficient(score: Matrix, label: Matrix) -> Matrix:
     """Spearman correlation of each day's cross-section, the Rank IC: [days, stocks] twice -> [days].
 
-    `Rank IC_t = IC(rank s_t, rank y_t)`, ranks among the stocks that have both, ties averaged; NaN as in the IC.
+    ``Rank IC_t = IC(rank s_t, rank y_t)``, ranks among the stocks that have both, ties averaged; NaN as in the IC.
 
-    Source: Orient Securities, factor selection series 110 (2024-02-19), section 2.1; equal to Qlib's `calc_ic`.
+    Source: Orient Securities, factor selection series 110 (2024-02-19), section 2.1; equal to Qlib's ``calc_ic``.
     """
     missing = np.isnan(score) | np.isnan(label)
     ranks = (cross_sectional_rank(np.where(missing, np.nan, values)) for values in (score, label))
@@ -94,7 +94,7 @@ def daily_rank_ic(score: pd.Series, label: pd.Series) -> pd.Series:
 
 
 def ic_summary(ic: pd.Series) -> pd.DataFrame:
-    """Mean, std (n - 1), `icir = mean / std`, share of days above 0, and number of days: "all", then year by year.
+    """Mean, std (n - 1), ``icir = mean / std``, share of days above 0, and number of days: "all", then year by year.
 
     ic is a Series by day; days whose IC is NaN do not count. Not annualised, as in the reports: a mean of 0.10 with a
     standard deviation of 0.08 has the ICIR 1.25.

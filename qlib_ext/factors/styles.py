@@ -28,32 +28,32 @@ def _rolling(values: pd.DataFrame, window: int) -> pd.api.typing.Rolling:
 
 
 def daily_return(close: pd.DataFrame) -> pd.DataFrame:
-    """`r_t = C_t / C_s - 1`, s the stock's last trading day before t; NaN on days without trading."""
+    """``r_t = C_t / C_s - 1``, s the stock's last trading day before t; NaN on days without trading."""
     return close / close.ffill().shift(1) - 1
 
 
 def vol20(close: pd.DataFrame) -> pd.DataFrame:
-    """VOL20, volatility of 20 days: `std(r_{t-19..t})`; ours: n - 1, close-to-close, not annualised."""
+    """VOL20, volatility of 20 days: ``std(r_{t-19..t})``; ours: n - 1, close-to-close, not annualised."""
     return _rolling(daily_return(close), 20).std()
 
 
 def ret20(close: pd.DataFrame) -> pd.DataFrame:
-    """RET20, return of 20 days: `C_t / C_{t-20} - 1`; a suspended stock carries its last close."""
+    """RET20, return of 20 days: ``C_t / C_{t-20} - 1``; a suspended stock carries its last close."""
     carried = close.ffill()
     return carried / carried.shift(20) - 1
 
 
 def ppreversal(vwap: pd.DataFrame) -> pd.DataFrame:
-    """PPREVERSAL: `mean(P_{t-4..t}) / mean(P_{t-59..t}) - 1`; ours: P is the day's average price."""
+    """PPREVERSAL: ``mean(P_{t-4..t}) / mean(P_{t-59..t}) - 1``; ours: P is the day's average price."""
     return _rolling(vwap, 5).mean() / _rolling(vwap, 60).mean() - 1
 
 
 def cgo60(close: pd.DataFrame, vwap: pd.DataFrame, turnover: pd.DataFrame) -> pd.DataFrame:
-    """CGO60, capital gains overhang: `C_t / R_t - 1`, R the price at which 60 days' buyers hold, by turnover V.
+    """CGO60, capital gains overhang: ``C_t / R_t - 1``, R the price at which 60 days' buyers hold, by turnover V.
 
-    Ours: `R_t = sum_{n=0}^{59} w_n P_{t-n} / sum_n w_n`, `w_n = V_{t-n} prod_{m=0}^{n-1} (1 - V_{t-m})` with the
+    Ours: ``R_t = sum_{n=0}^{59} w_n P_{t-n} / sum_n w_n``, ``w_n = V_{t-n} prod_{m=0}^{n-1} (1 - V_{t-m})`` with the
     average price P: of the shares sold n days ago, the part that has not been sold since (Grinblatt and Han, 2005).
-    Turnover is cut at 0.99; the weights sum to `1 - D_t`, `D_t = prod_{m=0}^{59} (1 - V_{t-m})`.
+    Turnover is cut at 0.99; the weights sum to ``1 - D_t``, ``D_t = prod_{m=0}^{59} (1 - V_{t-m})``.
     """
     v = turnover.where(vwap.notna()).fillna(0).clip(0, LARGEST_TURNOVER).to_numpy()
     spent = v * vwap.fillna(0).to_numpy()
@@ -69,12 +69,12 @@ def cgo60(close: pd.DataFrame, vwap: pd.DataFrame, turnover: pd.DataFrame) -> pd
 
 
 def p2high(close: pd.DataFrame, high: pd.DataFrame) -> pd.DataFrame:
-    """P2HIGH: `C_t / max(H_{t-242..t})`."""
+    """P2HIGH: ``C_t / max(H_{t-242..t})``."""
     return close.ffill() / _rolling(high, 243).max()
 
 
 def avgamt_20_60(vwap: pd.DataFrame, volume: pd.DataFrame) -> pd.DataFrame:
-    """AVGAMT_20_60: `mean(A_{t-19..t}) / mean(A_{t-59..t})`, A = vwap volume, the day's amount in yuan.
+    """AVGAMT_20_60: ``mean(A_{t-19..t}) / mean(A_{t-59..t})``, A = vwap volume, the day's amount in yuan.
 
     Ours: days without trading do not count in either mean.
     """
@@ -85,8 +85,8 @@ def avgamt_20_60(vwap: pd.DataFrame, volume: pd.DataFrame) -> pd.DataFrame:
 def dwf(close: pd.DataFrame) -> pd.DataFrame:
     """DWF: how often the stock was one of the day's N = 100 best, with a half-life of 10 days.
 
-    Ours: `sum_k d^k W_{t-k} / sum_k d^k` with `d = 0.5^(1/10)` and W_t = 1 where the return of day t is one of the 100
-    highest of all columns, so give it the whole market; back to the first row. NaN before the stock's first close.
+    Ours: ``sum_k d^k W_{t-k} / sum_k d^k`` with ``d = 0.5^(1/10)`` and W_t = 1 where the return of day t is one of the
+    100 highest of all columns, so give it the whole market; back to the first row. NaN before the stock's first close.
     """
     gain = daily_return(close).fillna(-np.inf).to_numpy()
     best = max(gain.shape[1] - LISTED, 0)
@@ -109,7 +109,7 @@ def maxret20(close: pd.DataFrame) -> pd.DataFrame:
 
 
 def mom_20d_120d(close: pd.DataFrame) -> pd.DataFrame:
-    """mom_20d_120d: the return of 120 days without the last 20, `C_{t-20} / C_{t-120} - 1`."""
+    """mom_20d_120d: the return of 120 days without the last 20, ``C_{t-20} / C_{t-120} - 1``."""
     carried = close.ffill()
     return carried.shift(20) / carried.shift(120) - 1
 
@@ -120,17 +120,17 @@ def size(float_mv: pd.DataFrame) -> pd.DataFrame:
 
 
 def amount20(vwap: pd.DataFrame, volume: pd.DataFrame) -> pd.DataFrame:
-    """AMOUNT20: `mean(A_{t-19..t})`, A = vwap volume, the day's amount in yuan; ours: the 20 days."""
+    """AMOUNT20: ``mean(A_{t-19..t})``, A = vwap volume, the day's amount in yuan; ours: the 20 days."""
     return _rolling(vwap * volume, 20).mean()
 
 
 def turnover20(turnover: pd.DataFrame) -> pd.DataFrame:
-    """TURNOVER20: `mean(V_{t-19..t})`, V the day's turnover; ours: the 20 days."""
+    """TURNOVER20: ``mean(V_{t-19..t})``, V the day's turnover; ours: the 20 days."""
     return _rolling(turnover, 20).mean()
 
 
 def beta(close: pd.DataFrame) -> pd.DataFrame:
-    """BETA: `cov(r, m) / var(m)` over 242 days, m the mean daily return of these stocks; ours: the days, and m."""
+    """BETA: ``cov(r, m) / var(m)`` over 242 days, m the mean daily return of these stocks; ours: the days, and m."""
     gain = daily_return(close)
     market = gain.mul(0.0).add(gain.mean(axis=1), axis=0)  # on the stock's own days
     own, common = _rolling(gain, 242).mean(), _rolling(market, 242).mean()

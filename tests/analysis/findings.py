@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
 
-from qlib_ext.analysis.groups import group_summary, group_test, yearly_returns
-from qlib_ext.analysis.yearly import strategy_table
+from qlib_ext.analysis.groups import group_summary, group_test
+from qlib_ext.analysis.performance import added_up_by_year, compounded_by_year
 from qlib_ext.cross_section import ic as metrics
 from tests.analysis.recorders import save
 
@@ -36,9 +36,9 @@ def findings(experiment: str, seed: int = 0, others: tuple[str, ...] = ()) -> di
         "ic_monthly": metrics.monthly_mean(ic["rank_ic"]),
         "group_returns": test.returns,
         "group_summary": group_summary(test),
-        "group_years": yearly_returns(test.excess.join(test.long_short)),
+        "group_years": compounded_by_year(test.excess.join(test.long_short)),
         "strategy_returns": strategy,
-        "strategy_summary": strategy_table(strategy),
+        "strategy_summary": added_up_by_year(strategy),
         "style_correlation": pd.DataFrame(random.uniform(-1, 1, (2, len(scores))), ["VOL20", "RET20"], scores),
         "score_correlation": pd.DataFrame(np.eye(len(scores)), scores, scores),
     }

@@ -12,7 +12,8 @@ from typing import Any
 import pandas as pd
 from mlflow import MlflowClient
 
-from qlib_ext.analysis.compare.runs import COLUMNS
+from qlib_ext.analysis.compare.runs import METRIC_NAMES
+from qlib_ext.recorder.windows import COLUMNS, WINDOWS, windows_frame
 
 LABEL = "Ref($vwap, -2)/Ref($vwap, -1) - 1"
 SEGMENTS = {
@@ -51,7 +52,7 @@ class Recorders:
     ) -> Path:
         """A run, later than those before it; ``value`` is every metric, or the metrics by name; -> its artifacts."""
         run = self.client.create_run(self.experiment(experiment), start_time=next(self.clock))
-        metrics = value if isinstance(value, dict) else dict.fromkeys(COLUMNS, value)
+        metrics = value if isinstance(value, dict) else dict.fromkeys(METRIC_NAMES, value)
         for name, figure in metrics.items():
             self.client.log_metric(run.info.run_id, name, figure)
         for name, text in (params or {}).items():
@@ -72,6 +73,11 @@ def port_analysis(backtest: dict) -> list[dict]:
     """The records of a task, the last a backtest."""
     strategy = {"class": "TopkDropoutStrategy", "kwargs": {"signal": "<PRED>", "topk": 50}}
     return [{"class": "SigAnaRecord"}, {"kwargs": {"config": {"strategy": strategy, "backtest": backtest}}}]
+
+
+def save_windows(artifacts: Path, lines: list[dict[str, Any]]) -> None:
+    """The table of a rolling model's windows; what a line does not say is empty."""
+    windows_frame([dict.fromkeys(COLUMNS) | line for line in lines]).to_csv(artifacts / WINDOWS, index=False)
 
 
 def save(path: Path, thing: Any) -> None:

@@ -4,12 +4,12 @@ import math
 
 import pytest
 
-from qlib_ext.analysis.compare.runs import COLUMNS, Setup
+from qlib_ext.analysis.compare.runs import METRIC_NAMES, Setup
 from qlib_ext.analysis.compare.table import METRICS, Cell, comparison
 from tests.analysis.recorders import BACKTEST, LABEL, SEGMENTS, port_analysis
 
 IC, DRAWDOWN = METRICS.index("IC"), METRICS.index("max drawdown")
-DRAWDOWN_KEY = list(COLUMNS)[DRAWDOWN]
+DRAWDOWN_KEY = list(METRIC_NAMES)[DRAWDOWN]
 
 
 def cells(table, metric=IC):
@@ -69,7 +69,7 @@ def test_what_is_not_a_number_is_never_the_best_and_leaves_the_mark_to_the_other
 
 
 @pytest.mark.parametrize(
-    ("other", "said"),
+    ("other", "expected"),
     [
         ({"universe": "csi500"}, "universe csi300 (a, b) and csi500 (c)."),
         ({"label": "Ref($close, -2)/Ref($close, -1) - 1"}, f"label {LABEL} (a, b) and Ref($close, -2)"),
@@ -77,16 +77,16 @@ def test_what_is_not_a_number_is_never_the_best_and_leaves_the_mark_to_the_other
         ({"segments": SEGMENTS | {"test": ["2018-01-01", "2021-12-31"]}}, "(a, b) and 2018-01-01 to 2021-12-31 (c)."),
     ],
 )
-def test_another_test_stands_apart_does_not_compete_and_is_named(recorders, other, said):
+def test_another_test_stands_apart_does_not_compete_and_is_named(recorders, other, expected):
     recorders.run("a", 0.01)
     recorders.run("c", 0.09, **other)
     recorders.run("b", 0.02)
     table = comparison(recorders.store, ["a", "c", "b"])
     assert [[row.name for row in section.rows] for section in table.sections] == [["a", "b"], ["c"]]
     assert {name: cell.best for name, cell in cells(table).items()} == {"a": False, "b": True, "c": False}
-    assert table.notes[0].startswith("Not the same test, not to be compared: ")
-    assert said in table.notes[0]
-    assert table.notes[0].count(";") == 0, "only what differs is named"
+    assert table.caveats[0].startswith("Not the same test, not to be compared: ")
+    assert expected in table.caveats[0]
+    assert table.caveats[0].count(";") == 0, "only what differs is named"
 
 
 def test_the_same_test_needs_no_warning(recorders):
@@ -94,9 +94,9 @@ def test_the_same_test_needs_no_warning(recorders):
     recorders.run("b", days=("2017-01-03", "2021-12-31"), segments=SEGMENTS | {"train": ["2008-01-01", "2015-12-31"]})
     table = comparison(recorders.store, ["a", "b"])
     assert len(table.sections) == 1
-    assert not any("Not the same test" in note for note in table.notes)
-    assert "segments: train 2010-01-01 to 2015-12-31, valid 2016-01-01 to 2016-12-31 (a)" in table.notes
-    assert "segments: train 2008-01-01 to 2015-12-31, valid 2016-01-01 to 2016-12-31 (b)" in table.notes
+    assert not any("Not the same test" in line for line in table.caveats)
+    assert "segments: train 2010-01-01 to 2015-12-31, valid 2016-01-01 to 2016-12-31 (a)" in table.caveats
+    assert "segments: train 2008-01-01 to 2015-12-31, valid 2016-01-01 to 2016-12-31 (b)" in table.caveats
 
 
 def test_what_cannot_be_known_does_not_compete_and_says_why(recorders):
@@ -104,7 +104,7 @@ def test_what_cannot_be_known_does_not_compete_and_says_why(recorders):
         (recorders.run(name, value) / "dataset").unlink()
     table = comparison(recorders.store, ["a", "b"])
     assert not any(cell.best for cell in cells(table).values())
-    assert sum("universe and label are unknown, because" in note for note in table.notes) == 2
+    assert sum("universe and label are unknown, because" in line for line in table.caveats) == 2
 
 
 def test_runs_of_one_experiment_that_were_not_the_same_test_are_not_averaged(recorders):
@@ -115,41 +115,41 @@ def test_runs_of_one_experiment_that_were_not_the_same_test_are_not_averaged(rec
     rows = {section.setup.universe: section.rows[0] for section in table.sections}
     assert (rows["csi300"].runs, rows["csi300"].cells[IC]) == (2, Cell("0.0500", "0.0141"))
     assert (rows["csi500"].runs, rows["csi500"].cells[IC]) == (1, Cell("0.0200"))
-    assert table.notes[0] == "Not the same test, not to be compared: universe csi300 (net) and csi500 (net)."
+    assert table.caveats[0] == "Not the same test, not to be compared: universe csi300 (net) and csi500 (net)."
 
 
-def test_runs_of_one_experiment_with_other_parameters_are_averaged_and_it_is_said(recorders):
+def test_runs_of_one_experiment_with_other_parameters_are_averaged_and_it_is_named(recorders):
     for seed, hidden in ((0, 64), (1, 64), (2, 128)):
         recorders.run("net", params={"model.kwargs.seed": seed, "model.kwargs.hidden_size": hidden})
-    notes = comparison(recorders.store, ["net"], last=3).notes
-    assert "net: its 3 runs, of which this is the mean, differ in model.kwargs.hidden_size." in notes
-    assert not any("differ in" in note for note in comparison(recorders.store, ["net"], last=1).notes)
+    caveats = comparison(recorders.store, ["net"], last=3).caveats
+    assert "net: its 3 runs, of which this is the mean, differ in model.kwargs.hidden_size." in caveats
+    assert not any("differ in" in line for line in comparison(recorders.store, ["net"], last=1).caveats)
 
 
 @pytest.mark.parametrize("option", ["seed", "seeds"])
 def test_seeds_may_differ_and_a_repeated_one_is_noted(recorders, option):
     for at, seed in enumerate((0, 1, 1)):
         recorders.run("net", params={f"model.kwargs.{option}": [seed], "cmd-sys.argv": f"qrun {at}.yaml"})
-    assert not any("repeat" in note or "differ" in note for note in comparison(recorders.store, ["net"], 1).notes)
-    notes = comparison(recorders.store, ["net"], last=3).notes
-    assert "net: 1 of its 3 runs repeat the parameters and the seed of another." in notes
-    assert not any("differ in" in note for note in notes)
+    assert not any("repeat" in line or "differ" in line for line in comparison(recorders.store, ["net"], 1).caveats)
+    caveats = comparison(recorders.store, ["net"], last=3).caveats
+    assert "net: 1 of its 3 runs repeat the parameters and the seed of another." in caveats
+    assert not any("differ in" in line for line in caveats)
 
 
 def test_runs_that_logged_no_parameters_are_not_called_the_same(recorders):
     for value in (0.04, 0.06):
         recorders.run("net", value)
-    assert not any("repeat" in note for note in comparison(recorders.store, ["net"], last=2).notes)
+    assert not any("repeat" in line for line in comparison(recorders.store, ["net"], last=2).caveats)
 
 
-@pytest.mark.parametrize(("last", "said"), [(2, False), (3, True)])
-def test_fewer_runs_than_asked_for_are_said(recorders, last, said):
+@pytest.mark.parametrize(("last", "expected"), [(2, False), (3, True)])
+def test_fewer_runs_than_asked_for_are_named(recorders, last, expected):
     for value in (0.04, 0.06):
         recorders.run("net", value)
     table = comparison(recorders.store, ["net"], last)
-    assert [note for note in table.notes if "asked for" in note] == [
+    assert [line for line in table.caveats if "asked for" in line] == [
         "net: 2 finished runs, not the 3 asked for."
-    ] * said
+    ] * expected
     assert table.sections[0].rows[0].runs == 2
 
 
@@ -158,14 +158,14 @@ def test_an_experiment_named_twice_stands_once(recorders):
     assert len(comparison(recorders.store, ["net", "net"]).sections[0].rows) == 1
 
 
-def test_backtests_are_said_and_who_had_which(recorders):
+def test_backtests_are_named_and_who_had_which(recorders):
     recorders.run("a")
     recorders.run("b", record=port_analysis(BACKTEST | {"benchmark": "SH000905"}))
     recorders.run("c", record=[])
-    notes = comparison(recorders.store, ["a", "b", "c"]).notes
-    assert "backtest: TopkDropoutStrategy against SH000300, topk=50 deal_price=vwap (a)" in notes
-    assert "backtest: TopkDropoutStrategy against SH000905, topk=50 deal_price=vwap (b)" in notes
-    assert sum(note.startswith("backtest") for note in notes) == 2
+    caveats = comparison(recorders.store, ["a", "b", "c"]).caveats
+    assert "backtest: TopkDropoutStrategy against SH000300, topk=50 deal_price=vwap (a)" in caveats
+    assert "backtest: TopkDropoutStrategy against SH000905, topk=50 deal_price=vwap (b)" in caveats
+    assert sum(line.startswith("backtest") for line in caveats) == 2
 
 
 def test_published_rows_stand_below_their_experiment_and_never_compete(recorders):
@@ -188,6 +188,6 @@ def test_published_rows_stand_below_their_experiment_and_never_compete(recorders
     ]
     assert tree.cells[IC].best
     assert graph.cells[IC].best
-    assert any("another test" in note and "label Ref($close, -2)" in note for note in table.notes)
-    assert "The Model Zoo publishes no such model: graph." in table.notes
-    assert not any("Model Zoo" in note for note in plain.notes)
+    assert any("another test" in line and "label Ref($close, -2)" in line for line in table.caveats)
+    assert "The Model Zoo publishes no such model: graph." in table.caveats
+    assert not any("Model Zoo" in line for line in plain.caveats)

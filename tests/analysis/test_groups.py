@@ -12,9 +12,7 @@ from qlib_ext.analysis.groups import (
     assign_groups,
     group_summary,
     group_test,
-    performance,
     turnover,
-    yearly_returns,
 )
 from qlib_ext.errors import ConfigError, DataError
 from tests.analysis.matrices import random_frame, random_prices
@@ -53,10 +51,10 @@ def slow_returns(score, price, n, rebalance):
     price = price.ffill()
     days = list(score.index)
     result = pd.DataFrame(np.nan, score.index, [*range(1, n + 1), UNIVERSE])
-    held, bought = None, None
+    holdings, bought = None, None
     for now, day in enumerate(days):
-        if held is not None and now > bought:
-            for name, stocks in held.items():
+        if holdings is not None and now > bought:
+            for name, stocks in holdings.items():
                 values = {}
                 for when in (days[now - 1], day):
                     paid = [price.loc[when, s] / price.loc[days[bought], s] for s in stocks]
@@ -66,7 +64,7 @@ def slow_returns(score, price, n, rebalance):
         if now and formed:
             group = n - pd.qcut(score.iloc[now - 1], n, labels=False)
             ready = [s for s in score if group.notna()[s] and np.isfinite(price.loc[day, s])]
-            held = {g: [s for s in ready if group[s] == g] for g in range(1, n + 1)} | {UNIVERSE: ready}
+            holdings = {g: [s for s in ready if group[s] == g] for g in range(1, n + 1)} | {UNIVERSE: ready}
             bought = now
     return result
 
@@ -77,9 +75,19 @@ def test_returns_are_those_of_the_slow_way(rebalance):
     price.iloc[:9, 2] = np.nan  # listed late
     price.iloc[15:, 7] = np.nan  # delisted
     score.iloc[rebalance * 2, 3:] = np.nan  # fewer scores than groups: holdings stay
-    score.iloc[25:] = np.nan  # held to the end
+    score.iloc[25:] = np.nan  # holdings to the end
     test = group_test(score, price, 5, rebalance)
     pd.testing.assert_frame_equal(test.returns, slow_returns(score, price, 5, rebalance), check_names=False, rtol=1e-10)
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0])
+def test_a_price_that_is_not_above_zero_is_none(wrong):
+    score, price = random_frame(days=31), random_prices(days=31, holes=0)
+    halted = random_frame(days=31, seed=5, holes=0.2).isna()
+    expected = group_test(score, price.mask(halted), 5)
+    found = group_test(score, price.mask(halted, wrong), 5)
+    pd.testing.assert_frame_equal(found.returns, expected.returns)
+    pd.testing.assert_frame_equal(found.turnover, expected.turnover)
 
 
 def test_the_score_of_a_day_earns_nothing_before_the_day_after_next():
@@ -104,23 +112,6 @@ def test_daily_groups_are_qlibs_long_short_return():
 def test_turnover_counts_new_names():
     groups = np.array([[1, 1, 2, 2], [1, 2, 1, 2], [1, 2, 1, 0], [0, 2, 0, 0]])
     np.testing.assert_array_equal(turnover(groups, 2), [[np.nan] * 2, [0.5, 0.5], [0, 0], [np.nan, 0]])
-
-
-def test_performance_figures():
-    days = pd.to_datetime(["2020-01-30", "2020-01-31", "2020-02-03", "2020-02-04"])
-    returns = pd.DataFrame({"a": [-0.1, 0.2, 0.05, -0.05], "b": [np.nan, np.nan, 0.01, 0.01]}, days)
-    figures = performance(returns)
-    a = returns["a"]
-    value = 0.9 * 1.2 * 1.05 * 0.95
-    assert figures.loc["a", "annual_return"] == pytest.approx(value**63 - 1)
-    assert figures.loc["a", "volatility"] == pytest.approx(np.sqrt(252) * np.std(a, ddof=1))
-    assert figures.loc["a", "ratio"] == pytest.approx(np.sqrt(252) * a.mean() / np.std(a, ddof=1))
-    assert figures.loc["a", "max_drawdown"] == pytest.approx(-0.1), "a loss on the first day is one"
-    assert figures.loc["a", "monthly_win_rate"] == 0.5
-    assert figures.loc["b", "annual_return"] == pytest.approx(1.01**252 - 1)
-    assert figures.loc["b", "monthly_win_rate"] == 1
-    assert np.isnan(figures.loc["b", "ratio"])
-    assert yearly_returns(returns).loc[2020].tolist() == pytest.approx([value - 1, 0.0201])
 
 
 def test_summary_puts_the_pieces_together():

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from qlib_ext.analysis import reading
+from qlib_ext.data.shapes.half_hours import half_hours
 from qlib_ext.errors import DataError
-from qlib_ext.expressions.reach import horizon_of
 from qlib_ext.factors import styles
 from qlib_ext.factors.intraday_styles import MINUTE_STYLES, complete
 from qlib_ext.factors.styles import DAY_STYLES
@@ -14,29 +16,7 @@ from qlib_ext.provider.writer import add_frequency, write_provider
 from tests.analysis.matrices import random_frame
 from tests.factors.test_intraday_styles import random_bars, styles_of
 
-
-@pytest.mark.parametrize(
-    ("label", "days"),
-    [
-        ("Ref($vwap, -2)/Ref($vwap, -1) - 1", 1),
-        ("Ref($vwap, -11)/Ref($vwap, -1) - 1", 10),
-        ("Ref($close, -5)/$close - 1", 5),
-        ("Ref(Ref($close, -5)/$close, -1) - 1", 5),
-        ("Log(Ref($open, -21)) - Log(Ref($open, -1))", 20),
-        ("If(Ref($close, -3) > 0, Ref($close, -3)/Ref($close, -1), 0)", 2),
-    ],
-)
-def test_the_horizon_is_read_from_the_label(qlib_expressions, label, days):
-    assert horizon_of(label) == days
-
-
-@pytest.mark.parametrize(
-    ("label", "message"),
-    [("$close", "of one day alone"), ("Ref($vwap, -2", "cannot be read"), ("Nope($close)", "read")],
-)
-def test_a_label_without_a_horizon(qlib_expressions, label, message):
-    with pytest.raises(DataError, match=message):
-        horizon_of(label)
+CLOCK = [pd.Timedelta(minutes=minute) for minute in [*range(585, 691, 15), *range(795, 901, 15)]]  # by their ends
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +29,7 @@ def opened(tmp_path_factory, init):
     frames = ((name, pd.DataFrame({"close": close[name], "empty": np.nan})) for name in stocks)
     write_provider(folder, days, frames, {"all": spans, "few": spans[:2]})
     bars = random_bars(days=65, stocks=4)
-    clock = pd.timedelta_range("09:45:00", periods=16, freq="15min")
-    times = pd.DatetimeIndex([day + time for day in days[5:] for time in clock])
+    times = pd.DatetimeIndex([day + time for day in days[5:] for time in CLOCK])
     by_stock = (
         (name, pd.DataFrame({field: values[:, :, i].ravel() for field, values in bars.items()}, times))
         for i, name in enumerate(stocks)
@@ -79,8 +58,7 @@ def test_trading_days_reach_before_and_after_as_far_as_there_are_any(opened):
 
 def test_minute_styles_are_those_of_the_bars(opened):
     days, stocks, bars, _ = opened
-    assert reading.minute_frequency() == "15min"
-    found = reading.minute_styles(stocks, days, "15min", list(MINUTE_STYLES))
+    found, _ = reading.minute_styles(stocks, days, list(MINUTE_STYLES))
     rounded = {
         name: values.astype(np.float32).astype(float) for name, values in bars.items()
     }  # as providers store them
@@ -105,4 +83,116 @@ def test_dwf_ranks_the_whole_market(opened, monkeypatch):
 
 def test_a_provider_of_days_alone_has_no_minutes(small, init):
     init(small[0])
-    assert reading.minute_frequency() is None
+    found, missing = reading.minute_styles(["SH600000"], DAYS, ["rvol", "apb"])
+    assert found == {}
+    assert missing == dict.fromkeys(["rvol", "apb"], "the provider has no bars of 15, 5 or 1 minutes")
+
+
+DAYS = pd.bdate_range("2020-01-01", periods=4)
+AUCTION = pd.Timedelta(minutes=570)
+
+
+@pytest.fixture
+def provider(tmp_path, init):
+    """Opens Qlib on a provider of two stocks whose 15-minute bars have these times, and returns the bars by field."""
+    stocks = ["SH600000", "SH600001"]
+
+    def of(times, edit=None):
+        rng = np.random.default_rng(0)
+        shape = (len(times), len(stocks))
+        close = 10 * np.exp(0.01 * rng.standard_normal(shape).cumsum(0))
+        bars = {"open": close * 0.999, "high": close * 1.01, "low": close * 0.99, "close": close}
+        bars |= {"volume": 1 + rng.random(shape), "amount": 1 + rng.random(shape)}
+        bars = {name: values.astype(np.float32).astype(float) for name, values in bars.items()}  # as they are stored
+        if edit:
+            edit(bars)
+        daily = [(name, pd.DataFrame({"close": np.ones(len(DAYS))}, DAYS)) for name in stocks]
+        folder = write_provider(tmp_path / "provider", DAYS, daily, {"all": [(s, DAYS[0], DAYS[-1]) for s in stocks]})
+        frames = [
+            (name, pd.DataFrame({field: values[:, at] for field, values in bars.items()}, times))
+            for at, name in enumerate(stocks)
+        ]
+        add_frequency(folder, times, frames, "15min")
+        init(folder)
+        return stocks, bars
+
+    return of
+
+
+def times_of(*clocks):
+    return pd.DatetimeIndex([day + clock for day, of_day in zip(DAYS, clocks, strict=True) for clock in of_day])
+
+
+def expected_styles(bars, days):
+    by_day = {name: values.reshape(days, 16, -1) for name, values in bars.items()}
+    return styles_of(by_day)
+
+
+def test_the_bar_of_the_auction_belongs_to_the_first_bar(provider):
+    stocks, bars = provider(times_of(*[[AUCTION, *CLOCK]] * 4))
+    by_day = {name: values.reshape(4, 17, 2) for name, values in bars.items()}
+    joined = {name: values[:, 1:].copy() for name, values in by_day.items()}
+    joined["open"][:, 0] = by_day["open"][:, 0]
+    joined["high"][:, 0], joined["low"][:, 0] = by_day["high"][:, :2].max(1), by_day["low"][:, :2].min(1)
+    for name in ("volume", "amount"):
+        joined[name][:, 0] = by_day[name][:, :2].sum(1)
+    found, missing = reading.minute_styles(stocks, DAYS, list(MINUTE_STYLES))
+    assert missing == {}
+    for name, expected in styles_of(joined).items():
+        np.testing.assert_allclose(found[name], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_half_hours_without_bars_have_no_trades(provider):
+    stocks, bars = provider(times_of(CLOCK, CLOCK[:2], CLOCK[:8] + CLOCK[10:], CLOCK))
+    whole = {name: np.full((4, 16, 2), np.nan) for name in bars}
+    for name, values in bars.items():
+        whole[name][0], whole[name][3] = values[:16], values[-16:]
+        whole[name][1, :2] = values[16:18]
+        whole[name][2, [*range(8), *range(10, 16)]] = values[18:32]
+    found, missing = reading.minute_styles(stocks, DAYS, list(MINUTE_STYLES))
+    assert missing == {}
+    for name, expected in styles_of(whole).items():
+        np.testing.assert_allclose(found[name], expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("clocks", [[CLOCK, CLOCK[:3], CLOCK, CLOCK], [CLOCK[1:], CLOCK, CLOCK, CLOCK]])
+def test_bars_that_do_not_make_up_half_hours_leave_the_styles_out_with_the_reason_of_the_images(provider, clocks):
+    stocks, _ = provider(times_of(*clocks))
+    found, missing = reading.minute_styles(stocks, DAYS, ["rvol", "apb"])
+    assert found == {}
+    assert set(missing) == {"rvol", "apb"}
+    with pytest.raises(DataError) as images:
+        half_hours(times_of(*clocks), 15)
+    assert {f"{reason}." for reason in missing.values()} == {str(images.value)}
+
+
+def test_days_without_any_minute_bars_leave_the_styles_out(provider):
+    stocks, _ = provider(times_of(CLOCK, CLOCK, [], []))
+    _, missing = reading.minute_styles(stocks, DAYS[2:], ["rvol"])
+    assert missing == {"rvol": "the 15min calendar has no bars on the days of the scores"}
+
+
+def test_a_price_of_zero_is_no_trade(provider, monkeypatch):
+    warnings = []
+    monkeypatch.setattr(reading, "logger", SimpleNamespace(warning=warnings.append))
+
+    def halt(bars):
+        for name in ("open", "high", "low", "close"):
+            bars[name][3] = 0
+        bars["volume"][3] = bars["amount"][3] = 0
+
+    stocks, bars = provider(times_of(*[CLOCK] * 4), halt)
+    found, _ = reading.minute_styles(stocks, DAYS, list(MINUTE_STYLES))
+    without = {name: values.copy() for name, values in bars.items()}
+    for values in without.values():
+        values[3] = np.nan
+    for name, expected in expected_styles(without, 4).items():
+        np.testing.assert_allclose(found[name], expected, rtol=1e-9, atol=1e-12)
+    assert len(warnings) == 4
+    assert "$close is not above 0 in 2 of 128 values, first on 2020-01-01 10:30:00 at SH600000" in "".join(warnings)
+
+
+def test_infinite_values_of_an_expression_count_as_missing(provider):
+    provider(times_of(*[CLOCK] * 4))
+    read = reading.read(["SH600000"], ["$close / ($close - 1)", "If($close > 0, $close, 1)"], DAYS)
+    assert list(read) == ["If($close > 0, $close, 1)"]

@@ -125,9 +125,7 @@ def test_scores_and_styles_are_correlated(saved):
     assert list(styles.index) == list(DAY_STYLES)
     assert styles["second"].equals(styles["first"].rename("second"))
     assert styles.loc["RET20", "second"] < -0.1, "a score against the last return is one against the last twenty"
-    assert saved("about")["styles_left_out"] == dict.fromkeys(
-        MINUTE_STYLES, "the provider has no bars of 15, 5 or 1 minutes"
-    )
+    assert saved("about")["left_out"] == dict.fromkeys(MINUTE_STYLES, "the provider has no bars of 15, 5 or 1 minutes")
 
 
 @pytest.mark.parametrize("name", ["CGO60", "DWF", "VOL20", "mom_20d_120d"])
@@ -138,7 +136,7 @@ def test_styles_of_the_first_days_know_the_days_before(run, saved, market, name)
     assert saved("style_correlation").loc[name, "second"] == pytest.approx(daily.mean(), abs=2e-4)
 
 
-def test_what_was_done_is_told(run, saved):
+def test_what_was_done_is_named(run, saved):
     about, metrics = saved("about"), run.list_metrics()
     assert (about["horizon"], about["groups"], about["price"], about["rebalance"]) == (5, 5, "$close", 5)
     assert about["days"] == len(saved("ic"))
@@ -223,7 +221,7 @@ def test_later_scores_move_no_earlier_return(record, signal, market):
     pd.testing.assert_frame_equal(whole.iloc[:31], early.iloc[:31])
 
 
-def test_infinite_scores_and_empty_labels_are_told(record, signal):
+def test_infinite_scores_and_empty_labels_are_named(record, signal):
     infinite = signal.copy()
     infinite.iloc[3, signal.columns.get_loc(signal.iloc[3].first_valid_index())] = -np.inf
     with pytest.raises(DataError, match="score is infinite in 1 of"):
@@ -241,7 +239,7 @@ def test_infinite_scores_and_empty_labels_are_told(record, signal):
         ({"label": LABEL, "compare_with": ["loose"]}, "own experiment 'loose'"),
     ],
 )
-def test_settings_that_make_no_sense_are_told(record, signal, kwargs, message):
+def test_settings_that_make_no_sense_are_named(record, signal, kwargs, message):
     with pytest.raises(ConfigError, match=message):
         record(signal, **kwargs)
 
@@ -253,21 +251,45 @@ def test_settings_that_make_no_sense_are_told(record, signal, kwargs, message):
         ({"label": "$nothing / Ref($nothing, -1)"}, "has no number"),
         ({"label": LABEL, "price": "$nothing"}, r"provider has no \$nothing"),
         ({"label": LABEL, "groups": 41}, "forms 41 groups"),
-        ({"label": LABEL, "compare_with": ["nowhere"]}, "'nowhere' of compare_with has no finished run"),
     ],
 )
-def test_settings_that_the_data_do_not_allow_are_told(record, signal, kwargs, message):
+def test_settings_that_the_data_do_not_allow_are_named(record, signal, kwargs, message):
     with pytest.raises(DataError, match=message):
         record(signal, **kwargs)
 
 
-def test_labels_of_other_days_are_told(record, signal):
+def test_an_experiment_to_compare_with_that_has_no_score_is_left_out_with_the_reason(record, signal, run):
+    results = record(signal, label=LABEL, compare_with=["nowhere", "first"], report=True)
+    assert list(results["score_correlation.pkl"].index) == ["loose", "first"]
+    (part,) = results["about.pkl"]["left_out"].items()
+    assert part[0] == "nowhere"
+    assert "no experiment 'nowhere'" in part[1]
+    (last,) = R.get_exp(experiment_name="loose").list_recorders("list", max_results=1)
+    page = Path(last.download_artifact("factor_analysis/report.html")).read_text(encoding="utf-8")
+    assert "loose: without nowhere, because There is no experiment" in page
+
+
+def test_infinite_labels_count_as_missing(record, signal, market):
+    label = frame(market, market.label).reindex_like(signal)
+    day, stock = 3, label.columns.get_loc(label.iloc[3].first_valid_index())
+    infinite, missing = label.copy(), label.copy()
+    infinite.iloc[day, stock], missing.iloc[day, stock] = np.inf, np.nan
+    ours, expected = (record(signal, each, horizon=1)["ic.pkl"] for each in (infinite, missing))
+    pd.testing.assert_frame_equal(ours, expected)
+
+
+def test_scores_that_never_differ_are_named(record, signal):
+    with pytest.raises(DataError, match=r"Rank IC is not defined on any of the \d+ days from 2016-01-04"):
+        record(signal * 0 + 1, label=LABEL)
+
+
+def test_labels_of_other_days_are_named(record, signal):
     label = signal.set_axis(signal.index + pd.DateOffset(years=3))
     with pytest.raises(DataError, match="No stock has both a score and a label"):
         record(signal, label, horizon=1)
 
 
-def test_scores_of_days_without_trading_are_told(record, signal):
+def test_scores_of_days_without_trading_are_named(record, signal):
     sunday = signal.rename(index={signal.index[5]: pd.Timestamp("2016-01-10")}).sort_index()
     with pytest.raises(DataError, match="1 days with scores are no trading days, first 2016-01-10"):
         record(sunday, label=LABEL)

@@ -147,7 +147,7 @@ def test_the_command_writes_a_page_beside_the_table(compare, tmp_path):
     assert "<td>net</td>" in (tmp_path / "new" / "page.html").read_text()
 
 
-def test_a_page_that_cannot_be_written_is_told_in_one_line(compare, tmp_path):
+def test_a_page_that_cannot_be_written_is_named_in_one_line(compare, tmp_path):
     (tmp_path / "file").write_text("")
     code, out, err = compare("net", "--html", str(tmp_path / "file" / "page.html"))
     assert (code, out) == (2, "")
@@ -162,6 +162,6 @@ def test_last_is_a_number_of_runs(compare, capsys, number):
     assert "at least 1" in capsys.readouterr().err
 
 
-def test_a_folder_without_runs_is_told_in_one_line(tmp_path, capsys):
+def test_a_folder_without_runs_is_named_in_one_line(tmp_path, capsys):
     assert main(["compare", "net", "--runs", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("error:")

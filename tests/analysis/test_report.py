@@ -15,8 +15,9 @@ from qlib_ext.analysis.compare.table import comparison
 from qlib_ext.analysis.report.page import report
 from qlib_ext.analysis.report.texts import LANGUAGES
 from qlib_ext.cli import main
+from qlib_ext.recorder.windows import RANK_IC, RUN, SEED, TEST_FROM
 from tests.analysis.findings import DAYS, findings
-from tests.analysis.recorders import save
+from tests.analysis.recorders import save, save_windows
 from tests.analysis.test_render import Page
 
 LONG = "基于自适应时空图网络的沪深三百指数增强策略_每半年滚动训练_随机种子零至四_与门控循环单元对照"
@@ -34,9 +35,9 @@ def texts(page, tag):
 def test_the_page_shows_every_part(whole, command):
     whole("net", others=("tree",))
     whole("tree")
-    code, text, said = command("net", "tree")
-    assert (code, said.err) == (0, "")
-    assert said.out.startswith("wrote ")
+    code, text, printed = command("net", "tree")
+    assert (code, printed.err) == (0, "")
+    assert printed.out.startswith("wrote ")
     page = Page(text)
     assert page.open == [], "every element is closed"
     assert texts(page, "h1") == ["Factor report: net, tree"]
@@ -111,7 +112,7 @@ def test_scores_of_several_experiments_are_correlated_with_each_other(whole, com
     assert "give FactorRecord compare_with" in outside_scripts(alone)
 
 
-def test_a_score_that_cannot_be_read_is_told_and_the_others_are_correlated(whole, command):
+def test_a_score_that_cannot_be_read_is_named_and_the_others_are_correlated(whole, command):
     for name in ("net", "tree", "lost"):
         artifacts = whole(name)
         if name != "lost":
@@ -119,8 +120,8 @@ def test_a_score_that_cannot_be_read_is_told_and_the_others_are_correlated(whole
             save(artifacts / "pred.pkl", pd.DataFrame({"score": np.arange(len(index)) % 3.0}, index))
     text = command("net", "tree", "lost")[1]
     assert LANGUAGES["en"]["between"] in text
-    told = [line for line in texts(Page(text), "li") if line.startswith("lost: the recorded pred.pkl cannot be read")]
-    assert len(told) == 1
+    lines = [line for line in texts(Page(text), "li") if line.startswith("lost: the recorded pred.pkl cannot be read")]
+    assert len(lines) == 1
 
 
 def test_pictures_are_of_the_last_run(whole, command):
@@ -174,12 +175,21 @@ def test_chinese_labels(whole, command):
     assert texts(page, "h1") == ["因子测试报告：net"]
     for heading in ("汇总", "测试设置", "策略表现（费后）", "分组测试", "相关性", "训练曲线", "配置"):
         assert heading in texts(page, "h2")
-    for title in ("年化超额收益", "信息比率", "最大回撤", "换手率"):
+    for title in ("年化超额收益", "信息比率", "最大回撤", "换手率", "天数"):
         assert title in texts(page, "th")
     assert "Sharpe" not in outside_scripts(text)
 
 
-def test_both_languages_have_the_same_words_and_places():
+NAMED = re.compile(r"qlib-ext \w+|\b\w*[a-z][A-Z]\w*|\b[a-z]+_\w+")  # commands, classes, options
+
+
+def test_both_languages_name_the_same_commands_classes_and_options():
+    english, chinese = LANGUAGES["en"], LANGUAGES["zh"]
+    assert NAMED.findall(english["no_scores"]) == ["FactorRecord", "compare_with", "qlib-ext report"]
+    assert [key for key in english for name in NAMED.findall(english[key]) if name not in chinese[key]] == []
+
+
+def test_both_languages_have_the_same_keys_and_places():
     en, zh = LANGUAGES["en"], LANGUAGES["zh"]
     assert list(en) == list(zh)
     for key in en:
@@ -196,7 +206,7 @@ def test_both_languages_have_the_same_words_and_places():
         (["score_correlation"], "net: no correlation with other scores; give FactorRecord compare_with: "),
     ],
 )
-def test_a_part_that_is_missing_is_told_and_the_rest_is_there(whole, command, missing, sentence):
+def test_a_part_that_is_missing_is_named_and_the_rest_is_there(whole, command, missing, sentence):
     whole("net", **dict.fromkeys(missing))
     whole("tree")
     code, text, _ = command("net", "tree")
@@ -216,13 +226,13 @@ def test_a_run_without_records_has_a_summary_and_says_what_to_add(recorders, com
     page = Page(text)
     assert texts(page, "h2")[0] == "Summary"
     assert "figure-" not in text.split("</head>")[-1]
-    told = texts(page, "li")
+    lines = texts(page, "li")
     for start in ("net: no factor analysis; add FactorRecord", "net: no training curves", "net: no configuration"):
-        assert [line for line in told if line.startswith(start)]
-    assert not [line for line in told if "no strategy" in line], "one reason is enough"
+        assert [line for line in lines if line.startswith(start)]
+    assert not [line for line in lines if "no strategy" in line], "one reason is enough"
 
 
-def test_a_damaged_file_is_told(whole, command):
+def test_a_damaged_file_is_named(whole, command):
     (whole("net") / "factor_analysis" / "ic.pkl").write_bytes(b"")
     code, text, _ = command("net")
     assert code == 0
@@ -235,8 +245,8 @@ def test_windows_of_a_rolling_model_are_a_table(recorders, command):
     recorders.client.set_tag(child, "mlflow.parentRunId", "p")
     recorders.client.set_tag(child, "mlflow.runName", "2016-06-01")
     params = {"model.class": "RollingModel", "model.kwargs.model.class": "LGBModel"}
-    windows = pd.DataFrame({"test from": ["2016-06-01"], "seed": [3], "Rank IC": [0.0456], "run": [child]})
-    windows.to_csv(recorders.run("net", params=params) / "rolling_windows.csv", index=False)
+    line = {TEST_FROM: "2016-06-01", SEED: 3, RANK_IC: 0.0456, RUN: child}
+    save_windows(recorders.run("net", params=params), [line])
     cells = texts(Page(command("net")[1]), "td")
     assert {"2016-06-01", "3", "0.0456", "RollingModel (LGBModel)"} <= {*cells}
 
@@ -258,36 +268,36 @@ def test_the_same_runs_give_the_same_page(whole, recorders):
 
 
 def test_more_experiments_than_colours_are_refused(recorders, command):
-    code, text, said = command(*(f"e{k}" for k in range(9)))
+    code, text, printed = command(*(f"e{k}" for k in range(9)))
     assert (code, text) == (2, "")
-    assert said.err.startswith("error: A report shows 8 experiments at most")
-    assert "9 are named" in said.err
+    assert printed.err.startswith("error: A report shows 8 experiments at most")
+    assert "9 are named" in printed.err
 
 
 @pytest.mark.parametrize(("name", "message"), [("nett", "no experiment 'nett'"), ("empty", "no finished run")])
-def test_an_experiment_that_has_nothing_is_told_in_one_line(whole, recorders, command, name, message):
+def test_an_experiment_that_has_nothing_is_named_in_one_line(whole, recorders, command, name, message):
     whole("net")
     recorders.experiment("empty")
-    code, text, said = command("net", name)
+    code, text, printed = command("net", name)
     assert (code, text) == (2, "")
-    assert message in said.err
-    assert said.err.count("\n") == 1
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
 
 
-def test_a_page_that_cannot_be_written_is_told_in_one_line_and_leaves_nothing(recorders, tmp_path, capsys):
+def test_a_page_that_cannot_be_written_is_named_in_one_line_and_leaves_nothing(recorders, tmp_path, capsys):
     recorders.run("net")
     (tmp_path / "file").write_text("")
     out = tmp_path / "file" / "page.html"
     assert main(["report", "net", "--runs", str(recorders.folder), "--out", str(out)]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith(f"error: {out} cannot be written")
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"error: {out} cannot be written")
     assert sorted(os.listdir(tmp_path)) == ["file", "runs"]
 
 
 def test_help_teaches(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["report", "--help"])
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for word in ("FactorRecord", "module_path: qlib_ext.analysis.records", "--lang", "--last", "examples:"):
-        assert word in said
+        assert word in printed

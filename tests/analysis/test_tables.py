@@ -6,6 +6,7 @@ import pytest
 
 from qlib_ext.analysis.report.tables import Block, Line, printed, shaded, stacked, windows_table
 from qlib_ext.analysis.report.texts import LANGUAGES
+from qlib_ext.recorder.windows import COLUMNS, FIT, RANK_IC, ROWS, RUN, SEED, TRAIN_FROM, TRAINED
 from tests.analysis.findings import findings
 
 EN, ZH = LANGUAGES["en"], LANGUAGES["zh"]
@@ -43,13 +44,13 @@ def test_groups_come_in_order_and_long_short_last():
 def test_every_column_that_factor_record_saves_has_a_heading():
     frames = findings("net")
     columns = {*frames["strategy_summary"], *frames["group_summary"], *frames["ic_summary"], "long_short", "all"}
-    assert columns - {"days"} <= EN.keys() & ZH.keys()
+    assert columns | {*COLUMNS} - {RUN} <= EN.keys() & ZH.keys()
 
 
 def test_windows_are_lines_without_the_ids_of_their_runs():
     windows = pd.DataFrame(
-        {"train from": ["2010-01-04"], "seed": pd.array([None], "Int64"), "rows": [12345], "Rank IC": [0.05123]}
-        | {"trained": [False], "fit": [1.26], "own": [7], "run": ["abc"]}
+        {TRAIN_FROM: ["2010-01-04"], SEED: pd.array([None], "Int64"), ROWS: [12345], RANK_IC: [0.05123]}
+        | {TRAINED: [False], FIT: [1.26], "own": [7], RUN: ["abc"]}
     )
     grid = windows_table("net", windows, EN)
     assert grid.header == ["", "train from", "seed", "rows", "Rank IC", "trained now", "fit, s", "own"]

@@ -43,7 +43,7 @@ def to_text(table: Table) -> str:
         ]
         printed.append("\n".join([heading(section.setup), "", *padded, ""]))
     legend = ["* the best mean of this test"] if _marks(table) else []
-    return "\n".join([*printed, *legend, *table.notes])
+    return "\n".join([*printed, *legend, *table.caveats])
 
 
 def to_markdown(table: Table) -> str:
@@ -54,7 +54,7 @@ def to_markdown(table: Table) -> str:
         lines += [[_escape(_name(row)), str(row.runs), *map(_bold, row.cells)] for row in section.rows]
         printed += [f"**{_escape(heading(section.setup))}**", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
     legend = ["bold: the best mean of this test"] if _marks(table) else []
-    return "\n\n".join([*printed, "\n".join(f"- {_escape(note)}" for note in [*legend, *table.notes])])
+    return "\n\n".join([*printed, "\n".join(f"- {_escape(line)}" for line in [*legend, *table.caveats])])
 
 
 def to_html(table: Table) -> str:

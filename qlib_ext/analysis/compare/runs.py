@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from mlflow.entities import Run as MlflowRun
+from mlflow.entities import Run
 
 from qlib_ext.recorder.runs import find_runs, load
 
-COLUMNS = {
+METRIC_NAMES = {  # as the run logs them, and as the table shows them
     "IC": "IC",
     "ICIR": "ICIR",
     "Rank IC": "Rank IC",
@@ -40,10 +40,10 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Run:
-    """One finished run.
+class RunSummary:
+    """What one finished run says of its test, and its figures.
 
-    metrics   by the values of COLUMNS, NaN where not recorded; excess return and drawdown as fractions
+    metrics   by the values of METRIC_NAMES, NaN where not recorded; excess return and drawdown as fractions
     params    the flattened task, as Qlib logs it
     setup     universe and label of the recorded dataset; the days that have an IC, else the test segment
     segments  the other segments of the dataset
@@ -59,7 +59,7 @@ class Run:
     problem: str
 
 
-def read_runs(store: str, experiment: str, last: int = 1) -> list[Run]:
+def read_runs(store: str, experiment: str, last: int = 1) -> list[RunSummary]:
     """The last finished runs of an experiment, newest first; raises DataError as find_runs does.
 
     Annualised figures are Qlib's: mean daily excess return times 238, sums instead of compounding.
@@ -67,7 +67,7 @@ def read_runs(store: str, experiment: str, last: int = 1) -> list[Run]:
     return [read_run(run) for run in find_runs(store, experiment, last)]
 
 
-def read_run(run: MlflowRun) -> Run:
+def read_run(run: Run) -> RunSummary:
     """What a run says of its test; what it does not say is unknown or NaN."""
     dataset, problem = load(run, "dataset")
     task, _ = load(run, "task")
@@ -75,8 +75,8 @@ def read_run(run: MlflowRun) -> Run:
     segments = getattr(dataset, "segments", {})
     tested = segments.get("test") if ic is None or ic.empty else (ic.index.min(), ic.index.max())
     universe = getattr(getattr(dataset, "handler", None), "instruments", UNKNOWN)
-    return Run(
-        metrics={column: run.data.metrics.get(name, float("nan")) for name, column in COLUMNS.items()},
+    return RunSummary(
+        metrics={column: run.data.metrics.get(name, float("nan")) for name, column in METRIC_NAMES.items()},
         params=run.data.params,
         setup=Setup(str(universe), UNKNOWN if tested is None else _span(tested), _label(dataset)),
         segments=", ".join(f"{name} {_span(bounds)}" for name, bounds in segments.items() if name != "test"),
@@ -104,6 +104,6 @@ def _backtest(task: dict) -> str:
             strategy, backtest = config.get("strategy", {}), config["backtest"]
             options = {k: v for k, v in strategy.get("kwargs", {}).items() if k not in ("signal", "model", "dataset")}
             exchange = backtest.get("exchange_kwargs", {})
-            said = " ".join(f"{key}={value}" for key, value in (options | exchange).items())
-            return f"{strategy.get('class')} against {backtest.get('benchmark')}, {said}"
+            chosen = " ".join(f"{key}={value}" for key, value in (options | exchange).items())
+            return f"{strategy.get('class')} against {backtest.get('benchmark')}, {chosen}"
     return ""

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from qlib_ext.analysis.compare import zoo
-from qlib_ext.analysis.compare.notes import notes
-from qlib_ext.analysis.compare.runs import COLUMNS, PERCENT, Run, Setup, read_runs
+from qlib_ext.analysis.compare.caveats import caveats
+from qlib_ext.analysis.compare.runs import METRIC_NAMES, PERCENT, RunSummary, Setup, read_runs
 
-METRICS = tuple(COLUMNS.values())
+METRICS = tuple(METRIC_NAMES.values())
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class Section:
 
 @dataclass(frozen=True)
 class Table:
-    """What the renderers print: sections, then notes of one line each."""
+    """What the renderers print: sections, then caveats of one line each."""
 
     sections: list[Section]
-    notes: list[str]
+    caveats: list[str]
 
 
 def comparison(store: str, experiments: Sequence[str], last: int = 1, with_zoo: bool = False) -> Table:
@@ -59,17 +59,17 @@ def comparison(store: str, experiments: Sequence[str], last: int = 1, with_zoo: 
     return table_of({experiment: read_runs(store, experiment, last) for experiment in experiments}, last, with_zoo)
 
 
-def table_of(found: dict[str, list[Run]], last: int = 1, with_zoo: bool = False) -> Table:
-    """The same table, of runs that were read before."""
-    tests: dict[Setup, dict[str, list[Run]]] = {}
+def table_of(found: dict[str, list[RunSummary]], last: int = 1, with_zoo: bool = False) -> Table:
+    """As ``comparison``, of runs that were read before."""
+    tests: dict[Setup, dict[str, list[RunSummary]]] = {}
     for experiment, runs in found.items():
         for run in runs:
             tests.setdefault(run.setup, {}).setdefault(experiment, []).append(run)
     sections = [Section(setup, list(_rows(setup, of, with_zoo))) for setup, of in tests.items()]
-    return Table(sections, notes(tests, last, with_zoo))
+    return Table(sections, caveats(tests, last, with_zoo))
 
 
-def _rows(setup: Setup, experiments: dict[str, list[Run]], with_zoo: bool) -> Iterator[Row]:
+def _rows(setup: Setup, experiments: dict[str, list[RunSummary]], with_zoo: bool) -> Iterator[Row]:
     figures = {name: pd.DataFrame([run.metrics for run in runs]) for name, runs in experiments.items()}
     # skipna: a mean over fewer runs than the row says would not be that row's
     means = pd.DataFrame({name: metrics.mean(skipna=False) for name, metrics in figures.items()})

@@ -16,7 +16,7 @@ SEGMENTS = "train 2008-01-01 to 2014-12-31, valid 2015-01-01 to 2016-12-31"
 BACKTEST = "TopkDropoutStrategy against SH000300, topk=50 n_drop=5 deal_price=close"
 RUNS = 20
 
-COLUMNS = (
+PUBLISHED_METRICS = (
     "IC",
     "ICIR",
     "Rank IC",
@@ -26,7 +26,7 @@ COLUMNS = (
     "max drawdown",
 )
 
-# class of task.model, the Zoo's name, how many of the 158 features it was given, then COLUMNS
+# class of task.model, the Zoo's name, how many of the 158 features it was given, then PUBLISHED_METRICS
 _TABLE = """\
 TCN              TCN            158 0.0275±0.00 0.2157±0.01 0.0411±0.00 0.3379±0.01 0.0190±0.02 0.2887±0.27 -0.1202±0.03
 TabnetModel      TabNet         158 0.0204±0.01 0.1554±0.07 0.0333±0.00 0.2552±0.05 0.0227±0.04 0.3676±0.54 -0.1089±0.08
@@ -71,7 +71,7 @@ def _rows() -> dict[str, list[Published]]:
     for line in _TABLE.splitlines():
         kind, model, features, *cells = line.split()
         figures = {}
-        for column, cell in zip(COLUMNS, cells, strict=True):
+        for column, cell in zip(PUBLISHED_METRICS, cells, strict=True):
             mean, spread = cell.split("±")
             figures[column] = mean, spread
         rows.setdefault(kind, []).append(Published(model, int(features), figures))

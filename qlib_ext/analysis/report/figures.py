@@ -1,6 +1,6 @@
 """The pictures of a report: frames by experiment in, one plotly figure out.
 
-Everywhere ``colours`` gives each experiment its colour and ``w`` the words of the page. Returns are fractions.
+Everywhere ``colours`` gives each experiment its colour and ``texts`` those of the page. Returns are fractions.
 """
 
 from __future__ import annotations
@@ -31,19 +31,21 @@ from qlib_ext.analysis.report.drawing import (
     short,
     tabular,
 )
-from qlib_ext.analysis.report.texts import Words
+from qlib_ext.analysis.report.texts import Texts
 
 
-def strategy_values(returns: Frames, colours: Colours, w: Words) -> go.Figure:
-    """Net value, beside the benchmark, and excess net value: `1 + sum of daily returns`, nothing compounded."""
-    figure = make_subplots(1, 2, subplot_titles=[w["net_value"], w["excess_net_value"]], horizontal_spacing=0.07)
+def strategy_values(returns: Frames, colours: Colours, texts: Texts) -> go.Figure:
+    """Net value, beside the benchmark, and excess net value: ``1 + sum of daily returns``, nothing compounded."""
+    figure = make_subplots(
+        1, 2, subplot_titles=[texts["net_value"], texts["excess_net_value"]], horizontal_spacing=0.07
+    )
     for name, frame in returns.items():
         style = {"color": colours[name], "width": 1.6}
         for column, what in ((1, "return"), (2, "excess_return")):
             add_line(figure, 1 + frame[what].cumsum(), name, style, 1, column, legend=column == 1)
     benchmarks = _benchmarks(returns)
     for name, benchmark in benchmarks.items():
-        label = w["benchmark"] if len(benchmarks) == 1 else f"{w['benchmark']}, {name}"
+        label = texts["benchmark"] if len(benchmarks) == 1 else f"{texts['benchmark']}, {name}"
         add_line(figure, benchmark, label, DOTTED, 1, 1)
     figure.add_hline(1.0, line=LEVEL, layer="below")
     label_days(figure)
@@ -60,28 +62,28 @@ def _benchmarks(returns: Frames) -> dict[str, pd.Series]:
     return found
 
 
-def group_values(returns: Frames, w: Words) -> go.Figure:
+def group_values(returns: Frames, texts: Texts) -> go.Figure:
     """Compounded net value of each group and of the universe, and of each group's excess over it; a row each."""
     rows = len(returns)
-    titles = [f"{short(name)}: {w[what]}" for name in returns for what in ("net_value", "excess_net_value")]
+    titles = [f"{short(name)}: {texts[what]}" for name in returns for what in ("net_value", "excess_net_value")]
     figure = panels(rows, 2, titles, 300, shared_yaxes="columns")
     for row, frame in enumerate(returns.values(), 1):
         groups = [column for column in frame if column != UNIVERSE]
         shades = sample_colorscale("Viridis", [0.88 * i / max(1, len(groups) - 1) for i in range(len(groups))])
         excess = frame[groups].sub(frame[UNIVERSE], axis=0)
         for group, shade in zip(groups, shades, strict=True):
-            label, style = f"{w['group']} {group}", {"color": shade, "width": 1.3}
+            label, style = f"{texts['group']} {group}", {"color": shade, "width": 1.3}
             add_line(figure, _compounded(frame[group]), label, style, row, 1, legend=row == 1)
             add_line(figure, _compounded(excess[group]), label, style, row, 2, legend=False)
-        add_line(figure, _compounded(frame[UNIVERSE]), w["equal_weighted"], DOTTED, row, 1, legend=row == 1)
+        add_line(figure, _compounded(frame[UNIVERSE]), texts["equal_weighted"], DOTTED, row, 1, legend=row == 1)
     figure.add_hline(1.0, line=LEVEL, layer="below")
     label_days(figure)
     return finish(figure, 300 * rows + LEGEND)
 
 
-def group_comparison(summary: Frames, returns: Frames, colours: Colours, w: Words) -> go.Figure:
+def group_comparison(summary: Frames, returns: Frames, colours: Colours, texts: Texts) -> go.Figure:
     """Annual excess return of each group, and the net values of group 1's excess and of long-short."""
-    titles = [w["excess_by_group"], w["top_excess"], w["long_short_value"]]
+    titles = [texts["excess_by_group"], texts["top_excess"], texts["long_short_value"]]
     figure = make_subplots(1, 3, subplot_titles=titles, horizontal_spacing=0.06)
     for name, table in summary.items():
         excess = table["annual_excess_return"].drop("long_short")
@@ -102,12 +104,12 @@ def group_comparison(summary: Frames, returns: Frames, colours: Colours, w: Word
         figure.add_hline(level, line=LEVEL, layer="below", row=1, col=column)
     finish(figure, 380)
     label_days(figure, first=2)
-    figure.update_xaxes(type="category", title_text=w["group"], title_standoff=4, col=1)
+    figure.update_xaxes(type="category", title_text=texts["group"], title_standoff=4, col=1)
     figure.update_yaxes(tickformat=".0%", col=1)
     return figure
 
 
-def rank_ic_bars(daily: Frames, monthly: Frames, colours: Colours, w: Words) -> go.Figure:
+def rank_ic_bars(daily: Frames, monthly: Frames, colours: Colours, texts: Texts) -> go.Figure:
     """Monthly means of the daily Rank IC as bars, its sum as a line on the right axis; a panel each."""
     columns = min(2, len(daily))
     rows = -(-len(daily) // columns)
@@ -121,7 +123,7 @@ def rank_ic_bars(daily: Frames, monthly: Frames, colours: Colours, w: Words) -> 
         bar = go.Bar(
             x=middle,
             y=bars.to_numpy(),
-            name=w["monthly_mean"],
+            name=texts["monthly_mean"],
             marker={"color": colours[name], "opacity": 0.55},
             width=22 * DAY,
             showlegend=False,
@@ -131,7 +133,7 @@ def rank_ic_bars(daily: Frames, monthly: Frames, colours: Colours, w: Words) -> 
         figure.add_trace(bar, row, column, secondary_y=False)
         style = {"color": "#1a1a1a", "width": 1.5}
         cumulative = daily[name]["rank_ic_cumulative"]
-        add_line(figure, cumulative, w["cumulative"], style, row, column, legend=False, secondary_y=True)
+        add_line(figure, cumulative, texts["cumulative"], style, row, column, legend=False, secondary_y=True)
     low, high = _span(monthly.values())
     times = max(_times(frame["rank_ic_cumulative"], low, high) for frame in daily.values())
     figure.update_yaxes(range=[low, high], tickformat=".2f", secondary_y=False)
@@ -156,14 +158,14 @@ def _times(line: pd.Series, low: float, high: float) -> float:
     return max(1.0, 1.03 * float(line.max()) / high, 1.03 * float(line.min()) / low)
 
 
-def month_heat_map(monthly: Frames, w: Words) -> go.Figure:
+def month_heat_map(monthly: Frames, texts: Texts) -> go.Figure:
     """Mean Rank IC of each month, [years, months]; one colour scale for all experiments."""
     columns = min(2, len(monthly))
     rows = -(-len(monthly) // columns)
     height = 90 + 30 * max(len(table) for table in monthly.values())
-    figure = panels(rows, columns, [f"{w['heat_map']}: {short(name)}" for name in monthly], height)
+    figure = panels(rows, columns, [f"{texts['heat_map']}: {short(name)}" for name in monthly], height)
     low, high = _span(monthly.values())
-    months = w["months"].split()
+    months = texts["months"].split()
     for place, table in enumerate(monthly.values()):
         heat = _heat(
             table.to_numpy(float), [months[m - 1] for m in table], [str(y) for y in table.index], max(-low, high)
@@ -173,7 +175,7 @@ def month_heat_map(monthly: Frames, w: Words) -> go.Figure:
     return tabular(figure, height * rows)
 
 
-def training_curves(curves: Frames, colours: Colours, w: Words) -> go.Figure:
+def training_curves(curves: Frames, colours: Colours, texts: Texts) -> go.Figure:
     """A panel for each measure that the model logs, training dashed; a thin line for each window of a rolling model."""
     measures = list(dict.fromkeys(measure for table in curves.values() for measure in table["measure"]))
     columns = min(4, len(measures))
@@ -184,22 +186,22 @@ def training_curves(curves: Frames, colours: Colours, w: Words) -> go.Figure:
         several = len(table["part"].unique()) > 1
         for (part, measure, segment), curve in table.groupby(["part", "measure", "segment"], sort=False):
             place = measures.index(measure)
-            said = ", ".join(text for text in (name, w.get(segment, segment)) if text)
+            label = ", ".join(text for text in (name, texts.get(segment, segment)) if text)
             trace = go.Scatter(
                 x=curve["epoch"].to_numpy(),
                 y=curve["value"].to_numpy(),
-                name=label_of(said),
+                name=label_of(label),
                 mode="lines",
                 line={"color": colours[name], "dash": "dash" if segment == "train" else "solid"}
                 | {"width": 1 if several else 1.8},
                 opacity=0.6 if several else 1,
-                legendgroup=said,
+                legendgroup=label,
                 showlegend=(name, segment) not in seen,
                 hovertemplate=f"{escape(str(part))} %{{y:.5g}}",
             )
             seen.add((name, segment))
             figure.add_trace(trace, place // columns + 1, place % columns + 1)
-    figure.update_xaxes(title_text=w["epoch"], title_standoff=4)
+    figure.update_xaxes(title_text=texts["epoch"], title_standoff=4)
     return finish(figure, 280 * rows + LEGEND).update_layout(hovermode="closest")
 
 

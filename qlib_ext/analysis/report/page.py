@@ -18,14 +18,14 @@ from plotly.offline import get_plotlyjs
 from qlib.workflow.recorder import Recorder
 
 from qlib_ext.analysis.compare import render
-from qlib_ext.analysis.compare.runs import Run, read_run
+from qlib_ext.analysis.compare.runs import RunSummary, Setup, read_run
 from qlib_ext.analysis.compare.table import METRICS, Table, table_of
 from qlib_ext.analysis.correlation import score_correlation
 from qlib_ext.analysis.report import figures
 from qlib_ext.analysis.report.drawing import PALETTE, Colours
-from qlib_ext.analysis.report.recorded_run import Evidence, gather
+from qlib_ext.analysis.report.recorded_run import RecordedRun, read_recorded_run
 from qlib_ext.analysis.report.tables import Grid, Shaded, shaded, stacked, windows_table
-from qlib_ext.analysis.report.texts import LANGUAGES, Words
+from qlib_ext.analysis.report.texts import LANGUAGES, Texts
 from qlib_ext.cross_section.matrix import to_matrix
 from qlib_ext.errors import DataError
 from qlib_ext.recorder.runs import find_runs, load
@@ -38,7 +38,7 @@ NO_DAYS = "const days=[]"
 
 @dataclass(frozen=True)
 class Part:
-    """A section of the page; `key` is its heading among the words."""
+    """A section of the page; ``key`` is its heading among the texts."""
 
     key: str
     figures: Sequence[Markup] = ()
@@ -61,22 +61,22 @@ def report(store: str, experiments: Sequence[str], last: int = 1, lang: str = "e
             "Name fewer, or print them with qlib-ext compare."
         )
     found = {name: find_runs(store, name, last) for name in names}
-    runs = {name: [read_run(run) for run in of] for name, of in found.items()}
+    summaries = {name: [read_run(run) for run in of] for name, of in found.items()}
     client = MlflowClient(tracking_uri=store)
-    evidence = [gather(client, name, of[0]) for name, of in found.items()]
-    between = _between(evidence) if len(evidence) > 1 else None
-    return _page(evidence, {name: of[0] for name, of in runs.items()}, table_of(runs, last), lang, between)
+    runs = [read_recorded_run(client, name, of[0]) for name, of in found.items()]
+    between = _between(runs) if len(runs) > 1 else None
+    return _page(runs, {name: of[0] for name, of in summaries.items()}, table_of(summaries, last), lang, between)
 
 
-def _between(evidence: Sequence[Evidence]) -> pd.DataFrame | None:
+def _between(runs: Sequence[RecordedRun]) -> pd.DataFrame | None:
     """The correlations of the scores among each other; None where fewer than two runs have one."""
     scores = {}
-    for each in evidence:
+    for each in runs:
         score, problem = load(each.run, "pred.pkl")
         if problem:
             each.problems.append(problem)
         else:
-            scores[each.name] = to_matrix(score.iloc[:, 0], f"score of {each.name}")
+            scores[each.experiment] = to_matrix(score.iloc[:, 0], f"score of {each.experiment}")
     return score_correlation(scores) if len(scores) > 1 else None
 
 
@@ -88,11 +88,11 @@ def attach_report(recorder: Recorder, folder: str, saved: Mapping[str, Any], lan
     _finish_logging(recorder)
     frames = {file.removesuffix(".pkl"): frame for file, frame in saved.items()}
     run, name = recorder.client.get_run(recorder.id), frames["about"]["experiment"]
-    read = read_run(run)
-    evidence = [gather(recorder.client, name, run, frames)]
+    summary = read_run(run)
+    runs = [read_recorded_run(recorder.client, name, run, frames)]
     with TemporaryDirectory() as temporary:
         page = f"{temporary}/report.html"
-        text = _page(evidence, {name: read}, table_of({name: [read]}), lang)
+        text = _page(runs, {name: summary}, table_of({name: [summary]}), lang)
         write_whole(page, text.encode(), "Make room and run once more.")
         recorder.save_objects(local_path=page, artifact_path=folder)
 
@@ -107,31 +107,36 @@ def _finish_logging(recorder: Recorder) -> None:
 
 
 def _page(
-    evidence: Sequence[Evidence],
-    runs: Mapping[str, Run],
+    runs: Sequence[RecordedRun],
+    summaries: Mapping[str, RunSummary],
     table: Table,
     lang: str,
     between: pd.DataFrame | None = None,
 ) -> str:
-    w = LANGUAGES[lang]
-    colours = dict(zip((each.name for each in evidence), PALETTE, strict=False))
-    parts = [_strategy(evidence, colours, w), _rank_ic(evidence, colours, w), _groups(evidence, colours, w)]
-    parts += [_correlation(evidence, between, w), _training(evidence, colours, w), _windows(evidence, w)]
+    texts = LANGUAGES[lang]
+
+    def heading(setup: Setup) -> str:
+        test = setup.test.replace(" to ", texts["to"])
+        return texts["heading"].format(universe=setup.universe, test=test, label=setup.label)
+
+    colours = dict(zip((each.experiment for each in runs), PALETTE, strict=False))
+    parts = [_strategy(runs, colours, texts), _rank_ic(runs, colours, texts), _groups(runs, colours, texts)]
+    parts += [_correlation(runs, between, texts), _training(runs, colours, texts), _windows(runs, texts)]
     page = render.TEMPLATES.get_template("report.html").render(
-        w=w,
-        title=w["title"].format(names=", ".join(colours)),
+        texts=texts,
+        title=texts["title"].format(names=", ".join(colours)),
         plotly=Markup(get_plotlyjs()),
         colours=colours,
-        facts=_facts(evidence, runs, w),
-        missing=_missing(evidence, between, w),
+        facts=_facts(runs, summaries, texts),
+        missing=_missing(runs, between, texts),
         no_days=NO_DAYS,
         parts=[part for part in parts if part],
-        configs=[(each.name, each.config) for each in evidence if each.config],
+        configs=[(each.experiment, each.config) for each in runs if each.config],
         **render.sections(
             table,
-            ("", w["runs"], *(w[metric] for metric in METRICS)),
-            lambda setup: w["heading"].format(**vars(setup) | {"test": setup.test.replace(" to ", w["to"])}),
-            (w["best"], w["best_note"]),
+            ("", texts["runs"], *(texts[metric] for metric in METRICS)),
+            heading,
+            (texts["best"], texts["best_note"]),
         ),
     )
     return _share_days(page)
@@ -144,24 +149,26 @@ def _share_days(page: str) -> str:
     return page.replace(NO_DAYS, f"const days=[{','.join(lists)}]", 1)
 
 
-def _facts(evidence: Sequence[Evidence], runs: Mapping[str, Run], w: Words) -> list[tuple[str, list[str]]]:
+def _facts(
+    runs: Sequence[RecordedRun], summaries: Mapping[str, RunSummary], texts: Texts
+) -> list[tuple[str, list[str]]]:
     """What was tested and how, one line a fact; a fact that no experiment knows is left out."""
     lines: dict[str, list[str]] = {}
-    for each in evidence:
-        about, run = each.frames.get("about", {}), runs[each.name]
+    for each in runs:
+        about, summary = each.frames.get("about", {}), summaries[each.experiment]
         started = datetime.fromtimestamp(each.run.info.start_time / 1000)
         facts = {"run": f"{each.run.info.run_id[:8]}, {started:%Y-%m-%d %H:%M}"}
-        facts |= {"model": _model(run.params), "universe": run.setup.universe, "test": run.setup.test}
-        facts["label"] = about.get("label") or run.setup.label
+        facts |= {"model": _model(summary.params), "universe": summary.setup.universe, "test": summary.setup.test}
+        facts["label"] = about.get("label") or summary.setup.label
         if about:
             days = {name: f"{about[f'{name}_day']:%Y-%m-%d}" for name in ("first", "last")}
-            facts["test"] = w["days"].format(days=about["days"], **days)
+            facts["test"] = texts["test_days"].format(days=about["days"], **days)
         for name in ("stocks_per_day", "horizon", "groups", "rebalance", "price"):
             value = about.get(name, "-")
             facts[name] = f"{value:g}" if isinstance(value, float) else str(value)
         for name, text in facts.items():
             lines.setdefault(name, []).append(text)
-    return [(w[name], values) for name, values in lines.items() if set(values) != {"-"}]
+    return [(texts[name], values) for name, values in lines.items() if set(values) != {"-"}]
 
 
 def _model(params: Mapping[str, str]) -> str:
@@ -170,77 +177,89 @@ def _model(params: Mapping[str, str]) -> str:
     return params.get("model.class", "-") + (f" ({inner})" if inner else "")
 
 
-def _missing(evidence: Sequence[Evidence], between: pd.DataFrame | None, w: Words) -> list[str]:
+def _missing(runs: Sequence[RecordedRun], between: pd.DataFrame | None, texts: Texts) -> list[str]:
     """One sentence for each thing that is not in the page, which says what to add to have it."""
-    alone = evidence if between is None else []
+    alone = runs if between is None else []
     reasons = {
-        "no_factor": [each.name for each in evidence if not each.frames],
-        "no_strategy": [each.name for each in evidence if each.frames and "strategy_returns" not in each.frames],
-        "no_styles": [each.name for each in evidence if each.frames and "style_correlation" not in each.frames],
-        "no_scores": [each.name for each in alone if each.frames and "score_correlation" not in each.frames],
-        "no_curves": [each.name for each in evidence if each.curves.empty],
-        "no_config": [each.name for each in evidence if not each.config],
+        "no_factor": [each.experiment for each in runs if not each.frames],
+        "no_strategy": [each.experiment for each in runs if each.frames and "strategy_returns" not in each.frames],
+        "no_styles": [each.experiment for each in runs if each.frames and "style_correlation" not in each.frames],
+        "no_scores": [each.experiment for each in alone if each.frames and "score_correlation" not in each.frames],
+        "no_curves": [each.experiment for each in runs if each.curves.empty],
+        "no_config": [each.experiment for each in runs if not each.config],
     }
-    lines = [w[reason].format(names=", ".join(names)) for reason, names in reasons.items() if names]
-    return lines + [f"{each.name}: {problem}" for each in evidence for problem in each.problems]
+    lines = [texts[reason].format(names=", ".join(names)) for reason, names in reasons.items() if names]
+    for each in runs:
+        lines += _left_out(each, texts)
+    return lines + [f"{each.experiment}: {problem}" for each in runs for problem in each.problems]
 
 
-def _frames(evidence: Sequence[Evidence], file: str) -> dict[str, pd.DataFrame]:
-    return {each.name: each.frames[file] for each in evidence if file in each.frames}
+def _left_out(run: RecordedRun, texts: Texts) -> list[str]:
+    """One sentence for each reason for which FactorRecord left parts out."""
+    left_out: dict[str, str] = run.frames.get("about", {}).get("left_out", {})
+    return [
+        texts["left_out"].format(
+            name=run.experiment, parts=", ".join(part for part in left_out if left_out[part] == reason), reason=reason
+        )
+        for reason in dict.fromkeys(left_out.values())
+    ]
 
 
-def _strategy(evidence: Sequence[Evidence], colours: Colours, w: Words) -> Part:
-    returns, table = _frames(evidence, "strategy_returns"), _frames(evidence, "strategy_summary")
-    pictures = [_html("strategy", figures.strategy_values(returns, colours, w))] if returns else []
-    return Part("strategy", pictures, [stacked(w["strategy_table"], "year", table, w)] if table else [])
+def _frames(runs: Sequence[RecordedRun], file: str) -> dict[str, pd.DataFrame]:
+    return {each.experiment: each.frames[file] for each in runs if file in each.frames}
 
 
-def _rank_ic(evidence: Sequence[Evidence], colours: Colours, w: Words) -> Part:
-    daily, monthly = _frames(evidence, "ic"), _frames(evidence, "ic_monthly")
-    years = {name: table.loc["rank_ic_spaced"] for name, table in _frames(evidence, "ic_summary").items()}
+def _strategy(runs: Sequence[RecordedRun], colours: Colours, texts: Texts) -> Part:
+    returns, table = _frames(runs, "strategy_returns"), _frames(runs, "strategy_summary")
+    pictures = [_html("strategy", figures.strategy_values(returns, colours, texts))] if returns else []
+    return Part("strategy", pictures, [stacked(texts["yearly_table"], "year", table, texts)] if table else [])
+
+
+def _rank_ic(runs: Sequence[RecordedRun], colours: Colours, texts: Texts) -> Part:
+    daily, monthly = _frames(runs, "ic"), _frames(runs, "ic_monthly")
+    years = {name: table.loc["rank_ic_spaced"] for name, table in _frames(runs, "ic_summary").items()}
     if not (daily and monthly and years):
         return Part("rank_ic")
-    bars = _html("rank-ic", figures.rank_ic_bars(daily, monthly, colours, w))
-    heat = _html("months", figures.month_heat_map(monthly, w))
-    years = {name: table.rename(columns={"days": "observations"}) for name, table in years.items()}
-    return Part("rank_ic", [bars, heat], [stacked(w["ic_table"], "year", years, w)])
+    bars = _html("rank-ic", figures.rank_ic_bars(daily, monthly, colours, texts))
+    heat = _html("months", figures.month_heat_map(monthly, texts))
+    return Part("rank_ic", [bars, heat], [stacked(texts["ic_table"], "year", years, texts)])
 
 
-def _groups(evidence: Sequence[Evidence], colours: Colours, w: Words) -> Part:
-    returns, summary = _frames(evidence, "group_returns"), _frames(evidence, "group_summary")
-    years = _frames(evidence, "group_years")
+def _groups(runs: Sequence[RecordedRun], colours: Colours, texts: Texts) -> Part:
+    returns, summary = _frames(runs, "group_returns"), _frames(runs, "group_summary")
+    years = _frames(runs, "group_years")
     if not (returns and summary and years):
         return Part("group_test")
     pictures = [
-        _html("groups", figures.group_comparison(summary, returns, colours, w)),
-        _html("group-values", figures.group_values(returns, w)),
+        _html("groups", figures.group_comparison(summary, returns, colours, texts)),
+        _html("group-values", figures.group_values(returns, texts)),
     ]
     return Part(
         "group_test",
         pictures,
-        [stacked(w["group_table"], "group", summary, w), stacked(w["group_years"], "year", years, w)],
+        [stacked(texts["group_table"], "group", summary, texts), stacked(texts["group_years"], "year", years, texts)],
     )
 
 
-def _correlation(evidence: Sequence[Evidence], between: pd.DataFrame | None, w: Words) -> Part:
-    scores, styles = _frames(evidence, "score_correlation"), _frames(evidence, "style_correlation")
+def _correlation(runs: Sequence[RecordedRun], between: pd.DataFrame | None, texts: Texts) -> Part:
+    scores, styles = _frames(runs, "score_correlation"), _frames(runs, "style_correlation")
     columns = {name: table.iloc[:, 0] for name, table in styles.items()}  # the first is the run's own score
     others = {name: column for table in styles.values() for name, column in table.iloc[:, 1:].items()}
     columns |= {name: column for name, column in others.items() if name not in columns}
-    tables = [shaded(f"{w['scores']}{name}", table) for name, table in scores.items()]
-    tables += [shaded(w["styles"], pd.DataFrame(columns))] if columns else []
+    tables = [shaded(f"{texts['scores']}{name}", table) for name, table in scores.items()]
+    tables += [shaded(texts["styles"], pd.DataFrame(columns))] if columns else []
     if between is not None:
-        tables.insert(0, shaded(w["between"], between))
+        tables.insert(0, shaded(texts["between"], between))
     return Part("correlation", shaded=tables)
 
 
-def _training(evidence: Sequence[Evidence], colours: Colours, w: Words) -> Part:
-    curves = {each.name: each.curves for each in evidence if not each.curves.empty}
-    return Part("training", [_html("training", figures.training_curves(curves, colours, w))] if curves else [])
+def _training(runs: Sequence[RecordedRun], colours: Colours, texts: Texts) -> Part:
+    curves = {each.experiment: each.curves for each in runs if not each.curves.empty}
+    return Part("training", [_html("training", figures.training_curves(curves, colours, texts))] if curves else [])
 
 
-def _windows(evidence: Sequence[Evidence], w: Words) -> Part:
-    tables = [windows_table(each.name, each.windows, w) for each in evidence if each.windows is not None]
+def _windows(runs: Sequence[RecordedRun], texts: Texts) -> Part:
+    tables = [windows_table(each.experiment, each.windows, texts) for each in runs if each.windows is not None]
     return Part("windows", grids=tables)
 
 

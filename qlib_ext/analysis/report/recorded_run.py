@@ -11,11 +11,12 @@ from typing import Any
 import pandas as pd
 import yaml
 from mlflow import MlflowClient
-from mlflow.entities import Run as MlflowRun
+from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
-from qlib_ext.recorder.runs import artifacts_of, load
-from qlib_ext.recorder.windows import windows_of
+from qlib_ext.errors import DataError
+from qlib_ext.recorder.runs import artifacts_of, find_run, load
+from qlib_ext.recorder.windows import RUN, windows_of
 
 FOLDER = "factor_analysis"
 SCALARS = (str, bool, int, float, datetime.date, type(None))
@@ -24,19 +25,21 @@ TREE = re.compile(r"(?P<measure>.+)\.(?P<segment>train|valid)(?P<net>)")  # l2.v
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """One run of an experiment.
+class RecordedRun:
+    """One run of an experiment, as far as a report shows it.
 
-    frames    what FactorRecord saved, by file name without ``.pkl``; empty where it was no part of the run
-    curves    training curves, one line an epoch: part (the window and seed of a rolling model, the net), measure,
-              segment (train, valid or ""), epoch, value
-    windows   the table of a rolling model's windows
-    config    the task of the workflow, as YAML; empty where it is not recorded
-    problems  why something that is there cannot be read
+    experiment  its name
+    run         the run as mlflow has it
+    frames      what FactorRecord saved, by file name without ``.pkl``; empty where it was no part of the run
+    curves      training curves, one line an epoch: part (the window and seed of a rolling model, the net), measure,
+                segment (train, valid or ""), epoch, value
+    windows     the table of a rolling model's windows
+    config      the task of the workflow, as YAML; empty where it is not recorded
+    problems    why something that is there cannot be read
     """
 
-    name: str
-    run: MlflowRun
+    experiment: str
+    run: Run
     frames: Mapping[str, Any]
     curves: pd.DataFrame
     windows: pd.DataFrame | None
@@ -44,36 +47,52 @@ class Evidence:
     problems: list[str]
 
 
-def gather(client: MlflowClient, name: str, run: MlflowRun, frames: Mapping[str, Any] | None = None) -> Evidence:
+def read_recorded_run(
+    client: MlflowClient, experiment: str, run: Run, frames: Mapping[str, Any] | None = None
+) -> RecordedRun:
     """Read what a run left; ``frames`` are given by a FactorRecord that has them at hand."""
     problems: list[str] = []
     if frames is None:
         frames, problems = _frames(run)
-    windows = windows_of(run)
-    parts = {"": run} if windows is None else _children(client, windows)
+    windows = None
+    parts = {"": run}
+    try:
+        windows = windows_of(run)
+    except DataError as error:
+        problems.append(str(error))
+    if windows is not None:
+        parts, removed = _children(client.tracking_uri, windows)
+        problems += removed
     task, _ = load(run, "task")
     config = "" if task is None else yaml.safe_dump(_plain(task), allow_unicode=True, sort_keys=False, width=110)
-    return Evidence(name, run, frames, _curves(client, parts), windows, config, problems)
+    return RecordedRun(experiment, run, frames, _curves(client, parts), windows, config, problems)
 
 
-def _frames(run: MlflowRun) -> tuple[dict[str, Any], list[str]]:
+def _frames(run: Run) -> tuple[dict[str, Any], list[str]]:
     found, problems = {}, []
     for path in sorted((artifacts_of(run) / FOLDER).glob("*.pkl")):
-        thing, problem = load(run, f"{FOLDER}/{path.name}")
+        frame, problem = load(run, f"{FOLDER}/{path.name}")
         if problem:
             problems.append(problem)
         else:
-            found[path.stem] = thing
+            found[path.stem] = frame
     return found, problems
 
 
-def _children(client: MlflowClient, windows: pd.DataFrame) -> dict[str, MlflowRun]:
-    """The runs of the windows, those that an earlier run had finished among them."""
-    runs = [client.get_run(run_id) for run_id in windows["run"].dropna()]
-    return {run.data.tags[MLFLOW_RUN_NAME]: run for run in runs}
+def _children(store: str, windows: pd.DataFrame) -> tuple[dict[str, Run], list[str]]:
+    """The runs of the windows by name, those that an earlier run had finished among them; what was removed."""
+    found = {run_id: find_run(store, run_id) for run_id in windows[RUN].dropna()}
+    removed = [run_id for run_id, run in found.items() if run is None]
+    problems = []
+    if removed:
+        problems.append(
+            f"The runs of {len(removed)} of {len(windows)} windows were removed from the recorder, the first "
+            f"{removed[0]}; their curves are not shown."
+        )
+    return {run.data.tags[MLFLOW_RUN_NAME]: run for run in found.values() if run is not None}, problems
 
 
-def _curves(client: MlflowClient, parts: Mapping[str, MlflowRun]) -> pd.DataFrame:
+def _curves(client: MlflowClient, parts: Mapping[str, Run]) -> pd.DataFrame:
     rows = []
     for part, run in parts.items():
         for name in run.data.metrics:
@@ -81,15 +100,15 @@ def _curves(client: MlflowClient, parts: Mapping[str, MlflowRun]) -> pd.DataFram
             if len({point.step for point in history}) > 1:
                 found = CURVE.fullmatch(name) or TREE.fullmatch(name)
                 net, segment, measure = found.group("net", "segment", "measure") if found else ("", "", name)
-                said = " ".join(filter(None, (part, net)))
-                rows += [(said, measure, segment, point.step, point.value) for point in history]
+                part_and_net = " ".join(filter(None, (part, net)))
+                rows += [(part_and_net, measure, segment, point.step, point.value) for point in history]
     return pd.DataFrame(rows, columns=["part", "measure", "segment", "epoch", "value"])
 
 
-def _plain(thing: Any) -> Any:
+def _plain(value: Any) -> Any:
     """A task for YAML; an object that a script put into it, a handler with its rows perhaps, by its class alone."""
-    if isinstance(thing, Mapping):
-        return {str(key): _plain(value) for key, value in thing.items()}
-    if isinstance(thing, list | tuple):
-        return [_plain(value) for value in thing]
-    return thing if isinstance(thing, SCALARS) else f"<{type(thing).__name__}>"
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return value if isinstance(value, SCALARS) else f"<{type(value).__name__}>"

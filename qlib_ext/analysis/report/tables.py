@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from qlib_ext.analysis.report.texts import Words
+from qlib_ext.analysis.report.texts import Texts
+from qlib_ext.recorder.windows import FIT, PREDICT, PROCESSING, RANK_IC, ROWS, RUN, SEED
 
 PERCENT, RATIO, IC, COUNT = "{:.2%}", "{:.2f}", "{:.4f}", "{:.0f}"
 FORMATS = {
@@ -17,15 +18,15 @@ FORMATS = {
     "std": IC,
     "icir": IC,
     "positive": PERCENT,
-    "observations": COUNT,
+    "days": COUNT,
     "sharpe": RATIO,
     "information_ratio": RATIO,
-    "Rank IC": IC,
-    "rows": "{:,.0f}",
-    "seed": COUNT,
-    "processing": "{:.1f}",
-    "fit": "{:.1f}",
-    "predict": "{:.1f}",
+    RANK_IC: IC,
+    ROWS: "{:,.0f}",
+    SEED: COUNT,
+    PROCESSING: "{:.1f}",
+    FIT: "{:.1f}",
+    PREDICT: "{:.1f}",
 }
 
 
@@ -55,7 +56,7 @@ class Grid:
     named: bool
 
 
-def stacked(caption: str, key: str, frames: Mapping[str, pd.DataFrame], w: Words, default: str = PERCENT) -> Grid:
+def stacked(caption: str, key: str, frames: Mapping[str, pd.DataFrame], texts: Texts, default: str = PERCENT) -> Grid:
     """One block for each key of the frames' rows, in it one line for each experiment that has it.
 
     Cells are printed by FORMATS, else by ``default``; NaN, and a column that an experiment lacks, is "-".
@@ -69,20 +70,21 @@ def stacked(caption: str, key: str, frames: Mapping[str, pd.DataFrame], w: Words
             Line(name, [printed(value, FORMATS.get(column, default)) for column, value in values.items()])
             for name, values in having.items()
         ]
-        blocks.append(Block(_word(row, w), lines))
+        blocks.append(Block(_name_of(row, texts), lines))
     named = len(frames) > 1
-    header = [w[key], *([w["experiment"]] * named), *(_word(column, w) for column in columns)]
+    header = [texts[key]] + ([texts["experiment"]] if named else [])
+    header += [_name_of(column, texts) for column in columns]
     return Grid(caption, header, blocks, named)
 
 
-def windows_table(name: str, windows: pd.DataFrame, w: Words) -> Grid:
+def windows_table(name: str, windows: pd.DataFrame, texts: Texts) -> Grid:
     """A rolling model's windows, one line each; the ids of their runs are left out."""
-    shown = windows.drop(columns="run")
+    shown = windows.drop(columns=RUN)
     blocks = [
         Block(str(place), [Line(name, [printed(value, FORMATS.get(column, "{}")) for column, value in row.items()])])
         for place, (_, row) in enumerate(shown.iterrows(), 1)
     ]
-    return Grid(name, ["", *(_word(column, w) for column in shown)], blocks, named=False)
+    return Grid(name, ["", *(_name_of(column, texts) for column in shown)], blocks, named=False)
 
 
 @dataclass(frozen=True)
@@ -121,5 +123,5 @@ def _order(key: object) -> tuple[int, float]:
     return (1, float(text)) if text.isdecimal() else (0 if text == "all" else 2, 0)
 
 
-def _word(key: object, w: Words) -> str:
-    return w.get(str(key), str(key))
+def _name_of(key: object, texts: Texts) -> str:
+    return texts.get(str(key), str(key))

@@ -1,10 +1,25 @@
-"""The words of a report, in English and in Chinese."""
+"""The texts of a report, in English and in Chinese; windows' columns are under their names in their table."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-Words = Mapping[str, str]
+from qlib_ext.recorder.windows import (
+    FIT,
+    PREDICT,
+    PROCESSING,
+    ROWS,
+    SEED,
+    TEST_FROM,
+    TEST_TO,
+    TRAIN_FROM,
+    TRAIN_TO,
+    TRAINED,
+    VALID_FROM,
+    VALID_TO,
+)
+
+Texts = Mapping[str, str]
 
 _RECORD = "qlib_ext.analysis.records"
 
@@ -27,7 +42,7 @@ _EN = {
     "groups": "groups",
     "rebalance": "groups rebalanced every, trading days",
     "price": "groups traded at, the day after the score",
-    "days": "{first} to {last}, {days} trading days",
+    "test_days": "{first} to {last}, {days} trading days",
     # summary
     "summary": "Summary",
     "runs": "runs",
@@ -48,7 +63,7 @@ _EN = {
     "strategy_note": (
         "The backtest of PortAnaRecord. Daily returns are added up, not compounded, so that drawdowns are those of the "
         "table; excess is over the benchmark. A year has 252 days here, as in the reports, and 238 in the summary, as "
-        "in Qlib."
+        "in Qlib; fewer than 20 days are not brought to a year."
     ),
     "rank_ic": "Rank IC",
     "rank_ic_note": (
@@ -90,7 +105,7 @@ _EN = {
     "year": "year",
     "experiment": "experiment",
     "ic_table": "Rank IC by year, taken every horizon",
-    "strategy_table": "Strategy by year",
+    "yearly_table": "Strategy by year",
     "group_table": "Groups over the whole test",
     "group_years": "Excess return by year; of long-short, its return",
     "mean": "mean",
@@ -107,20 +122,19 @@ _EN = {
     "excess_max_drawdown": "excess max drawdown",
     "monthly_win_rate": "months won",
     "turnover": "turnover",
-    "observations": "days",
-    # columns of rolling_windows.csv
-    "train from": "train from",
-    "train to": "to",
-    "valid from": "valid from",
-    "valid to": "to",
-    "test from": "test from",
-    "test to": "to",
-    "seed": "seed",
-    "rows": "rows",
-    "trained": "trained now",
-    "processing": "processing, s",
-    "fit": "fit, s",
-    "predict": "predict, s",
+    "days": "days",
+    TRAIN_FROM: "train from",
+    TRAIN_TO: "to",
+    VALID_FROM: "valid from",
+    VALID_TO: "to",
+    TEST_FROM: "test from",
+    TEST_TO: "to",
+    SEED: "seed",
+    ROWS: "rows",
+    TRAINED: "trained now",
+    PROCESSING: "processing, s",
+    FIT: "fit, s",
+    PREDICT: "predict, s",
     # what is missing
     "no_factor": f"{{names}}: no factor analysis; add FactorRecord (module_path {_RECORD}) to the workflow's records.",
     "no_strategy": "{names}: no strategy; let PortAnaRecord run before FactorRecord.",
@@ -129,6 +143,7 @@ _EN = {
         "{names}: no correlation with other scores; give FactorRecord compare_with: [EXPERIMENT, ...], or name several "
         "experiments to qlib-ext report."
     ),
+    "left_out": "{name}: without {parts}, because {reason}.",
     "no_curves": "{names}: no training curves; the model logs no metric by epoch to the recorder.",
     "no_config": "{names}: no configuration; the run was not started by qrun or task_train.",
 }
@@ -150,7 +165,7 @@ _ZH = {
     "groups": "分组数",
     "rebalance": "分组调仓间隔（交易日）",
     "price": "分组成交价（打分次日）",
-    "days": "{first} 至 {last}，{days} 个交易日",
+    "test_days": "{first} 至 {last}，{days} 个交易日",
     "summary": "汇总",
     "runs": "运行数",
     "to": " 至 ",
@@ -168,7 +183,7 @@ _ZH = {
     "strategy": "策略表现（费后）",
     "strategy_note": (
         "PortAnaRecord 的回测。日收益累加而非复利，故图中回撤与表中一致；超额收益相对基准。"
-        "此处一年按 252 个交易日计（与研报一致），汇总表按 238 日（与 Qlib 一致）。"
+        "此处一年按 252 个交易日计（与研报一致），汇总表按 238 日（与 Qlib 一致）；不足 20 天的不年化。"
     ),
     "rank_ic": "Rank IC",
     "rank_ic_note": "柱：日频 Rank IC 的月均值；线（右轴）：日频 Rank IC 累计值。表中 Rank IC 每隔一个标签期限取一次。",
@@ -203,7 +218,7 @@ _ZH = {
     "year": "年份",
     "experiment": "实验",
     "ic_table": "分年 Rank IC（每隔一个标签期限取一次）",
-    "strategy_table": "策略分年表现",
+    "yearly_table": "策略分年表现",
     "group_table": "分组全期表现",
     "group_years": "各组分年超额收益（多空为其收益）",
     "mean": "均值",
@@ -220,25 +235,29 @@ _ZH = {
     "excess_max_drawdown": "超额最大回撤",
     "monthly_win_rate": "月胜率",
     "turnover": "换手率",
-    "observations": "天数",
-    "train from": "训练起",
-    "train to": "止",
-    "valid from": "验证起",
-    "valid to": "止",
-    "test from": "测试起",
-    "test to": "止",
-    "seed": "种子",
-    "rows": "行数",
-    "trained": "本次训练",
-    "processing": "处理（秒）",
-    "fit": "训练（秒）",
-    "predict": "预测（秒）",
+    "days": "天数",
+    TRAIN_FROM: "训练起",
+    TRAIN_TO: "止",
+    VALID_FROM: "验证起",
+    VALID_TO: "止",
+    TEST_FROM: "测试起",
+    TEST_TO: "止",
+    SEED: "种子",
+    ROWS: "行数",
+    TRAINED: "本次训练",
+    PROCESSING: "处理（秒）",
+    FIT: "训练（秒）",
+    PREDICT: "预测（秒）",
     "no_factor": f"{{names}}：没有因子分析；请在工作流的 record 中加入 FactorRecord（module_path {_RECORD}）。",
     "no_strategy": "{names}：没有策略结果；请在 FactorRecord 之前运行 PortAnaRecord。",
     "no_styles": "{names}：没有与价量因子的相关性；FactorRecord 的 styles 为 false。",
-    "no_scores": "{names}：没有与其他得分的相关性；请设置 FactorRecord 的 compare_with: [实验名, ...]。",
+    "no_scores": (
+        "{names}：没有与其他得分的相关性；请设置 FactorRecord 的 compare_with: [实验名, ...]，"
+        "或在 qlib-ext report 中列出多个实验。"
+    ),
+    "left_out": "{name}：未计算 {parts}，因为 {reason}。",
     "no_curves": "{names}：没有训练曲线；模型未按轮次向记录器写入指标。",
     "no_config": "{names}：没有配置；该运行不是由 qrun 或 task_train 启动的。",
 }
 
-LANGUAGES: Mapping[str, Words] = {"en": _EN, "zh": _ZH}
+LANGUAGES: Mapping[str, Texts] = {"en": _EN, "zh": _ZH}

@@ -16,10 +16,10 @@ def half_hours(times: pd.DatetimeIndex, minutes: int) -> np.ndarray:
 
 
 def fold(bars: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Join bars into longer ones: ``[stocks, times, 5] -> [stocks, len(starts), 5]``, each from its start to the next.
+    """Join bars into longer ones: ``[stocks, times, k] -> [stocks, len(starts), k]``, each from its start to the next.
 
-    The first open, the highest high, the lowest low, the last close and the sum of the amounts that are known; NaN
-    where none is.
+    Columns are open, high, low, close, then volume and amount or one of them: the first open, the highest high, the
+    lowest low, the last close and the sums that are known; NaN where none is.
     """
     times = np.arange(bars.shape[1])[:, None]  # [times, 1]
     known = ~np.isnan(bars)
@@ -32,6 +32,6 @@ def fold(bars: np.ndarray, starts: np.ndarray) -> np.ndarray:
         np.take_along_axis(bars[..., 3:4], last, axis=1),
         np.add.reduceat(np.where(known, bars, 0)[..., 4:], starts, axis=1),
     ]
-    joined = np.concatenate(folded, axis=2)  # [stocks, half-hours, 5]
+    joined = np.concatenate(folded, axis=2)  # [stocks, half-hours, k]
     joined[~np.logical_or.reduceat(known, starts, axis=1)] = np.nan
     return joined

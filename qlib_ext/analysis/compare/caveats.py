@@ -1,4 +1,4 @@
-"""What has to be said under a comparison, so that nobody compares what is not comparable."""
+"""What a reader of a comparison must know, so that nobody compares what is not comparable."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields
 
 from qlib_ext.analysis.compare import zoo
-from qlib_ext.analysis.compare.runs import Run, Setup
+from qlib_ext.analysis.compare.runs import RunSummary, Setup
 
 # the params in which runs of one experiment may differ
 ARGV, SEEDS = "cmd-sys.argv", ("model.kwargs.seed", "model.kwargs.seeds")
 
-Tests = dict[Setup, dict[str, list[Run]]]
+Tests = dict[Setup, dict[str, list[RunSummary]]]  # the runs of each experiment, apart by what was tested
 
 
-def notes(tests: Tests, last: int, with_zoo: bool) -> list[str]:
+def caveats(tests: Tests, last: int, with_zoo: bool) -> list[str]:
     """One line for each thing that a reader of the table must know."""
-    found: dict[str, list[Run]] = {}
+    found: dict[str, list[RunSummary]] = {}
     for experiments in tests.values():
         for name, runs in experiments.items():
             found.setdefault(name, []).extend(runs)
@@ -36,12 +36,12 @@ def _different_tests(tests: Tests) -> Iterator[str]:
         for setup, experiments in tests.items():
             values.setdefault(getattr(setup, field.name), []).extend(experiments)
         if len(values) > 1:
-            said = " and ".join(f"{value} ({_names(names)})" for value, names in values.items())
-            differences.append(f"{field.name} {said}")
+            each = " and ".join(f"{value} ({_names(names)})" for value, names in values.items())
+            differences.append(f"{field.name} {each}")
     yield f"Not the same test, not to be compared: {'; '.join(differences)}."
 
 
-def _problems(found: dict[str, list[Run]]) -> Iterator[str]:
+def _problems(found: dict[str, list[RunSummary]]) -> Iterator[str]:
     for name, runs in found.items():
         for problem in dict.fromkeys(run.problem for run in runs if run.problem):
             yield f"{name}: universe and label are unknown, because {problem}."
@@ -61,23 +61,23 @@ def _different_runs(tests: Tests) -> Iterator[str]:
                 yield f"{name}: {repeats} of its {len(runs)} runs repeat the parameters and the seed of another."
 
 
-def _few_runs(found: dict[str, list[Run]], last: int) -> Iterator[str]:
+def _few_runs(found: dict[str, list[RunSummary]], last: int) -> Iterator[str]:
     for name, runs in found.items():
         if len(runs) < last:
             yield f"{name}: {len(runs)} finished {'run' if len(runs) == 1 else 'runs'}, not the {last} asked for."
 
 
-def _facts(what: str, facts: Iterable[tuple[str, str]]) -> Iterator[str]:
+def _facts(title: str, facts: Iterable[tuple[str, str]]) -> Iterator[str]:
     """One line for each value, naming the experiments that have it."""
     values: dict[str, list[str]] = {}
     for name, value in facts:
         values.setdefault(value, []).append(name)
     for value, names in values.items():
         if value:
-            yield f"{what}: {value}{'' if len(values) == 1 else f' ({_names(names)})'}"
+            yield f"{title}: {value}{'' if len(values) == 1 else f' ({_names(names)})'}"
 
 
-def _zoo(found: dict[str, list[Run]]) -> list[str]:
+def _zoo(found: dict[str, list[RunSummary]]) -> list[str]:
     lines = [
         f"Model Zoo rows are published figures of another test, mean and standard deviation of {zoo.RUNS} runs: "
         f"universe {zoo.SETUP.universe}, test {zoo.SETUP.test}, label {zoo.SETUP.label}, {zoo.SEGMENTS}, "
