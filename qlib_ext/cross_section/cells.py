@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
 
 from qlib_ext.errors import DataError
 
@@ -83,11 +81,3 @@ def first_of(wrong: np.ndarray, index: pd.MultiIndex) -> str:
     day = row["datetime"]
     whole = isinstance(day, pd.Timestamp) and day == day.normalize()
     return f"{f'{day:%Y-%m-%d}' if whole else day} at {row['instrument']}"
-
-
-def places_of(mask: Tensor, count: int) -> Tensor:
-    """Where a mask is True, as ``mask.nonzero()``, in order: ``[count, dimensions]``.
-
-    The caller knows ``count`` on the host; to ask a GPU for it, as an index that is a mask does, is to wait for it.
-    """
-    return torch.nonzero_static(mask, size=count)

@@ -6,8 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qlib_ext.cross_section.cells import places_of
-
 SCALED_MAD = 1.4826  # times the median absolute deviation: the standard deviation, where values are normal
 REACH = 3.0
 
@@ -40,6 +38,14 @@ def standardise(x: Tensor, mask: Tensor) -> Tensor:
     values /= (values.square().nansum(-1, keepdim=True) / (known - 1)).sqrt()
     values = values.nan_to_num_(0.0).transpose(1, 2)  # [days, stocks, places]
     return (values[samples] if padded else values).reshape(x.shape)
+
+
+def places_of(mask: Tensor, count: int) -> Tensor:
+    """Where a mask is True, as ``mask.nonzero()``, in order: ``[count, dimensions]``.
+
+    The caller knows ``count`` on the host; to ask a GPU for it, as an index that is a mask does, is to wait for it.
+    """
+    return torch.nonzero_static(mask, size=count)
 
 
 def median(values: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from qlib_ext.cross_section.cells import cells_of, index_of, places_of
-from qlib_ext.cross_section.standardise import standardise
+from qlib_ext.cross_section.cells import cells_of, index_of
+from qlib_ext.cross_section.standardise import places_of, standardise
 from qlib_ext.data.panel import Panel
 from qlib_ext.data.window import Window
 from qlib_ext.layers.relation_graph import RelationGraph
