@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import sqlite3
 
 import pytest
@@ -7,14 +8,13 @@ from mlflow import MlflowClient
 
 from qlib_ext.errors import DataError
 from qlib_ext.recorder.runs import find_run, find_runs, store_of
-from qlib_ext.recorder.store import create_database
 
 PAGE = 1_000  # what mlflow gives at a time
 
 
 @pytest.fixture
-def client(tmp_path):
-    create_database(tmp_path / "mlflow.db")
+def client(tmp_path, database):
+    shutil.copy(database, tmp_path)
     return MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
 
 

@@ -84,14 +84,6 @@ def test_a_provider_that_knows_no_day_after_its_last_is_named_at_the_start(copy,
     SQLiteExpManager(f"sqlite:///{tmp_path}/runs/mlflow.db", "Experiment")
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory):
-    """An empty database; mlflow takes seconds to make one."""
-    file = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    store.create_database(file)
-    return file
-
-
 @pytest.fixture
 def manager(small, init, database, tmp_path):
     """Makes the manager of a folder of runs, as a process does that starts."""
