@@ -136,8 +136,8 @@ class RollingModel(Model):
         if segment != "test":
             raise DataError(f"RollingModel scores the test segment alone, not {segment!r}: each day by its own window.")
         asked = test_labels(dataset, DataHandlerLP.DK_I).index.unique("datetime")
-        first = pd.Timestamp(self.windows_["test from"].iloc[0])
-        last = pd.Timestamp(self.windows_["test to"].iloc[-1])
+        first = pd.Timestamp(self.windows_[TEST_FROM].iloc[0])
+        last = pd.Timestamp(self.windows_[TEST_TO].iloc[-1])
         outside = asked[(asked < first) | (asked > last)]
         if len(outside):
             raise DataError(
