@@ -28,6 +28,7 @@ ORDER = (
     "qlib_ext.processors",
     "qlib_ext.data",
     "qlib_ext.recorder",
+    "qlib_ext.risk",
     "qlib_ext.rolling",
     "qlib_ext.models",
     "qlib_ext.testing",

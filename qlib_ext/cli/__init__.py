@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from qlib_ext.cli.analysis import add_compare, add_report
 from qlib_ext.cli.provider import add_fields
 from qlib_ext.cli.relations import add_relations
+from qlib_ext.cli.risk import add_risk, add_weights
 from qlib_ext.cli.simulator import add_market
 from qlib_ext.cli.ticks import add_ticks
 from qlib_ext.cli.workflows import add_init, add_run, add_workflows
@@ -25,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         add_fields,
         add_relations,
         add_ticks,
+        add_weights,
+        add_risk,
         add_workflows,
         add_init,
         add_run,

@@ -85,13 +85,18 @@ def check_features(uri: str | Path, fields: Iterable[str], instruments: Iterable
             except FileNotFoundError:
                 continue
             found += 1
-            if fault := _fault(size, head, length):
-                raise ProviderError(
-                    f"The file {path} is damaged: {fault}; copy it from a good provider, or write "
-                    "the folder again (`qlib-ext market --out DIR --overwrite`, or download it anew)."
-                )
+            refuse_damage(path, size, head, length)
         if not found:
             raise ProviderError(_unknown(name, stocks, freq))
+
+
+def refuse_damage(path: str, size: int, head: bytes, length: int) -> None:
+    """Raise ProviderError for a damaged .bin of `size` bytes that begins with `head`, in a calendar of `length`."""
+    if fault := _fault(size, head, length):
+        raise ProviderError(
+            f"The file {path} is damaged: {fault}; copy it from a good provider, or write "
+            "the folder again (`qlib-ext market --out DIR --overwrite`, or download it anew)."
+        )
 
 
 def _fault(size: int, head: bytes, length: int) -> str | None:

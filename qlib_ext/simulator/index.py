@@ -38,13 +38,22 @@ def review_members(
     return members
 
 
-def member_weights(float_mv: Array, issue_mv: Array, members: NDArray[np.bool_]) -> Array:
+def opening_weights(float_mv: Array, issue_mv: Array, members: NDArray[np.bool_]) -> Array:
     """Return each member's share of the members' float market value at the last close, NaN for the others.
 
-    w[t, i] = mv[t-1, i] / sum over members j of mv[t-1, j]; a fraction, known before day t opens.
+    w[t, i] = mv[t-1, i] / sum over members j of mv[t-1, j]; a fraction, known before day t opens. It weights the
+    returns of day t.
     """
-    before = np.vstack([issue_mv, float_mv[:-1]])
-    held = np.where(members, before, 0.0)
+    return _shares(np.vstack([issue_mv, float_mv[:-1]]), members)
+
+
+def closing_weights(float_mv: Array, members: NDArray[np.bool_]) -> Array:
+    """Return each member's share of the members' float market value at the close of the day, NaN for the others."""
+    return _shares(float_mv, members)
+
+
+def _shares(values: Array, members: NDArray[np.bool_]) -> Array:
+    held = np.where(members, values, 0.0)
     return np.where(members, held / held.sum(axis=1, keepdims=True), np.nan)
 
 

@@ -38,7 +38,8 @@ from numpy.typing import NDArray
 
 from qlib_ext.errors import ConfigError
 from qlib_ext.provider.writer import read_about, write_provider
-from qlib_ext.simulator.index import index_bars, member_weights, review_members, spans
+from qlib_ext.simulator.fundamentals import company_fields
+from qlib_ext.simulator.index import closing_weights, index_bars, opening_weights, review_members, spans
 from qlib_ext.simulator.listing import draw_listing
 from qlib_ext.simulator.prices import trade
 
@@ -52,8 +53,9 @@ class Market:
 
     fields   name -> values: open, high, low, close, vwap (yuan times factor), volume (shares / factor),
              amount (yuan), turnover (a fraction of the float shares), factor, change (close / last close - 1),
-             float_mv (float market value, yuan), industry (code), index_weight (fraction). NaN outside the
-             listing; on a suspended day only factor, float_mv, industry and index_weight are there
+             float_mv, total_mv (float and total market value, yuan), shares (total, times factor), book,
+             earnings_ttm (yuan, as known on the day), industry (code), csi300_weight (fraction, at the close). NaN
+             outside the listing; on a suspended day only factor and those from float_mv on are there
     listed   from a stock's first to its last day
     members  of the index
     index    the bars of SH000300, one row a day
@@ -99,21 +101,29 @@ def simulate(stocks: int = 100, days: int = 750, seed: int = 0, start: str = "20
     trades = trade(listing, rng)
     float_mv = np.where(listing.listed, trades.bars["float_mv"], np.nan)
     members = review_members(listing.calendar, float_mv, trades.issue_mv, listing.listed)
-    weights = member_weights(float_mv, trades.issue_mv, members)
+    companies = company_fields(
+        listing.calendar, float_mv, trades.bars["close"], trades.issue_mv, np.random.default_rng([seed, 1])
+    )
     first = listing.listed & ~np.vstack([np.zeros(stocks, dtype=bool), listing.listed[:-1]])
     change = np.where(first, np.nan, trades.bars["change"])  # no close before the first day
-    fields = trades.bars | {
-        "change": change,
-        "industry": listing.industry.astype(float),
-        "index_weight": weights,
-    }
+    fields = (
+        trades.bars
+        | companies
+        | {
+            "change": change,
+            "industry": listing.industry.astype(float),
+            "csi300_weight": closing_weights(float_mv, members),
+        }
+    )
     return Market(
         calendar=listing.calendar,
         symbols=listing.symbols,
         fields={name: np.where(listing.listed, values, np.nan) for name, values in fields.items()},
         listed=listing.listed,
         members=members,
-        index=pd.DataFrame(index_bars(fields, weights), index=listing.calendar),
+        index=pd.DataFrame(
+            index_bars(fields, opening_weights(float_mv, trades.issue_mv, members)), index=listing.calendar
+        ),
         parts=trades.parts,
     )
 

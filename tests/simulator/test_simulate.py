@@ -86,7 +86,7 @@ def test_which_fields_are_there_on_which_days(market):
     for name, values in market.fields.items():
         if name == "change":
             there = on & ~first_days(market)
-        elif name == "index_weight":
+        elif name == "csi300_weight":
             there = market.members
         else:
             there = on if name in TRADED else market.listed
@@ -171,11 +171,13 @@ def test_members_are_chosen_by_the_past(market):
 
 
 def test_index_weights_and_return(market):
-    weights = market.fields["index_weight"]
-    np.testing.assert_allclose(np.nansum(weights, axis=1), 1)
-    np.testing.assert_array_equal(~np.isnan(weights), market.members)
+    closing = market.fields["csi300_weight"]
+    np.testing.assert_allclose(np.nansum(closing, axis=1), 1)
+    np.testing.assert_array_equal(~np.isnan(closing), market.members)
+    held = market.fields["float_mv"] * market.members
+    np.testing.assert_allclose(np.nan_to_num(closing), np.nan_to_num(held) / np.nansum(held, axis=1)[:, None])
     mv = market.fields["float_mv"][:-1] * market.members[1:]
-    np.testing.assert_allclose(np.nan_to_num(weights[1:]), np.nan_to_num(mv) / np.nansum(mv, axis=1)[:, None])
+    weights = np.vstack([mv[:1], np.nan_to_num(mv) / np.nansum(mv, axis=1)[:, None]])  # the first day has no change
     weighted = np.nansum(weights * np.nan_to_num(market.fields["change"]), axis=1)
     close = market.index["close"].to_numpy()
     np.testing.assert_allclose(close[1:] / close[:-1] - 1, weighted[1:], atol=1e-12)
@@ -183,6 +185,18 @@ def test_index_weights_and_return(market):
     between = market.index[["open", "close", "vwap"]]
     assert (market.index["low"] <= between.min(axis=1)).all()
     assert (market.index["high"] >= between.max(axis=1)).all()
+
+
+def test_companies(market):
+    fields, on = market.fields, trading(market)
+    np.testing.assert_allclose((fields["shares"] * fields["close"])[on], fields["total_mv"][on])
+    assert (fields["float_mv"][on] <= fields["total_mv"][on]).all()
+    assert (fields["total_mv"][on] * 0.3 <= fields["float_mv"][on] * (1 + 1e-12)).all()
+    assert (fields["book"][market.listed] > 0).all()
+    assert 0.02 < (fields["earnings_ttm"][market.listed] < 0).mean() < 0.3  # some companies lose money
+    changes = (np.diff(fields["book"], axis=0) != 0) & market.listed[1:] & market.listed[:-1]
+    quarter = market.calendar.to_period("Q")
+    assert set(np.flatnonzero(changes.any(axis=1)) + 1) == set(np.flatnonzero(quarter[1:] != quarter[:-1]) + 1)
 
 
 def test_the_label_is_qlibs(small, init):

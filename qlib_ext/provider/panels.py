@@ -1,0 +1,99 @@
+"""Fields and memberships of a Qlib provider as matrices [days, stocks], read without Qlib."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from qlib_ext.errors import ProviderError
+from qlib_ext.provider.check import refuse_damage
+from qlib_ext.provider.fields import calendar_of
+
+
+def days_of(provider: str | Path) -> pd.DatetimeIndex:
+    """The trading days of a provider's calendar."""
+    return pd.DatetimeIndex(list(calendar_of(folder_of(provider))))
+
+
+def folder_of(provider: str | Path) -> Path:
+    """The absolute path of a provider's folder."""
+    return Path(provider).expanduser().absolute()
+
+
+def read_spans(provider: str | Path, market: str) -> pd.DataFrame:
+    """The spans of a provider's instruments file: columns instrument, first, last, both days included.
+
+    Raises ProviderError where the provider has no such file or a line of it is no span.
+    """
+    path = folder_of(provider) / "instruments" / f"{market.lower()}.txt"
+    if not path.is_file():
+        there = ", ".join(sorted(file.stem for file in path.parent.glob("*.txt"))) or "none"
+        raise ProviderError(f"{path} does not exist; the provider has the instruments {there}.")
+    rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        spans = pd.DataFrame([row[:3] for row in rows], columns=["instrument", "first", "last"])
+        days = {name: pd.to_datetime(spans[name]) for name in ("first", "last")}
+    except ValueError as error:
+        raise ProviderError(f"{path} has a line that is not instrument, first day and last day: {error}.") from error
+    return spans.assign(instrument=spans["instrument"].str.upper(), **days)
+
+
+def membership(spans: pd.DataFrame, days: pd.DatetimeIndex, stocks: Sequence[str]) -> np.ndarray:
+    """True where a day lies within one of the stock's spans: [days, stocks]; spans of other stocks are passed over."""
+    column = {stock: place for place, stock in enumerate(stocks)}
+    member = np.zeros((len(days), len(stocks)), dtype=bool)
+    for stock, first, last in spans.itertuples(index=False):
+        if stock in column:
+            member[days.searchsorted(first) : days.searchsorted(last, side="right"), column[stock]] = True
+    return member
+
+
+def fields_known(provider: str | Path, fields: Iterable[str], stocks: Sequence[str]) -> list[str]:
+    """Those of the fields of which at least one of the stocks has a file."""
+    places = [folder_of(provider) / "features" / stock.lower() for stock in stocks]
+    return [field for field in fields if any(os.path.exists(f"{place}/{field}.day.bin") for place in places)]
+
+
+def read_panels(
+    provider: str | Path, fields: Sequence[str], stocks: Sequence[str], first: int = 0, last: int | None = None
+) -> dict[str, np.ndarray]:
+    """Fields of day bars, each [days, stocks] float32, NaN where the provider has nothing.
+
+    fields       names without $; stocks: a stock without a file of a field is NaN
+    first, last  places in the calendar: of the first day and of the one after the last, None for the calendar's end
+
+    Raises ProviderError where a file is damaged.
+    """
+    folder = folder_of(provider)
+    length = len(days_of(folder))
+    end = length if last is None else last
+    panels = {}
+    for field in fields:
+        by_stock = np.full((len(stocks), end - first), np.nan, dtype=np.float32)
+        for row, stock in zip(by_stock, stocks, strict=True):
+            _read_into(row, f"{folder}/features/{stock.lower()}/{field}.day.bin", first, length)
+        panels[field] = np.ascontiguousarray(by_stock.T)
+    return panels
+
+
+def _read_into(row: np.ndarray, path: str, first: int, length: int) -> None:
+    """Fill a stock's row [days] from its file, in one read: of many small files the calls are what takes time."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        content = os.read(file, 4 * length + 8)  # a day more than there may be
+    finally:
+        os.close(file)
+    values = np.frombuffer(content[: len(content) // 4 * 4], dtype="<f4")
+    if len(values) < 2 or len(content) % 4 or not 0 <= values[0] <= length - len(values) + 1 or values[0] % 1:
+        refuse_damage(path, len(content), content[:4], length)
+    start = int(values[0])
+    begin, end = max(start, first), min(start + len(values) - 1, first + len(row))
+    if begin < end:
+        row[begin - first : end - first] = values[1 + begin - start : 1 + end - start]
