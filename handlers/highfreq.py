@@ -36,7 +36,7 @@ class HighFreq27(WindowHandler):
     Each factor is then set against those of the day's stocks: `MADClip`, `Neutralise` on industry dummies and log size,
     z-score, and 0 where it is missing: no factor in 20 days, no size. The columns INDUSTRY and SIZE come with the rows
     as the group ``neutral``, which no net reads. industry: the expression of a number for each industry. size: that of
-    the market value, whose log is taken; where the float is not known a stand-in, such as ``Mean($amount, 60)``.
+    the market value, whose log is taken; where the float is not known ``$total_mv``, or ``Mean($amount, 60)``.
 
     The label is ``vwap[t+11] / vwap[t+1] - 1``, z-scored over the day. Raises ConfigError for an unknown group or
     factor and where none is left, ProviderError for a provider without the factors, the industry or the size, DataError

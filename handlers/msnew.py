@@ -28,7 +28,7 @@ class MsNew(WindowHandler):
     of the intraday provider begin.
 
     fields: expressions by name in place of the five of the intraday provider, or of float_mv, of the day's; where the
-    float is not known, for example ``fields: {float_mv: "Mean($amount, 60)"}``. The label is
+    float is not known, for example ``fields: {float_mv: $total_mv}``. The label is
     ``vwap[t+11] / vwap[t+1] - 1``. Raises ConfigError for another field's name.
     Source: Orient Securities, factor selection series 96 (2023-08-24), section 1.2.
     """

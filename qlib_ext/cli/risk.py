@@ -42,7 +42,7 @@ examples:
   qlib-ext risk --data ~/.qlib/qlib_data/cn_data --out ~/.qlib/risk
   qlib-ext risk --data ~/.qlib/qlib_data/cn_data --out ~/.qlib/risk --size '$float_mv'
   qlib-ext risk --data ~/.qlib/qlib_data/cn_data --out ~/.qlib/risk --no-size
-  qlib-ext risk --data ~/.qlib/qlib_data/cn_data --out ~/.qlib/risk --picture risk.html --universe csi300
+  qlib-ext risk --data ~/.qlib/qlib_data/cn_data --out ~/.qlib/risk --pictures docs --universe csi300 csi500
 """
 
 
@@ -63,12 +63,12 @@ def add_weights(commands: argparse._SubParsersAction) -> None:
 
 def _weights(args: argparse.Namespace) -> int:
     from qlib_ext.errors import ProviderError
-    from qlib_ext.provider.fields import holding
-    from qlib_ext.provider.panels import folder_of
+    from qlib_ext.provider.names import instruments_with_field
+    from qlib_ext.provider.panels import checked_folder
     from qlib_ext.risk.benchmark import index_weights, write_weights
 
     name = f"{args.members.lower()}_weight"
-    if not args.overwrite and holding(folder_of(args.out), name):
+    if not args.overwrite and instruments_with_field(checked_folder(args.out), name):
         raise ProviderError(f"{args.out} has ${name} already; add --overwrite to replace it.")
     weights = index_weights(args.out, args.index, args.members, args.source, args.total_return)
     for finding in weights.findings:
@@ -104,13 +104,13 @@ def add_risk(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--no-size", action="store_true", help="no market value is known: the mean amount stands in, and is named so"
     )
-    parser.add_argument("--picture", metavar="FILE", help="a page of factor returns and bias statistics, as HTML")
+    parser.add_argument("--pictures", metavar="DIR", help="a folder for two SVGs: factor returns and bias statistics")
     parser.add_argument(
         "--universe",
         nargs="+",
         default=["all"],
         metavar="NAME",
-        help="instruments of the page's portfolios (default: all)",
+        help="instruments that make up the portfolios of the bias statistics (default: all)",
     )
     parser.add_argument("--overwrite", action="store_true", help="build anew, whatever the folder holds of a model")
 
@@ -126,9 +126,27 @@ def _risk(args: argparse.Namespace) -> int:
     for style, missing in built.left_out.items():
         print(f"left out the style {style}: the provider has no {missing}", file=sys.stderr)
     print(f"{args.out}: {built.added} days added, {built.total} in all")
-    if args.picture:
-        from qlib_ext.risk.pictures import write_page
-
-        write_page(args.picture, args.out, args.data, args.universe)
-        print(f"wrote {args.picture}")
+    if args.pictures:
+        _draw(args)
     return 0
+
+
+def _draw(args: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    from qlib_ext.risk.bias import FactorRisk, bias_table, bias_test
+    from qlib_ext.risk.model import StyleRiskModel
+    from qlib_ext.risk.pictures import write_bias, write_factor_returns
+    from qlib_ext.risk.universe import read_universe
+
+    model, universe = StyleRiskModel.read(args.out), read_universe(args.data, args.universe)
+    begin, end = model.first_forecast(), model.days[-1]
+    outcomes = bias_test(
+        lambda day, stocks: FactorRisk.of(model, day, stocks), model, universe.close, universe.members, begin, end
+    )
+    table = bias_table(outcomes)
+    print(table.round(3).to_string())
+    folder = Path(args.pictures)
+    write_factor_returns(folder / "risk_factor_returns.svg", model.factor_returns.loc[begin:, model.styles(end)])
+    write_bias(folder / "risk_bias.svg", table)
+    print(f"wrote {folder}/risk_factor_returns.svg and {folder}/risk_bias.svg")

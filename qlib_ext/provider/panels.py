@@ -10,29 +10,24 @@ import numpy as np
 import pandas as pd
 
 from qlib_ext.errors import ProviderError
-from qlib_ext.provider.check import refuse_damage
-from qlib_ext.provider.fields import calendar_of
+from qlib_ext.provider.calendar import read_calendar
+from qlib_ext.provider.check import check_provider, refuse_damage
+from qlib_ext.provider.names import feature_folder, require_universe
 
 
-def days_of(provider: str | Path) -> pd.DatetimeIndex:
-    """The trading days of a provider's calendar."""
-    return pd.DatetimeIndex(list(calendar_of(folder_of(provider))))
-
-
-def folder_of(provider: str | Path) -> Path:
-    """The absolute path of a provider's folder."""
+def checked_folder(provider: str | Path) -> Path:
+    """The absolute path of a provider of day bars; raises ProviderError where it is none."""
+    check_provider(provider)
     return Path(provider).expanduser().absolute()
 
 
-def read_spans(provider: str | Path, market: str) -> pd.DataFrame:
+def read_spans(provider: Path, market: str) -> pd.DataFrame:
     """The spans of a provider's instruments file: columns instrument, first, last, both days included.
 
-    Raises ProviderError where the provider has no such file or a line of it is no span.
+    Raises DataError where the provider has no such file, ProviderError where a line of it is no span.
     """
-    path = folder_of(provider) / "instruments" / f"{market.lower()}.txt"
-    if not path.is_file():
-        there = ", ".join(sorted(file.stem for file in path.parent.glob("*.txt"))) or "none"
-        raise ProviderError(f"{path} does not exist; the provider has the instruments {there}.")
+    require_universe(provider, market)
+    path = provider / "instruments" / f"{market.lower()}.txt"
     rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     try:
         spans = pd.DataFrame([row[:3] for row in rows], columns=["instrument", "first", "last"])
@@ -52,14 +47,14 @@ def membership(spans: pd.DataFrame, days: pd.DatetimeIndex, stocks: Sequence[str
     return member
 
 
-def fields_known(provider: str | Path, fields: Iterable[str], stocks: Sequence[str]) -> list[str]:
+def fields_known(provider: Path, fields: Iterable[str], stocks: Sequence[str]) -> list[str]:
     """Those of the fields of which at least one of the stocks has a file."""
-    places = [folder_of(provider) / "features" / stock.lower() for stock in stocks]
+    places = [feature_folder(provider, stock) for stock in stocks]
     return [field for field in fields if any(os.path.exists(f"{place}/{field}.day.bin") for place in places)]
 
 
 def read_panels(
-    provider: str | Path, fields: Sequence[str], stocks: Sequence[str], first: int = 0, last: int | None = None
+    provider: Path, fields: Sequence[str], stocks: Sequence[str], first: int = 0, last: int | None = None
 ) -> dict[str, np.ndarray]:
     """Fields of day bars, each [days, stocks] float32, NaN where the provider has nothing.
 
@@ -68,14 +63,14 @@ def read_panels(
 
     Raises ProviderError where a file is damaged.
     """
-    folder = folder_of(provider)
-    length = len(days_of(folder))
+    length = len(read_calendar(provider))
     end = length if last is None else last
+    places = [feature_folder(provider, stock) for stock in stocks]
     panels = {}
     for field in fields:
         by_stock = np.full((len(stocks), end - first), np.nan, dtype=np.float32)
-        for row, stock in zip(by_stock, stocks, strict=True):
-            _read_into(row, f"{folder}/features/{stock.lower()}/{field}.day.bin", first, length)
+        for row, place in zip(by_stock, places, strict=True):
+            _read_into(row, f"{place}/{field}.day.bin", first, length)
         panels[field] = np.ascontiguousarray(by_stock.T)
     return panels
 

@@ -11,8 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from qlib_ext.errors import DataError, ProviderError
-from qlib_ext.provider.fields import calendar_of, known_to, write_field
-from qlib_ext.provider.panels import days_of, fields_known, folder_of, membership, read_panels, read_spans
+from qlib_ext.provider.calendar import read_calendar
+from qlib_ext.provider.fields import write_field
+from qlib_ext.provider.names import instruments_with_features
+from qlib_ext.provider.panels import checked_folder, fields_known, membership, read_panels, read_spans
 from qlib_ext.risk.implied import Matrix, implied_weights, price_returns, prior_of, ratio_to_the_day_before
 from qlib_ext.risk.windows import carried, window_sums
 
@@ -61,9 +63,9 @@ def index_weights(
     Raises ProviderError for a provider without the index, the members or the field, DataError where nothing can be
     made of them.
     """
-    folder = folder_of(provider)
-    days, spans = days_of(folder), read_spans(folder, members)
-    there = known_to(folder)
+    folder = checked_folder(provider)
+    days, spans = read_calendar(folder), read_spans(folder, members)
+    there = instruments_with_features(folder)
     unknown = sorted({*spans["instrument"]} - there)
     stocks = sorted({*spans["instrument"]} & there)
     if not stocks:
@@ -170,8 +172,8 @@ def write_weights(provider: str | Path, weights: IndexWeights, name: str) -> int
 
     Raises ProviderError for a damaged file, OutputError where the disk refuses.
     """
-    folder = folder_of(provider)
-    positions = [calendar_of(folder)[f"{day:%Y-%m-%d}"] for day in weights.weights.index]
+    folder = checked_folder(provider)
+    positions = read_calendar(folder).get_indexer(weights.weights.index)
     return write_field(folder, name, positions, {stock: column.to_numpy() for stock, column in weights.weights.items()})
 
 

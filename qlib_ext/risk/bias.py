@@ -68,8 +68,7 @@ class DenseRisk:
         return self.matrix @ weights
 
     def solve(self, values: Matrix) -> Matrix:
-        solved: Matrix = np.linalg.solve(self.matrix, values)
-        return solved
+        return np.asarray(np.linalg.solve(self.matrix, values), dtype=np.float64)
 
 
 def portfolios(

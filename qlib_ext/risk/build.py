@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -172,11 +171,10 @@ def day_row(day: pd.Timestamp, now: Exposures, returns: Returns) -> pl.DataFrame
 
 
 def _remove(files: RiskFiles) -> None:
-    """Take a model away, and nothing else that the folder may hold."""
+    """Take a model away; a folder of something else is left alone."""
     if files.about() is None and files.folder.is_dir() and any(files.folder.iterdir()):
         raise DataError(f"{files.folder} holds something that is no risk model; it is not overwritten.")
-    if files.folder.is_dir():
-        shutil.rmtree(files.folder)
+    files.remove()
 
 
 def _check_about(files: RiskFiles, source: Source) -> None:

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from qlib_ext.errors import ConfigError
+
 Matrix = NDArray[np.float64]
 LEAST_DAYS = 63  # of history before there is a forecast
 
@@ -37,6 +39,15 @@ class CovarianceOptions:
     simulations: int = 200
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("volatility", "correlation", "regime"):
+            half_life = getattr(self, name)
+            if half_life is not None and not half_life > 0:
+                raise ConfigError(f"{name} is a half-life in days, above 0, not {half_life}.")
+        for name in ("newey_west", "eigenfactors", "shrinkage"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} is at least 0, not {getattr(self, name)}.")
+
 
 def variances(values: pd.DataFrame, half_life: float, lags: int = 0) -> pd.DataFrame:
     """Exponentially weighted variances, those of day t made of the days to t: [days, n] -> [days, n].
@@ -57,20 +68,14 @@ def variances(values: pd.DataFrame, half_life: float, lags: int = 0) -> pd.DataF
     return total.where(values.notna().cumsum() >= LEAST_DAYS)
 
 
-def regime(
-    values: pd.DataFrame, forecasts: pd.DataFrame, half_life: float, weights: pd.DataFrame | None = None
-) -> pd.Series:
+def regime(values: pd.DataFrame, forecasts: pd.DataFrame, half_life: float) -> pd.Series:
     """The volatility regime `lambda_t^2`: how much larger variances have lately been than they were forecast.
 
-    `b_t^2 = sum_k w_k x_{k,t}^2 / v_{k,t-1} / sum_k w_k`, and lambda^2 its exponentially weighted mean; 1 before the
-    first.
+    `b_t^2 = mean_k x_{k,t}^2 / v_{k,t-1}`, and lambda^2 its exponentially weighted mean; 1 before the first.
 
-    values [days, n]; forecasts [days, n], the variances v; weights [days, n], None for equal ones; those of the day
-    before count. Source: Barra's USE4, the volatility regime adjustment.
+    values [days, n]; forecasts [days, n], the variances v. Source: Barra's USE4, the volatility regime adjustment.
     """
-    ratio = (values**2 / forecasts.shift(1)).replace(np.inf, np.nan)
-    weight = ratio.notna().astype(float) if weights is None else weights.shift(1).where(ratio.notna())
-    bias = (ratio * weight).sum(axis=1, min_count=1) / weight.sum(axis=1)
+    bias = (values**2 / forecasts.shift(1)).replace(np.inf, np.nan).mean(axis=1)
     return bias.ewm(halflife=half_life).mean().ffill().fillna(1.0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ from typing import Any
 import polars as pl
 
 from qlib_ext.errors import DataError
+from qlib_ext.provider.fields import MAKE_ROOM
 from qlib_ext.system.files import write_whole
 
 ABOUT, DAYS, ORIGINS, STOCKS = "about.json", "days.parquet", "origins.parquet", "stocks"
-AGAIN = "make room and run once more: finished days are kept"
 
 
 class RiskFiles:
@@ -43,7 +44,13 @@ class RiskFiles:
             raise DataError(f"{path} is damaged ({error}); build the model anew with --overwrite.") from error
 
     def write_about(self, about: Mapping[str, Any]) -> None:
-        write_whole(self.folder / ABOUT, json.dumps(about, indent=2, ensure_ascii=False).encode(), AGAIN)
+        write_whole(self.folder / ABOUT, json.dumps(about, indent=2, ensure_ascii=False).encode(), MAKE_ROOM)
+
+    def remove(self) -> None:
+        """Take the model away, the days first, and nothing else that is in the folder."""
+        for name in (DAYS, ORIGINS, ABOUT):
+            (self.folder / name).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / STOCKS, ignore_errors=True)
 
     def days(self) -> pl.DataFrame | None:
         """The finished days, None where there is none."""
@@ -88,4 +95,4 @@ class RiskFiles:
     def _write(path: Path, table: pl.DataFrame) -> None:
         content = io.BytesIO()
         table.write_parquet(content, compression="lz4")
-        write_whole(path, content.getvalue(), AGAIN)
+        write_whole(path, content.getvalue(), MAKE_ROOM)

@@ -11,8 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from qlib_ext.errors import DataError, ProviderError
-from qlib_ext.provider.fields import known_to
-from qlib_ext.provider.panels import days_of, fields_known, folder_of, membership, read_panels, read_spans
+from qlib_ext.provider.calendar import read_calendar
+from qlib_ext.provider.names import instruments_with_features
+from qlib_ext.provider.panels import checked_folder, fields_known, membership, read_panels, read_spans
 from qlib_ext.risk.exposures import AMOUNT, SIZE, STYLES, Mask, Style
 from qlib_ext.risk.styles import LONGEST_REACH, Panel, log_amount
 from qlib_ext.risk.windows import CARRIED_DAYS, carried, window_sums
@@ -48,9 +49,9 @@ class Source:
 
 def source_of(provider: str | Path, market: str, industry: str, size: str | None) -> Source:
     """See what a provider has. Raises ProviderError where it has no industry, no size, no bars of these stocks."""
-    folder = folder_of(provider)
-    days, spans = days_of(folder), read_spans(folder, market)
-    stocks = sorted({*spans["instrument"]} & known_to(folder))
+    folder = checked_folder(provider)
+    days, spans = read_calendar(folder), read_spans(folder, market)
+    stocks = sorted({*spans["instrument"]} & instruments_with_features(folder))
     if not stocks:
         raise ProviderError(f"None of the {len(spans)} instruments of {market} has bars in {folder}.")
     wanted = {field for style in STYLES for field in style.fields} - {*DERIVED} | {"close", "high", "low", "amount"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import date
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -13,6 +14,7 @@ import pandas as pd
 import polars as pl
 
 from qlib_ext.errors import DataError
+from qlib_ext.keywords import refuse_unknown
 from qlib_ext.risk.build import build
 from qlib_ext.risk.covariance import (
     LEAST_DAYS,
@@ -34,13 +36,13 @@ class StyleRiskModel:
 
         r = X f + e,    V = X F X' + diag(s^2)
 
-    folder    of `qlib-ext risk`; days that the provider has and the folder lacks are added. None: a temporary one
-    provider  None: the one that Qlib was initialised with; without Qlib, and with a folder, that folder as it is
+    folder    of `qlib-ext risk`, read as it is unless a provider is named; None: a temporary one
+    provider  its days that the folder lacks are added. None: where the folder has no model yet, that of qlib.init
     market, industry, size   as in `qlib_ext.risk.market.Source`
     options   of `CovarianceOptions`, such as newey_west=2
 
     What it says of a day is made of that day and the days before. Raises DataError for a day that it does not have or
-    that has no history yet; ProviderError as `build`.
+    that has no history yet, ConfigError for an option that is none; the errors of `build` where it builds.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class StyleRiskModel:
         size: str | None = "$total_mv",
         **options: Any,
     ) -> None:
+        refuse_unknown(options, [option.name for option in fields(CovarianceOptions)], type(self).__name__)
         self.options = CovarianceOptions(**options)
         self._scratch = TemporaryDirectory(prefix="qlib_ext_risk_") if folder is None else None
         self.files = RiskFiles(self._scratch.name if self._scratch else str(folder))
@@ -101,8 +104,8 @@ class StyleRiskModel:
         """What is kept of a day's stocks: industry, seasoned, cap, styles, return and residual; see RiskFiles."""
         at = self._day(day)
         rows = self._stocks(f"{at:%Y-%m}").filter(pl.col("datetime") == at)
-        present = [name for name in rows.columns if name != "datetime" and not rows[name].is_null().all()]
-        return rows.select(present).to_pandas().set_index("instrument")
+        empty = [name for name in rows.columns if name in self._styles and rows[name].is_null().all()]
+        return rows.drop("datetime", *empty).to_pandas().set_index("instrument")
 
     def exposures(self, day: Day) -> pd.DataFrame:
         """X at the close: [stocks, factors] of the stocks covered; market 1, industries 0 or 1, styles standardised."""
@@ -115,8 +118,7 @@ class StyleRiskModel:
 
     def residuals(self, day: Day) -> pd.Series:
         """e of the day, of the stocks in its regression."""
-        rows = self.stocks(day)
-        return rows["residual"].dropna() if "residual" in rows else pd.Series(dtype=float, name="residual")
+        return self.stocks(day)["residual"].dropna()
 
     def covariance(self, day: Day) -> pd.DataFrame:
         """F: the forecast covariance of the factors of `exposures(day)`, of a day's returns; see CovarianceOptions."""
@@ -159,6 +161,17 @@ class StyleRiskModel:
         """The styles that are factors on a day."""
         return [name for name in self.stocks(day) if name in self._styles]
 
+    def first_forecast(self) -> pd.Timestamp:
+        """The first day with a covariance: all factors of the last day have 63 days of history in common.
+
+        Raises DataError where there is none.
+        """
+        last = self.days[-1]
+        complete = self._history(last.date())[list(self.exposures(last).columns)].dropna()
+        if len(complete) < LEAST_DAYS:
+            raise DataError(f"The factors have {len(complete)} days of history in common and need {LEAST_DAYS}.")
+        return complete.index[LEAST_DAYS - 1]
+
     def _day(self, day: Day) -> date:
         at = pd.Timestamp(day)
         if at not in self.days:
@@ -182,7 +195,7 @@ class StyleRiskModel:
         """Factor returns to a day, new industries with the history of where their stocks came from."""
         origins = self.files.origins()
         rows = [] if origins is None else origins.filter(pl.col("datetime") <= at).rows()
-        return inherited(self.factor_returns.loc[:at], rows)
+        return inherited(self.factor_returns.loc[: pd.Timestamp(at)], rows)
 
     @cached_property
     def _factor_regime(self) -> pd.Series:

@@ -59,9 +59,12 @@ def beta(returns: Panel, market: Panel, first: int = 0) -> Panel:
 
 
 def momentum(returns: Panel, first: int = 0) -> Panel:
-    """The mean of ln(1 + r), exponentially weighted, half-life 126, of 504 days that end 21 days before."""
+    """The mean of ln(1 + r), exponentially weighted, half-life 126, of 504 days that end 21 days before.
+
+    126 of these days are enough, so that a stock of seven months has a momentum.
+    """
     mean, count = weighted_means(np.log1p(returns), half_life_weights(126, 504), 21, first)
-    return _enough(mean, count, 252)  # a stock of a year has one
+    return np.where(count >= 126, mean, np.nan)
 
 
 def reversal(returns: Panel, first: int = 0) -> Panel:

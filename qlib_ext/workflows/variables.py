@@ -24,7 +24,7 @@ MEANINGS = {
     "AUTOCAST": "true: bfloat16, for a GPU, or a CPU with AVX512-BF16",
     "EMA_DECAY": "weights are averaged over the last steps, 100 of them with 0.99; 0: those of the last step",
     "TURNOVER": "'$turnover' where the provider has it; the default is relative volume, over its mean of 60 days",
-    "FLOAT_MV": "the float market value; 'Mean($amount, 60)' where the provider lacks it",
+    "FLOAT_MV": "the float market value; '$total_mv', else 'Mean($amount, 60)', where the provider lacks it",
     "INDUSTRY": "a number for each industry",
     "RELATIONS": "who hears of whom: '[$industry, suppliers]', fields, and kinds that `qlib-ext relations` keeps",
     "GRAPH_GROUP": "'$industry': a graph of vectors, one a stock, drawn together by industry; by default of states",

@@ -12,8 +12,7 @@ import pytest
 from qlib_ext.risk.build import build
 from qlib_ext.simulator.simulate import Market, simulate, write_market
 
-SIZE = {"stocks": 80, "days": 420, "seed": 5}
-NAMES = 80
+SIZE = {"stocks": 60, "days": 360, "seed": 5}
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +68,7 @@ def noise_from(day: int) -> Callable:
         if path.name.startswith("industry"):
             later[:] = random.integers(1, 9, len(later))
         elif "_weight" in path.name:
-            later[:] = random.uniform(0, 2 / 60, len(later))
+            later[:] = random.uniform(0, 2 / 40, len(later))
         else:
             later[:] = random.uniform(1, 1000, len(later))
 

@@ -1,0 +1,280 @@
+"""Building the model: day by day as at once, stopped and gone on, blind for the future, clear about bad input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from qlib_ext.cli import main
+from qlib_ext.errors import DataError, OutputError, ProviderError
+from qlib_ext.provider.tables import add_fields
+from qlib_ext.risk import build as building
+from qlib_ext.risk.build import build
+from qlib_ext.risk.files import RiskFiles
+from qlib_ext.risk.model import StyleRiskModel
+from tests.risk.conftest import noise_from
+
+
+def tables(folder: Path) -> list[pl.DataFrame]:
+    files = RiskFiles(folder)
+    return [files.days(), files.origins(), *(files.stocks(month) for month in files.months())]
+
+
+def assert_same_model(one: Path, other: Path) -> None:
+    for left, right in zip(tables(one), tables(other), strict=True):
+        assert_frame_equal(left, right, check_column_order=False, check_exact=True)
+
+
+def test_factors_and_residuals_are_the_returns(model_folder, market):
+    model = StyleRiskModel.read(model_folder)
+    close = pd.DataFrame(market.fields["close"].astype("f4").astype(float), market.calendar, market.symbols)
+    returns = close / close.shift(1) - 1
+    counted = 0
+    for before, day in zip(model.days[200:], model.days[201:], strict=False):
+        rows = model.stocks(day)["return"].dropna()
+        x, f = model.exposures(before).loc[rows.index], model.factor_returns.loc[day]
+        explained = x @ f[x.columns].fillna(0.0)
+        np.testing.assert_allclose(explained + model.residuals(day), rows, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(rows, returns.loc[day, rows.index], rtol=1e-12)
+        counted += len(rows)
+    assert counted > 0.85 * 60 * 159
+
+
+def test_what_is_left_out_and_counted(model_folder, market):
+    model = StyleRiskModel.read(model_folder)
+    about = RiskFiles(model_folder).about()
+    assert about["left_out"] == {
+        "sales_yield": "$sales_ttm",
+        "dividend_yield": "$dividend_yield",
+        "profitability": "$roe, $roic",
+        "leverage": "$debt_to_assets",
+    }
+    last = model.days[-1]
+    assert {*model.styles(last)} == {*about["styles"], "non_linear_size"}
+    statistics = model.statistics()
+    assert (statistics["excluded.new listing"] > 0).any()
+    assert statistics["missing.momentum"].iloc[-1] == (model.stocks(last)["momentum"] == 0).sum()
+    assert 0.1 < statistics["r_squared"].iloc[-100:].mean() < 0.9
+    assert market.calendar.equals(model.days)
+
+
+@pytest.mark.parametrize("at_once", [500, 90])
+def test_day_by_day_is_the_same(provider, changed, model_folder, tmp_path, monkeypatch, at_once):
+    """First 200 days, then what a month brought, then the rest in parts: the same files, bit for bit."""
+    monkeypatch.setattr(building, "DAYS_AT_ONCE", at_once)
+    folder = tmp_path / "model"
+    for days in (200, 201, 222, None):
+        source = provider if days is None else changed(f"to_{days}", days=days)
+        built = build(source, folder)
+    assert built.added == 360 - 222
+    assert_same_model(folder, model_folder)
+    assert build(provider, folder).added == 0
+
+
+def test_a_run_that_is_stopped_goes_on(provider, model_folder, tmp_path, monkeypatch):
+    """Whatever file was the last to be written."""
+    monkeypatch.setattr(building, "DAYS_AT_ONCE", 100)
+    write, folder = RiskFiles._write, tmp_path / "model"
+    for stop in (3, 7, 9, 12):
+        written = 0
+
+        def stopping(path, table, stop=stop):
+            nonlocal written
+            written += 1
+            if written == stop:
+                raise OutputError("the disk is full")
+            write(path, table)
+
+        monkeypatch.setattr(RiskFiles, "_write", staticmethod(stopping))
+        with pytest.raises(OutputError):
+            build(provider, folder)
+    monkeypatch.setattr(RiskFiles, "_write", staticmethod(write))
+    build(provider, folder)
+    assert_same_model(folder, model_folder)
+
+
+def test_nothing_after_a_day_is_read(provider, changed, model_folder, tmp_path):
+    day = 330
+    folder = tmp_path / "model"
+    build(changed("noise", noise_from(day)), folder)
+    whole, noisy = (StyleRiskModel.read(name) for name in (model_folder, folder))
+    pd.testing.assert_frame_equal(
+        noisy.factor_returns.iloc[:day].dropna(axis=1, how="all"),
+        whole.factor_returns.iloc[:day].dropna(axis=1, how="all"),
+        check_like=True,
+        rtol=1e-12,
+    )
+    for at in (whole.days[day - 1], whole.days[day - 20]):
+        for what in ("exposures", "covariance"):
+            pd.testing.assert_frame_equal(getattr(noisy, what)(at), getattr(whole, what)(at), rtol=1e-12)
+        for what in ("specific", "residuals"):
+            pd.testing.assert_series_equal(getattr(noisy, what)(at), getattr(whole, what)(at), rtol=1e-12)
+    later = whole.days[day]
+    assert not noisy.exposures(later).equals(whole.exposures(later))
+
+
+def test_a_past_that_has_changed_is_refused(provider, changed, tmp_path):
+    folder = tmp_path / "model"
+    build(changed("short", days=250), folder)
+
+    def edit(path, values, first):
+        if path.name == "total_mv.day.bin" and path.parent.name.endswith("7"):
+            values[200 - first :] *= 3
+
+    with pytest.raises(DataError, match=r"past has changed: the exposures of .* are others now.*--overwrite"):
+        build(changed("revised", edit), folder)
+    assert len(RiskFiles(folder).days()) == 250
+    longer = tmp_path / "longer"
+    build(provider, longer)
+    with pytest.raises(DataError, match=r"360 days .* are not the first ones of the provider's 250"):
+        build(changed("again", days=250), longer)
+    assert build(changed("anew", days=250), longer, overwrite=True).total == 250
+
+
+def test_another_model_in_the_folder(provider, model_folder, tmp_path):
+    with pytest.raises(DataError, match=r"holds a model with size 'total_mv', not 'float_mv'; name another folder"):
+        build(provider, model_folder, size="$float_mv")
+    (tmp_path / "precious").write_text("mine")
+    with pytest.raises(DataError, match="something that is no risk model"):
+        build(provider, tmp_path, overwrite=True)
+    assert (tmp_path / "precious").read_text() == "mine"
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "about.json").write_text("{")
+    with pytest.raises(DataError, match="is damaged"):
+        build(provider, tmp_path / "damaged")
+
+
+def test_without_a_market_value_the_amount_stands_in(provider, tmp_path):
+    build(provider, tmp_path / "model", size=None)
+    model = StyleRiskModel.read(tmp_path / "model")
+    styles = model.styles(model.days[-1])
+    assert "amount" in styles
+    assert "size" not in styles
+    left_out = model.files.about()["left_out"]
+    assert left_out["value"] == left_out["earnings_yield"] == "a market value"
+
+
+def one_field(name, stock, change):
+    """An edit of one stock's field."""
+
+    def edit(path, values, first):
+        if path.name == f"{name}.day.bin" and path.parent.name == stock:
+            change(values, first)
+
+    return edit
+
+
+def put(place, value):
+    def change(values, first):
+        values[place - first :] = value
+
+    return change
+
+
+def test_odd_stocks_are_left_out_and_counted(changed, market, tmp_path):
+    first, second, third = (market.symbols[place].lower() for place in (0, 1, 2))
+
+    def edit(path, values, start):
+        for change in (
+            one_field("industry", first, put(250, np.nan)),
+            one_field("total_mv", second, put(250, -5.0)),
+            one_field("book", third, put(250, -1e9)),
+        ):
+            change(path, values, start)
+
+    build(changed("odd", edit), tmp_path / "model")
+    model = StyleRiskModel.read(tmp_path / "model")
+    day, before = model.days[260], model.days[240]
+    assert {first.upper(), second.upper()}.isdisjoint(model.exposures(day).index)
+    assert {first.upper(), second.upper()} <= {*model.exposures(before).index}
+    counts = model.statistics()
+    for reason in ("no industry", "no market value", "negative book value"):
+        assert counts[f"excluded.{reason}"][day] == counts[f"excluded.{reason}"][before] + 1, reason
+    assert model.exposures(day).loc[third.upper(), "value"] == 0
+    assert counts["missing.value"][day] >= 1
+
+
+@pytest.mark.parametrize("code", [-3.0, 27.5, 0.0])
+def test_an_industry_that_is_no_code(changed, market, tmp_path, code):
+    stock = market.symbols[4]
+    folder = changed("code", one_field("industry", stock.lower(), put(200, code)))
+    with pytest.raises(DataError, match=rf"industries are no codes, .* of {stock} on {market.calendar[200]:%Y-%m-%d}"):
+        build(folder, tmp_path / "model")
+
+
+def test_an_industry_of_a_few_is_no_factor(changed, market, tmp_path):
+    few = [name.lower() for name in market.symbols[:3]]
+
+    def edit(path, values, first):
+        if path.name == "industry.day.bin" and path.parent.name in few:
+            values[:] = 77
+
+    build(changed("few", edit), tmp_path / "model")
+    model = StyleRiskModel.read(tmp_path / "model")
+    assert "industry_77" not in model.exposures(model.days[-1])
+    assert model.statistics()["excluded.industry of fewer than 5"].iloc[-1] == 3
+
+
+def test_two_industries_on_one_day(provider):
+    table = pl.DataFrame({"instrument": ["SH600001"] * 2, "date": ["2015-01-05"] * 2, "industry2": ["11", "12"]})
+    with pytest.raises(DataError, match=r"several rows of SH600001 on 2015-01-05"):
+        add_fields(provider, table, ["industry2"])
+
+
+def test_a_provider_that_lacks_what_is_needed(provider, changed, tmp_path):
+    for name, says in (("industry", r"no \$industry, the industry of"), ("total_mv", r"no \$total_mv.*size: null")):
+        folder = changed(name)
+        for path in (folder / "features").glob(f"*/{name}.day.bin"):
+            path.unlink()
+        with pytest.raises(ProviderError, match=says):
+            build(folder, tmp_path / "model")
+    with pytest.raises(DataError, match="universe 'csi999'"):
+        build(provider, tmp_path / "model", market="csi999")
+    assert not (tmp_path / "model").exists()
+
+
+def test_too_few_stocks_have_no_factors(changed, market, tmp_path):
+    folder = changed("small")
+    (folder / "instruments" / "few.txt").write_text(
+        "".join(f"{stock}\t2014-09-01\t2030-01-01\n" for stock in market.symbols[:12])
+    )
+    build(folder, tmp_path / "model", market="few")
+    model = StyleRiskModel.read(tmp_path / "model")
+    statistics = model.statistics()
+    assert statistics["stocks"].iloc[-1] == 0
+    assert statistics["without"].iloc[-1] == "fewer stocks than factors"
+    with pytest.raises(DataError, match=r"covers no stock|0 days of history"):
+        model.covariance(model.days[-1])
+
+
+def test_factors_that_cannot_be_told_apart(changed, tmp_path):
+    """Earnings are the book value times a constant, so value and earnings yield are one."""
+
+    def edit(path, values, first):
+        if path.name in ("book.day.bin", "earnings_ttm.day.bin"):
+            of_stock = np.random.default_rng(sum(path.parent.name.encode())).uniform(1, 5)
+            values[:] = 1e8 * of_stock
+
+    folder = changed("alike", edit)
+    with pytest.raises(
+        DataError, match=r"The regression of 20\d\d-\d\d-\d\d, of \d+ stocks: The factors .*(value|yield)"
+    ):
+        build(folder, tmp_path / "model")
+
+
+def test_the_command(provider, tmp_path, capsys):
+    folder = tmp_path / "model"
+    command = ["risk", "--data", str(provider), "--out", str(folder)]
+    assert main(command) == 0
+    told = capsys.readouterr()
+    assert told.out == f"{folder}: 360 days added, 360 in all\n"
+    assert "left out the style leverage: the provider has no $debt_to_assets" in told.err
+    assert main(command) == 0
+    assert capsys.readouterr().out == f"{folder}: 0 days added, 360 in all\n"
+    assert main([*command, "--no-size"]) == 2
+    assert "holds a model with size" in capsys.readouterr().err
