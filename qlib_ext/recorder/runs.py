@@ -15,6 +15,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from qlib_ext.errors import DataError
 from qlib_ext.recorder.location import SQLITE, as_it_lies_now
+from qlib_ext.system.files import checksum_of, is_as_written
 
 
 def store_of(runs: str | Path) -> str:
@@ -92,8 +93,11 @@ def load(run: Run, path: str) -> tuple[Any, str]:
 
     It is a pickle, and reading one executes what its author put into it: read runs of people that you trust.
     """
+    file = artifacts_of(run) / path
+    if checksum_of(file).is_file() and not is_as_written(file):
+        return None, f"the recorded {path} is damaged: it is not what was written"
     try:
-        return pd.read_pickle(artifacts_of(run) / path), ""
+        return pd.read_pickle(file), ""
     except Exception as error:  # the unpickler imports the user's own classes, which may raise whatever they like
         return None, f"the recorded {path} cannot be read ({type(error).__name__}: {error})"
 

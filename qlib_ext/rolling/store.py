@@ -22,6 +22,7 @@ from qlib.utils import flatten_dict
 from qlib_ext.errors import OutputError, TrainingError
 from qlib_ext.recorder.runs import search_runs
 from qlib_ext.rolling.jobs import Job, Outcome
+from qlib_ext.system.files import checksum_of, is_as_written, write_checked
 from qlib_ext.system.locks import locked
 from qlib_ext.system.scratch import scratch_folder
 
@@ -72,11 +73,17 @@ class WindowStore:
     def prediction(self, run_id: str) -> pd.Series | None:
         """The scores of a finished window; None where their file is gone or damaged."""
         with scratch_folder() as folder:
+            file = folder / PREDICTION
             try:
-                return pd.read_pickle(self.client.download_artifacts(run_id, PREDICTION, str(folder)))
-            except (OSError, EOFError, pickle.UnpicklingError, mlflow.MlflowException) as error:
+                for name in (PREDICTION, checksum_of(file).name):
+                    self.client.download_artifacts(run_id, name, str(folder))
+            except (OSError, mlflow.MlflowException) as error:
                 logger.warning(f"A finished window is trained again: {PREDICTION} of run {run_id} is lost ({error}).")
                 return None
+            if not is_as_written(file):
+                logger.warning(f"A finished window is trained again: {PREDICTION} of run {run_id} is damaged.")
+                return None
+            return pd.read_pickle(file)
 
     def save(self, job: Job, outcome: Outcome, metrics: dict[str, float]) -> str:
         """Write a child run and return its id; raises OutputError where it cannot be written."""
@@ -122,8 +129,9 @@ def saving(what: str) -> Iterator[None]:
 
 
 def write_artifacts(folder: Path, outcome: Outcome) -> None:
-    """The files of one child run."""
-    outcome.prediction.to_pickle(folder / PREDICTION)
-    (folder / "model.pkl").write_bytes(outcome.model)
+    """The files of one child run, each with its checksum beside it."""
+    files = {PREDICTION: pickle.dumps(outcome.prediction), "model.pkl": outcome.model}
     if outcome.weak_factors is not None:
-        outcome.weak_factors.to_pickle(folder / "weak_factors.pkl")
+        files["weak_factors.pkl"] = pickle.dumps(outcome.weak_factors)
+    for name, content in files.items():
+        write_checked(folder / name, content, "Make room in the folder of temporary files.")

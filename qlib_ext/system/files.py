@@ -31,19 +31,20 @@ def write_whole(path: str | Path, content: bytes, advice: str) -> None:
 
 def write_checked(path: Path, content: bytes, advice: str) -> None:
     """Write a file as ``write_whole`` does, and its checksum beside it, for ``is_as_written``."""
-    write_whole(_checksum_of(path), _checksum(content), advice)
+    write_whole(checksum_of(path), _checksum(content), advice)
     write_whole(path, content, advice)
 
 
 def is_as_written(path: Path) -> bool:
     """Whether a file that ``write_checked`` wrote is there and no byte of it has changed."""
     try:
-        return _checksum_of(path).read_bytes() == _checksum(path.read_bytes())
+        return checksum_of(path).read_bytes() == _checksum(path.read_bytes())
     except FileNotFoundError:
         return False
 
 
-def _checksum_of(path: Path) -> Path:
+def checksum_of(path: Path) -> Path:
+    """The file that keeps the checksum of another one."""
     return path.with_name(f"{path.name}.blake2b")
 
 

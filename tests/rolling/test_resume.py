@@ -138,12 +138,21 @@ def test_a_child_that_is_not_finished_is_redone(bench, rows):
     assert bench.trained() == [ALL[0], ALL[2]]
 
 
-@pytest.mark.parametrize("damage", ["gone", "cut off"])
-def test_a_finished_window_whose_scores_are_lost_is_redone(bench, rows, damage):
+def flipped(content: bytes) -> bytes:
+    """The content with one bit changed, among the scores themselves: it is read as before, and has another score."""
+    place = content.index(b"numpy") + len(content) // 2
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut off", "one bit flipped"])
+def test_a_finished_window_whose_scores_are_lost_or_damaged_is_redone(bench, rows, damage):
     run = bench.run(rolling(bench.ridge()), dataset_of(rows))
     bench.trained()
     file = bench.file(bench.children()[1].info.run_id, "prediction.pkl")
-    file.unlink() if damage == "gone" else file.write_bytes(file.read_bytes()[:100])
+    if damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:100] if damage == "cut off" else flipped(file.read_bytes()))
     again = bench.run(rolling(bench.ridge()), dataset_of(rows))
     assert bench.trained() == [ALL[1]]
     assert bench.file(again, "pred.pkl").read_bytes() == bench.file(run, "pred.pkl").read_bytes()
