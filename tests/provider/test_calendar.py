@@ -7,7 +7,7 @@ from datetime import date
 import pandas as pd
 import pytest
 import qlib
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qlib_ext.errors import ProviderError
@@ -23,6 +23,7 @@ def calendar_in(folder, *lines, freq="day"):
     return folder
 
 
+@settings(deadline=None)
 @given(
     days=st.lists(st.dates(date(1990, 1, 1), date(2099, 12, 31)), unique=True, min_size=1),
     form=st.sampled_from(["%Y-%m-%d", "%Y-%m-%d 00:00:00", "%Y%m%d", "%Y/%m/%d", "  %Y-%m-%dT00:00  "]),

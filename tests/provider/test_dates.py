@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qlib_ext.provider.dates import exchange_time, read_days
@@ -71,6 +71,7 @@ def test_an_instant_is_no_day():
     assert read_days(midnight_in_london).to_list() == [None]
 
 
+@settings(deadline=None)
 @given(day=st.dates(date(1992, 1, 1), date(2099, 12, 31)), hours=st.integers(-12, 14), text=st.booleans())
 def test_midnight_in_the_exchange_is_its_day_wherever_it_was_written(day, hours, text):
     zone = timezone(timedelta(hours=hours))
