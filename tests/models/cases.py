@@ -42,7 +42,7 @@ MODELS: dict[str, tuple[type[NeuralModel], dict[str, Any], Window | None]] = {
     "ASTGNN": (ASTGNN, FACTORS | {"embedding_size": 3}, None),
     "ASTGNN 2 layers": (
         ASTGNN,
-        FACTORS | {"num_graph_layers": 2, "days_per_batch": 4, "num_layers": 2, "dropout": 0.2, "neighbours": 5},
+        FACTORS | {"num_graph_layers": 2, "days_per_batch": 4, "num_layers": 2, "dropout": 0.2},
         None,
     ),
     "GraphGRU": (GraphGRU, FACTORS | {"embedding_size": 3}, None),
