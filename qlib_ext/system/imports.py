@@ -22,6 +22,7 @@ INSTALLED = {
         *site.getsitepackages(),
         site.getusersitepackages(),
         *map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")),
+        *(folder for folder in sys.path if any(Path(folder).glob("*.dist-info"))),  # pip install --target
     )
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -87,3 +88,20 @@ def test_nothing_of_ours_that_python_imports_is_left_out(module):
 def test_what_icir_weights_compute_with_is_among_it():
     names = {file.name for file in code_behind(["qlib_ext.models.weighting"]).files}
     assert {"ic.py", "matrix.py", "zscore.py", "cells.py"} <= names
+
+
+def test_packages_of_a_folder_that_pip_filled_are_not_the_users(tmp_path):
+    site, mine = tmp_path / "site", tmp_path / "mine"
+    about = site / "lent-1.5.dist-info"
+    for folder in (about, mine):
+        folder.mkdir(parents=True)
+    (site / "lent.py").write_text("import lent_more.deep\n")
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: lent\nVersion: 1.5\n")
+    (about / "top_level.txt").write_text("lent\n")
+    (mine / "model.py").write_text("import lent\n")
+    code = "from qlib_ext.system.imports import code_behind as c; b = c(['model']); print(sorted(b.files), b.versions)"
+    path = os.pathsep.join([str(mine), str(site), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == f"[{mine / 'model.py'!r}] {{'lent 1.5'}}"
