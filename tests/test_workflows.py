@@ -95,7 +95,8 @@ def test_a_run_prints_no_traceback(finished):
 def test_a_run_leaves_the_recorder_and_nothing_else(finished):
     name, cwd, _ = finished
     assert os.listdir(cwd) == ["mlruns"]
-    assert sorted(os.listdir(cwd / "mlruns")) == [".mlflow.db.lock", "artifacts", "mlflow.db"]
+    assert sorted(os.listdir(cwd / "mlruns")) == [".mlflow.db.lock", ".running", "artifacts", "mlflow.db"]
+    assert os.listdir(cwd / "mlruns" / ".running") == [], "no run is at work"
     assert os.listdir(cwd / "mlruns" / "artifacts") == [name]
 
 

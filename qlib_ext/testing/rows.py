@@ -55,10 +55,11 @@ class RelatedHandler(DataHandlerLP):
         dates = {"from": date(2020, 1, 1), "to": None}
         industry = [{"instrument": name, "group": str(min(k, len(names) - 1 - k) % 3)} for k, name in enumerate(names)]
         beside = [{"source": source, "target": target, "weight": 0.5} for source, target in pairs]
-        kinds = {"industry": industry, "beside": beside}
+        of_dates = {"from": pl.Date, "to": pl.Date}
+        of_edges = {"source": pl.String, "target": pl.String, "weight": pl.Float64} | of_dates
         return {
-            kind: pl.DataFrame([row | dates for row in rows], schema_overrides={"to": pl.Date})
-            for kind, rows in kinds.items()
+            "industry": pl.DataFrame([row | dates for row in industry], schema_overrides=of_dates),
+            "beside": pl.DataFrame([row | dates for row in beside], schema=of_edges),  # one stock has no pair
         }
 
 
