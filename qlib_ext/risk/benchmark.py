@@ -189,11 +189,11 @@ def _prior(folder: Path, stocks: Sequence[str]) -> Matrix:
     if not there:
         raise ProviderError(f"{folder} has neither $total_mv nor $amount, of which weights begin; add one of them.")
     panels = {name: values.astype(float) for name, values in read_panels(folder, there, stocks).items()}
-    shape = next(iter(panels.values())).shape
-    cap = carried(panels["total_mv"]) if "total_mv" in panels else np.full(shape, np.nan)
+    cap = None
+    if "total_mv" in panels:
+        cap = carried(panels["total_mv"])
+        cap = np.where(cap > 0, cap, np.nan)
     if "amount" not in panels:
-        return cap
+        return np.asarray(cap)
     total, count = window_sums(panels["amount"], AMOUNT_DAYS)
-    return prior_of(
-        np.where(cap > 0, cap, np.nan), np.divide(total, count, out=np.full(shape, np.nan), where=count > 0)
-    )
+    return prior_of(cap, np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0))

@@ -35,14 +35,15 @@ class Implied:
     missing: NDArray[np.int_]
 
 
-def prior_of(cap: Matrix, amount: Matrix) -> Matrix:
-    """What a stock's weight is thought to be before the index says more: `cap^0.75 amount^0.25`, any unit.
+def prior_of(cap: Matrix | None, amount: Matrix) -> Matrix:
+    """What a stock's weight is thought to be before the index says more: `cap^0.75 amount^0.25`, in no unit.
 
-    Equal to `cap turnover^0.25`: of two stocks of one size the one that is traded more has the larger float. Without a
-    market value `sqrt(amount)`. cap, amount [days, stocks]: market value and mean amount of 250 days; ours: the
-    exponents, of six pairs the nearest to the official weights of CSI300 in 2012-2021.
+    Equal to `cap turnover^0.25`: of two stocks of one size the one that is traded more has the larger float. Where no
+    market value is to be had, cap None, it is `sqrt(amount)`; both are never mixed, for their units differ.
+    cap, amount [days, stocks]: market value, mean amount of 250 days; NaN where either is. Ours: the exponents, of six
+    pairs the nearest to the official weights of CSI300 in 2012-2021.
     """
-    return np.where(np.isnan(cap), np.sqrt(amount), cap**0.75 * amount**0.25)
+    return np.sqrt(amount) if cap is None else cap**0.75 * amount**0.25
 
 
 def price_returns(close: Matrix, factor: Matrix) -> Matrix:

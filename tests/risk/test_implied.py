@@ -154,7 +154,8 @@ def test_a_price_index_counts_no_cash():
 
 def test_the_prior():
     cap, amount = np.array([[16.0, np.nan]]), np.array([[81.0, 4.0]])
-    np.testing.assert_allclose(prior_of(cap, amount), [[8 * 3, 2]])
+    np.testing.assert_allclose(prior_of(cap, amount), [[8 * 3, np.nan]])  # another unit would be no comparison
+    np.testing.assert_allclose(prior_of(None, amount), [[9, 2]])
 
 
 @pytest.mark.parametrize("seed", range(3))
