@@ -28,10 +28,10 @@ COLUMNS = (*DATES, SEED, ROWS, RANK_IC, TRAINED, *SECONDS, RUN)
 
 
 def windows_frame(lines: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """The table of lines that have every column; raises KeyError for a line that lacks one or has another."""
+    """The table of lines that have every column; raises DataError for a line that lacks one or has another."""
     for line in lines:
         if line.keys() != set(COLUMNS):
-            raise KeyError(f"The columns {sorted(line.keys() ^ set(COLUMNS))} are not those of a window.")
+            raise DataError(f"The columns {sorted(line.keys() ^ set(COLUMNS))} are not those of a window.")
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
