@@ -114,7 +114,7 @@ class EverySecondRow(Processor):
 @BOTH
 def test_who_has_a_label_changes_nothing_of_what_is_read(small, init, kind):
     init(small[0])
-    handler = kind(infer_processors=[{"class": OtherLabels}], learn_processors=[{"class": EverySecondRow}], **TIMES)
+    handler = kind(infer_processors=[OtherLabels()], learn_processors=[EverySecondRow()], **TIMES)
     index, x = windows(kind(**TIMES))
     learned, read = windows(handler, learn=True)
     assert list(learned) == list(handler.fetch().index[1::2])
