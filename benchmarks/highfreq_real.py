@@ -1,7 +1,7 @@
 """Do the factors of minute bars rank stocks on real data as the report says? Prints one table.
 
-Fifteen-minute bars of 2025 stand in for minute bars. Ten of the fifteen factors of `qlib_ext.ticks.minute_factors` can
-be made of sixteen bars a day; they go into a copy of the provider as fields, and HighFreq27 does with them what it
+Fifteen-minute bars of 2025 stand in for minute bars. Ten of the fifteen factors of ``qlib_ext.ticks.minute_factors``
+can be made of sixteen bars a day; they go into a copy of the provider as fields, and HighFreq27 does with them what it
 does with any: mean of 20 days, clip, neutralised on industry and size, z-score. Each is then compared with the return
 of the five days from the next day's average price on, every fifth day, as in the report.
 """
@@ -111,7 +111,7 @@ def read_bars(path: Path) -> pl.DataFrame:
 
 
 def factors_of(bars: pl.DataFrame) -> pl.DataFrame:
-    """What `minute_factors` has a formula for and sixteen bars a day suffice for, a row a stock and day."""
+    """What ``minute_factors`` has a formula for and sixteen bars a day suffice for, a row a stock and day."""
     bar, volume, r = pl.col("bar"), pl.col("volume"), pl.col("r")
     first, last = bar == 0, bar == bar.max()
     before = pl.when(first).then("open").otherwise(pl.col("close").shift())

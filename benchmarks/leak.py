@@ -2,8 +2,8 @@
 
 Qlib's GATs_ts and ours carry the same weights and read the same rows. The scores of the days up to the middle of the
 test segment are compared between the true rows and rows whose later half is noise. A model that reads nothing of the
-future does not move at all. Qlib's `DailyBatchSampler` takes consecutive rows of one stock for the stocks of one
-day, because `TSDataSampler` sorts its rows by instrument (microsoft/qlib issue 2319), and attention then mixes a
+future does not move at all. Qlib's ``DailyBatchSampler`` takes consecutive rows of one stock for the stocks of one
+day, because ``TSDataSampler`` sorts its rows by instrument (microsoft/qlib issue 2319), and attention then mixes a
 stock's past with its own future.
 """
 

@@ -114,7 +114,7 @@ example:
 
 
 def clocked_step(training: Training, days: np.ndarray) -> dict[str, float]:
-    """Seconds of the parts of one step; the batch is put together as `Samples.batch` does it, and equal to that."""
+    """Seconds of the parts of one step; the batch is put together as ``Samples.batch`` does it, and equal to that."""
     panel, samples = training.samples.panel, training.samples
     first = samples.bounds[days[0]]
     day = samples.day[first : samples.bounds[days[-1] + 1]].long()

@@ -1,7 +1,7 @@
 """What every workflow predicts on a small simulated market, hashed: shows that a change of the code changed none.
 
 A tree's market and its workflows/*.yaml are run with that tree's code: the market (day bars, half-hour bars, all
-high-frequency factors) by `qlib-ext market` and `ticks build`, each workflow as qrun does, those that read other
+high-frequency factors) by ``qlib-ext market`` and ``ticks build``, each workflow as qrun does, those that read other
 experiments last. Dates, lengths, epochs and seeds are made small, and of the records the score alone is kept; all else
 is as the file says. A hash covers the float bytes and the (day, instrument) of the scores in the order of pred.pkl; the
 scores are kept beside the hashes, so that a comparison can say how far two of them are apart. Every process has one

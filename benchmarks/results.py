@@ -1,8 +1,8 @@
 """What finished runs came to, beside what the reports published for the same model. Prints one table.
 
-`years`: the figures of the report on graph networks (002, exhibits 23 and 32) by year. `groups`: those of the reports
-on data sets (000, exhibits 4 and 5; 001, table 1) and on several frequencies (003, exhibit 52). Ours come from what
-FactorRecord saved in the recorder, the published ones, in brackets, from benchmarks/published.csv.
+``years``: the figures of the report on graph networks (002, exhibits 23 and 32) by year. ``groups``: those of the
+reports on data sets (000, exhibits 4 and 5; 001, table 1) and on several frequencies (003, exhibit 52). Ours come from
+what FactorRecord saved in the recorder, the published ones, in brackets, from benchmarks/published.csv.
 """
 
 from __future__ import annotations

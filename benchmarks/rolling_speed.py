@@ -1,8 +1,8 @@
 """Twelve windows by one rolling qrun, against twelve qruns of the Model Zoo's way. Prints one table.
 
 The Zoo's way is a workflow for each window, with Qlib's own handler, processors and dataset, and the windows' pred.pkl
-merged by hand afterwards. Ours is one workflow with RollingModel. Both run as their user runs them, `qrun FILE`, on the
-same provider, with the same windows and the same inner net or trees; neither runs a backtest.
+merged by hand afterwards. Ours is one workflow with RollingModel. Both run as their user runs them, ``qrun FILE``, on
+the same provider, with the same windows and the same inner net or trees; neither runs a backtest.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ IC, ICIR and the top 5, 10 and 50, and beside them scores that learn nothing. Wi
 relations, features over the last close, a return as output, the epoch of the best validation Rank IC. With --paper, the
 published program: prices over their maximum of 2013 to 2017, a price as output, relations over the frozen states of
 Rank_LSTM, training days whose labels reach into validation, a mask that knows the label's day, and the softmax of
-`PublishedPropagation`. Both stop after ten epochs without a better one; the program goes through all fifty.
+``PublishedPropagation``. Both stop after ten epochs without a better one; the program goes through all fifty.
 
 A run is one row of benchmarks/rsr_paper.csv; one that stands there is not repeated.
 """

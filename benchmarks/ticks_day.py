@@ -1,4 +1,4 @@
-"""A simulated full-market day of trades and orders for `benchmarks/ticks_speed.py`, written stock by stock."""
+"""A simulated full-market day of trades and orders for ``benchmarks/ticks_speed.py``, written stock by stock."""
 
 from __future__ import annotations
 

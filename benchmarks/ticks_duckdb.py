@@ -1,4 +1,4 @@
-"""The 27 factors in SQL for `benchmarks/ticks_speed.py`: all of them, as duckdb computes them."""
+"""The 27 factors in SQL for ``benchmarks/ticks_speed.py``: all of them, as duckdb computes them."""
 
 from __future__ import annotations
 

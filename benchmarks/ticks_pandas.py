@@ -1,4 +1,4 @@
-"""The 27 factors in straight pandas for `benchmarks/ticks_speed.py`: stock by stock, vectorised within a stock."""
+"""The 27 factors in straight pandas for ``benchmarks/ticks_speed.py``: stock by stock, vectorised within a stock."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ Files = dict[str, Sequence[Path]]
 
 
 def ours(files: Files) -> pd.DataFrame:
-    """What a worker of `qlib-ext ticks build` does with a day, its checks included."""
+    """What a worker of ``qlib-ext ticks build`` does with a day, its checks included."""
     _, factors = build_day(None, Day("2023-02-01", {k: list(v) for k, v in files.items()}, tuple(GROUPS), 1.0))
     return factors.to_pandas()
 

@@ -1,6 +1,6 @@
 """Our models beside the Model Zoo's on the same real data: CSI300, same rows, label, dates, backtest.
 
-Every run is a `qrun` of its own: ours of the files in workflows/, the Zoo's of the same file with task.model and
+Every run is a ``qrun`` of its own: ours of the files in workflows/, the Zoo's of the same file with task.model and
 task.dataset put in its place, with the parameters of the Zoo's own Alpha158 workflows. What a run came to is kept in
 benchmarks/zoo.csv; a run that stands there with the same configuration is not repeated, so a benchmark that was
 stopped goes on where it was.

@@ -35,7 +35,7 @@ class DayBars(WindowHandler):
     """30 days of open, high, low, close, vwap and relative volume: windows ``[samples, 30, 6]``, standardised.
 
     The prices of a window, adjusted, are divided by its last close: their unit differs from stock to stock. Then every
-    (field, day of the window) is standardised over the day's members, see `cross_section.standardise`. Missing, and
+    (field, day of the window) is standardised over the day's members, see ``cross_section.standardise``. Missing, and
     therefore 0: a suspended day, in every field; the days before the listing; every price of a window without a close.
     The last close is the last that is known, so a stock suspended today keeps what it did before.
 
@@ -68,8 +68,8 @@ class MultiFrequencyBars(WindowHandler):
     """40 days, 20 weeks and 12 months of open, high, low, close, vwap and volume: windows ``[samples, 72, 6]``.
 
     The three series stand one after the other, made of daily columns by blocks of 5 and of 20 trading days that end at
-    t, each divided by its own last value: `Frequencies` says how. Then every (field, place) is standardised over the
-    day's members, see `cross_section.standardise`. Missing, and therefore 0: bars without a trading day, because of a
+    t, each divided by its own last value: ``Frequencies`` says how. Then every (field, place) is standardised over the
+    day's members, see ``cross_section.standardise``. Missing, and therefore 0: bars without a trading day, because of a
     suspension, before the listing, or before the provider begins; a stock listed last week has one week and one month.
 
     lengths: how many of each frequency, and which; ``lengths: {day: 40}`` reads days alone. calendar: weeks and months

@@ -29,14 +29,14 @@ AS_FEATURES = {"class": "AsFeatures", "module_path": "handlers.fused"}
 
 
 class FusedBars(WindowHandler):
-    """The bars of `MultiFrequencyBars` and 40 days of the factors of `HighFreq27`: windows ``[samples, 1512, 1]``.
+    """The bars of ``MultiFrequencyBars`` and 40 days of the factors of ``HighFreq27``: windows ``[samples, 1512, 1]``.
 
-    The four series stand one after the other, all values in a row (`WithFactors`): 40 days, 20 weeks and 12 months of 6
-    fields, 40 days of 27 factors. The bars are those of MultiFrequencyBars, number for number, without its calendar.
+    The four series stand one after the other, all values in a row (``WithFactors``): 40 days, 20 weeks and 12 months of
+    6 fields, 40 days of 27 factors. The bars are those of MultiFrequencyBars, number for number, without its calendar.
 
     The factors are the means over 20 days, clipped and neutralised on their own day as in HighFreq27; infer_processors
     see them alone. Their z-score is the window's, which the bars need too, so that nothing is standardised twice:
-    a factor of day t-k is clipped once more and standardised over today's members, `cross_section.standardise`. Among
+    a factor of day t-k is clipped once more and standardised over today's members, ``cross_section.standardise``. Among
     the same stocks that is the z-score of day t-k but for what lies beyond the clip. Missing, and therefore 0: a factor
     that is not known, and the days before the listing, which HighFreq27 fills with the first day.
 

@@ -28,15 +28,15 @@ INFER_PROCESSORS = (
 class HighFreq27(WindowHandler):
     """40 days of the means over 20 days of 27 high-frequency factors: windows ``[samples, 40, 27]``.
 
-    The provider has each factor as a field, ``$hf_<name>``, which `qlib-ext ticks build` writes; a column is its name
-    in capital letters. groups: those of `qlib_ext.ticks.factors.GROUPS`; ``[minute]`` is the data set ms, ``[trades,
+    The provider has each factor as a field, ``$hf_<name>``, which ``qlib-ext ticks build`` writes; a column is its name
+    in capital letters. groups: those of ``qlib_ext.ticks.factors.GROUPS``; ``[minute]`` is the data set ms, ``[trades,
     orders]`` the data set l2 of the other reports. without: factors that the provider cannot have, such as those of
     minute bars without a count of trades. A mean passes over the days that have no factor.
 
-    Each factor is then set against those of the day's stocks: `MADClip`, `Neutralise` on industry dummies and log size,
-    z-score, and 0 where it is missing: no factor in 20 days, no size. The columns INDUSTRY and SIZE come with the rows
-    as the group ``neutral``, which no net reads. industry: the expression of a number for each industry. size: that of
-    the market value, whose log is taken; where the float is not known ``$total_mv``, or ``Mean($amount, 60)``.
+    Each factor is then set against those of the day's stocks: ``MADClip``, ``Neutralise`` on industry dummies and log
+    size, z-score, and 0 where it is missing: no factor in 20 days, no size. The columns INDUSTRY and SIZE come with the
+    rows as the group ``neutral``, which no net reads. industry: the expression of a number for each industry. size:
+    that of the market value, whose log is taken; where the float is not known ``$total_mv``, or ``Mean($amount, 60)``.
 
     The label is ``vwap[t+11] / vwap[t+1] - 1``, z-scored over the day. Raises ConfigError for an unknown group or
     factor and where none is left, ProviderError for a provider without the factors, the industry or the size, DataError
@@ -78,5 +78,5 @@ def factor_columns(groups: Sequence[str], without: Sequence[str], owner: str) ->
 
 
 def neutral_columns(industry: str, size: str) -> Columns:
-    """What `Neutralise` reads of a stock beside its factors."""
+    """What ``Neutralise`` reads of a stock beside its factors."""
     return [industry, f"Log({size})"], ["INDUSTRY", "SIZE"]

@@ -21,9 +21,9 @@ class MsNew(WindowHandler):
     """30 days as 30 images of 5 rows (open, high, low, close, amount) x 8 half-hours, the last one of day t.
 
     Windows ``[samples, 30, 5, 8]``, rows of 40 columns, OPEN1 to AMOUNT8. Prices are divided by the close of the day
-    before, adjusted, and the amount by the float market value: `HalfHourLoader` says how, from which bars, and what it
-    raises. Then every (field, half-hour, day of the window) is standardised over the day's members, see
-    `cross_section.standardise`. Missing, and therefore 0: half-hours without a bar, suspended days, the days before
+    before, adjusted, and the amount by the float market value: ``HalfHourLoader`` says how, from which bars, and what
+    it raises. Then every (field, half-hour, day of the window) is standardised over the day's members, see
+    ``cross_section.standardise``. Missing, and therefore 0: half-hours without a bar, suspended days, the days before
     the listing and the day of the listing itself, which has no close before it, and days of a window before the bars
     of the intraday provider begin.
 

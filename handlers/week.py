@@ -14,7 +14,7 @@ class Week(DayBars):
 
     Windows ``[samples, 30, 6, 5]``; the rows are open, high, low, close, vwap and relative volume, or turnover. Prices
     are divided by the last close of the 150 days; what is standardised, missing and raised, and the keywords, are those
-    of `DayBars`. step_len is a multiple of five.
+    of ``DayBars``. step_len is a multiple of five.
     Source: Orient Securities, factor selection series 96 (2023-08-24), section 1.2.
     """
 

@@ -28,7 +28,7 @@ class WindowError(DataError):
 
 
 class ContractError(QlibExtError, AssertionError):
-    """A model breaks one of the promises of `qlib_ext.testing.check_model`."""
+    """A model breaks one of the promises of ``qlib_ext.testing.check_model``."""
 
 
 class CheckpointError(QlibExtError):

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def standardised(values: np.ndarray) -> np.ndarray:
-    """The z-scores of one place over the stocks of one day, ``[stocks]`` float64, as `cross_section.standardise`."""
+    """The z-scores of one place over the stocks of one day, ``[stocks]`` float64, as ``cross_section.standardise``."""
     known = values[np.isfinite(values)].astype(np.float64)
     if not len(known):
         return np.zeros(len(values))
@@ -21,7 +21,7 @@ def standardised(values: np.ndarray) -> np.ndarray:
 
 
 def standardised_places(values: np.ndarray) -> np.ndarray:
-    """`standardised` of every place: ``[stocks, ...]``."""
+    """``standardised`` of every place: ``[stocks, ...]``."""
     result = np.empty(values.shape)
     for place in np.ndindex(values.shape[1:]):
         result[(slice(None), *place)] = standardised(values[(slice(None), *place)])

@@ -1,4 +1,4 @@
-"""What `make gpu` runs, with small sizes and without a GPU."""
+"""What ``make gpu`` runs, with small sizes and without a GPU."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The workflows market_*: what they say, and each of them in a small market of all data that they read.
 
 They differ from csi300_*, which are tested as a user starts them, in model and data set; so these run in this process,
-with one epoch and without backtest. One combination runs as `qlib-ext run` runs it.
+with one epoch and without backtest. One combination runs as ``qlib-ext run`` runs it.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def provider(market, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def predictions(provider, tmp_path_factory):
-    """What each workflow predicted, all run in the order of `qlib-ext run`."""
+    """What each workflow predicted, all run in the order of ``qlib-ext run``."""
     manager = {"class": "SQLiteExpManager", "module_path": "qlib_ext.recorder.store"}
     manager["kwargs"] = {"uri": f"sqlite:///{tmp_path_factory.mktemp('runs')}/mlflow.db", "default_exp_name": "default"}
     qlib.init(provider_uri=str(provider), region="cn", kernels=1, logging_level=40, exp_manager=manager)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.predictions`: what it changes in a workflow, when hashes are equal, how it compares them."""
+"""``python -m benchmarks.predictions``: what it changes in a workflow, when hashes are equal, how it compares them."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -109,3 +110,16 @@ def test_layers_losses_and_panel_import_without_qlib():
 
 def test_files_stay_short():
     assert not [path for path in MODULES.values() if len(path.read_text(encoding="utf-8").splitlines()) > 300]
+
+
+def docstrings(source: str) -> list[str]:
+    nodes = (
+        node for node in ast.walk(ast.parse(source)) if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+    )
+    return [text for node in nodes if (text := ast.get_docstring(node))]
+
+
+def test_docstrings_write_code_in_double_backticks():
+    single = re.compile(r"(?<!`)`[^`]+`(?!`)")
+    assert single.search("the field `x`") and not single.search("the field ``x``")
+    assert [path for path in MODULES.values() if any(map(single.search, docstrings(path.read_text("utf-8"))))] == []

@@ -1,4 +1,4 @@
-"""`check_model` passes a sound model and names the promise that a broken one breaks."""
+"""``check_model`` passes a sound model and names the promise that a broken one breaks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each workflow csi300_* as a user starts it: `qrun` in a folder of its own, on a simulated market."""
+"""Each workflow csi300_* as a user starts it: ``qrun`` in a folder of its own, on a simulated market."""
 
 from __future__ import annotations
 

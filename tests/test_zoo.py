@@ -1,4 +1,4 @@
-"""The Model Zoo's `_ts` workflows run on our models once module_path says so, dataset TSDatasetH included."""
+"""The Model Zoo's ``_ts`` workflows run on our models once module_path says so, dataset TSDatasetH included."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bookkeeping of `python -m benchmarks.zoo`: seeds of one configuration are averaged, other parameters are not."""
+"""The bookkeeping of ``python -m benchmarks.zoo``: seeds of one configuration are averaged, other parameters not."""
 
 from __future__ import annotations
 

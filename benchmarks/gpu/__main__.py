@@ -1,4 +1,4 @@
-"""What a GPU does with the nets: `make gpu`. Writes OUT/gpu.jsonl as it measures, then OUT/gpu.json and OUT/gpu.md.
+"""What a GPU does with the nets: ``make gpu``. Writes OUT/gpu.jsonl as it measures, then OUT/gpu.json and OUT/gpu.md.
 
 Most important first; each part is a process of its own with a limit of its own, and what it had measured when it was
 cut off stays. Runs without CUDA as well, which measures nothing but shows that it runs.

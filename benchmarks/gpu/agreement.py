@@ -31,7 +31,7 @@ def agreement(options: argparse.Namespace) -> None:
 
 
 def compare(name: str, out: Path) -> None:
-    """One net; what is compared stands at `devices_apart`."""
+    """One net; what is compared stands at ``devices_apart``."""
     apart, rounding = devices_apart(case_of(name))
     goal = f"below {NOISE:g}: {'met' if apart < NOISE else 'MISSED'}"
     record(out, "agreement", net=name, **{"GPU from CPU": apart, "CPU, one rounding": rounding, "goal": goal})

@@ -1,4 +1,4 @@
-"""Part 4: `qrun workflows/csi300_astgnn.yaml` on the simulated market, on the GPU and on the same machine's cores."""
+"""Part 4: ``qrun workflows/csi300_astgnn.yaml`` on the simulated market, on the GPU and on the same machine's cores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `qlib-ext`: a file for the subcommands of each room, a function for each subcommand."""
+"""The command ``qlib-ext``: a file for the subcommands of each room, a function for each subcommand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m qlib_ext.cli`, where the command is not on the path."""
+"""``python -m qlib_ext.cli``, where the command is not on the path."""
 
 from __future__ import annotations
 

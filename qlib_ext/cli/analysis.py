@@ -1,4 +1,4 @@
-"""`qlib-ext compare` and `qlib-ext report`: what finished runs have come to."""
+"""``qlib-ext compare`` and ``qlib-ext report``: what finished runs have come to."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ examples:
 
 
 def add_compare(commands: argparse._SubParsersAction) -> None:
-    """`qlib-ext compare`."""
+    """``qlib-ext compare``."""
     parser = add_command(
         commands, "compare", _compare, "print the results of experiments side by side", _COMPARE, _COMPARE_EXAMPLE
     )
@@ -100,7 +100,7 @@ examples:
 
 
 def add_report(commands: argparse._SubParsersAction) -> None:
-    """`qlib-ext report`."""
+    """``qlib-ext report``."""
     parser = add_command(commands, "report", _report, "write a page of pictures and tables", _REPORT, _REPORT_EXAMPLE)
     _add_runs(parser)
     parser.add_argument("--out", default="report.html", metavar="FILE", help="the page (default: report.html)")

@@ -1,4 +1,4 @@
-"""`qlib-ext fields`: columns of a table become fields of a provider."""
+"""``qlib-ext fields``: columns of a table become fields of a provider."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ what comes next:
 
 
 def add_fields(commands: argparse._SubParsersAction) -> None:
-    """`qlib-ext fields`."""
+    """``qlib-ext fields``."""
     parser = add_command(commands, "fields", _fields, "a table -> fields of a provider", _FIELDS, _FIELDS_EXAMPLE)
     parser.add_argument("--table", required=True, metavar="FILE", help="CSV or Parquet with a row a stock and day")
     parser.add_argument("--columns", required=True, nargs="+", metavar="NAME", help="the columns that become fields")

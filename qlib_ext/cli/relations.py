@@ -1,4 +1,4 @@
-"""`qlib-ext relations`: who is related to whom, kept beside a provider."""
+"""``qlib-ext relations``: who is related to whom, kept beside a provider."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ what comes next:
 
 
 def add_relations(commands: argparse._SubParsersAction) -> None:
-    """`qlib-ext relations`."""
+    """``qlib-ext relations``."""
     parser = add_command(
         commands, "relations", _relations, "relations between stocks -> beside a provider", _RELATIONS, _EXAMPLES
     )

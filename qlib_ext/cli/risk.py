@@ -1,4 +1,4 @@
-"""`qlib-ext weights`, what an index holds; `qlib-ext risk`, the risk model of a provider."""
+"""``qlib-ext weights``, what an index holds; ``qlib-ext risk``, the risk model of a provider."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ examples:
 
 
 def add_weights(commands: argparse._SubParsersAction) -> None:
-    """`qlib-ext weights`."""
+    """``qlib-ext weights``."""
     parser = add_command(
         commands, "weights", _weights, "an index's weights -> a field of a provider", _WEIGHTS, _WEIGHTS_EXAMPLE
     )
@@ -85,7 +85,7 @@ def _weights(args: argparse.Namespace) -> int:
 
 
 def add_risk(commands: argparse._SubParsersAction) -> None:
-    """`qlib-ext risk`."""
+    """``qlib-ext risk``."""
     parser = add_command(
         commands, "risk", _risk, "build or continue the risk model of a provider", _RISK, _RISK_EXAMPLE
     )

@@ -1,4 +1,4 @@
-"""`qlib-ext market`: a simulated market to learn and test on."""
+"""``qlib-ext market``: a simulated market to learn and test on."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ what comes next:
 
 
 def add_market(commands: argparse._SubParsersAction) -> None:
-    """`qlib-ext market`."""
+    """``qlib-ext market``."""
     parser = add_command(
         commands, "market", _market, "write a simulated market to learn and test on", _MARKET, _MARKET_NEXT
     )

@@ -1,4 +1,4 @@
-"""`qlib-ext ticks`: trades, orders and minute bars -> daily factors in a Qlib provider."""
+"""``qlib-ext ticks``: trades, orders and minute bars -> daily factors in a Qlib provider."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ what comes next:
 
 
 def add_ticks(commands: argparse._SubParsersAction) -> None:
-    """`qlib-ext ticks`, which has subcommands of its own."""
+    """``qlib-ext ticks``, which has subcommands of its own."""
     parser = add_command(commands, "ticks", None, "daily factors of trades and orders", _TICKS, _TICKS_EXAMPLE)
     parts = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_read(parts)

@@ -1,4 +1,4 @@
-"""`qlib-ext workflows`, `qlib-ext init` and `qlib-ext run`: what workflows there are, their files, and running them."""
+"""``qlib-ext workflows``, ``qlib-ext init`` and ``qlib-ext run``: what workflows there are, their files, running."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ examples:
 
 
 def add_workflows(commands: argparse._SubParsersAction) -> None:
-    """`qlib-ext workflows`."""
+    """``qlib-ext workflows``."""
     parser = add_command(
         commands, "workflows", _list, "what workflows there are, and what they take", _WORKFLOWS, _WORKFLOWS_EXAMPLE
     )
@@ -80,7 +80,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def add_init(commands: argparse._SubParsersAction) -> None:
-    """`qlib-ext init`."""
+    """``qlib-ext init``."""
     parser = add_command(commands, "init", _init, "write the files of the workflows", _INIT, _INIT_EXAMPLE)
     parser.add_argument("folder", type=Path, metavar="DIR", help="where they go, such as workflows")
     parser.add_argument("--overwrite", action="store_true", help="replace files that were changed")
@@ -97,7 +97,7 @@ def _init(args: argparse.Namespace) -> int:
 
 
 def add_run(commands: argparse._SubParsersAction) -> None:
-    """`qlib-ext run`."""
+    """``qlib-ext run``."""
     parser = add_command(commands, "run", _run, "run workflows in their order, and report on them", _RUN, _RUN_EXAMPLE)
     parser.add_argument(
         "names", nargs="*", metavar="WORKFLOW", help="a name, or a pattern such as 'market_*' (default: all)"

@@ -48,15 +48,15 @@ class WindowHandler(DataHandlerLP):
 
     label          expressions and names of the labels
     group          expression of a prior group of the stock, such as "$industry", or None
-    relations      kinds that `qlib-ext relations` keeps beside the provider, and fields whose equal values relate, such
-                   as ``[$industry, suppliers]``
+    relations      kinds that ``qlib-ext relations`` keeps beside the provider, and fields whose equal values relate,
+                   such as ``[$industry, suppliers]``
     step_len       trading days of a window in place of the window's own length
     engine         what computes expressions: fast, or qlib, Qlib's own, which is slower
     seasoned_days  days with a close before a new stock is a member
     traded_only    leave out stocks on days without a close
 
-    `HistoryLoader` says more of the last three. Inference processors read the history once for each day on which stocks
-    join, so with them leave the last two alone in a universe that someone joins every day.
+    ``HistoryLoader`` says more of the last three. Inference processors read the history once for each day on which
+    stocks join, so with them leave the last two alone in a universe that someone joins every day.
     """
 
     window: Window

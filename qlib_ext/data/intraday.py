@@ -30,7 +30,7 @@ HALF_HOUR_COLUMNS = [
 
 
 class HalfHourLoader(HistoryLoader):
-    """Members and their history as `HistoryLoader` loads them, with the features of a day's eight half-hours.
+    """Members and their history as ``HistoryLoader`` loads them, with the features of a day's eight half-hours.
 
     ``p[h] / b * c[t] / c[t-]`` for the open, high, low and close p of half-hour h, c being $close of the day and of the
     last day before it that has one, b the last close that the bars of the day know; ``amount[h] / float_mv``. The unit
@@ -39,9 +39,9 @@ class HalfHourLoader(HistoryLoader):
 
     bars: the expressions of open, high, low, close and amount on the intraday provider; the one feature of the config
     is the float market value. Bars are read at the longest of 30, 15, 5 and 1 minutes that the provider has, and are
-    joined as `half_hours` says.
+    joined as ``half_hours`` says.
 
-    Raises ProviderError where there are no such bars or no such field, DataError for a calendar that `half_hours`
+    Raises ProviderError where there are no such bars or no such field, DataError for a calendar that ``half_hours``
     refuses or that lacks a day of the members, and for a float market value that is zero or negative.
     """
 
@@ -50,13 +50,13 @@ class HalfHourLoader(HistoryLoader):
         self.bars = [bars[name] for name in HALF_HOUR_FIELDS]
 
     def needs(self, instruments: Any) -> Needs:
-        """As `HistoryLoader.needs`, with the fields of the intraday provider."""
+        """As ``HistoryLoader.needs``, with the fields of the intraday provider."""
         needs = super().needs(instruments)
         fields = tuple(sorted({*needs.fields, "close"}))
         return replace(needs, fields=fields, minute_fields=tuple(fields_in(self.bars)))
 
     def load(self, instruments: Any = None, start_time: Any = None, end_time: Any = None) -> pd.DataFrame:
-        """As `HistoryLoader.load`, with 40 features: the opens of half-hours 1 to 8, the highs, and so on."""
+        """As ``HistoryLoader.load``, with 40 features: the opens of half-hours 1 to 8, the highs, and so on."""
         minutes = require_bars()
         members = super().load(instruments, start_time, end_time)
         frames = [members, self.history_]

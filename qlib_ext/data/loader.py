@@ -41,7 +41,7 @@ class HistoryLoader(QlibDataLoader):
     traded_only: a stock is a member only on days with a close. Its rows of other days go to ``history_``, too. A net
     that has learnt to like calm stocks puts those that are suspended, which nobody can buy, above all others.
 
-    engine: "fast" computes the expressions with `qlib_ext.expressions.engine`, and leaves to Qlib's engine, saying so
+    engine: "fast" computes the expressions with ``qlib_ext.expressions.engine``, and leaves to Qlib's engine, saying so
     in the log, what it does not know: an operator, another freq than day, inst_processors, a provider that is not
     local. "qlib" leaves everything to it.
 

@@ -1,4 +1,4 @@
-"""The rows of a Qlib handler before any processor, in an attribute that Qlib promises to nobody: `_data`."""
+"""The rows of a Qlib handler before any processor, in an attribute that Qlib promises to nobody: ``_data``."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def refuse_fitted_on_test(fit_ends: Iterable[tuple[Any, str]], segments: Mapping
     """Raise SegmentError where a processor is fitted on days of the test; warn where on days after those of train.
 
     fit_ends: the last day that each is fitted on, None for no end, and its name. Without a segment ``train`` nothing is
-    checked: `RollingModel` gives each window its own dates.
+    checked: ``RollingModel`` gives each window its own dates.
     """
     if "train" not in segments:
         return

@@ -18,7 +18,7 @@ class Window:
 
     ``shape`` turns a batch of plain windows ``[samples, length, fields]`` into what the net reads
     (images, bars of another frequency); it runs on the device of the batch. None leaves them as they are.
-    ``standardise`` sets the shaped windows of a day against each other, see `cross_section.standardise`: over all
+    ``standardise`` sets the shaped windows of a day against each other, see ``cross_section.standardise``: over all
     members of the day, whether they have a label or not, since who has one is known only later. A day that a stock
     has no row of is then missing like a NaN and becomes 0; without it such a day takes the row before it.
     ``multiple``: of how many days the length must be a multiple. ``series``: those that ``shape`` puts one after the

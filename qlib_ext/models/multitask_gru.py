@@ -52,7 +52,7 @@ class MultiTaskGRUOptions(EncoderOptions):
 
 
 class MultiTaskNet(nn.Module):
-    """``h_k = E_k(x_k)``, encoders of several series being one where they are shared; then a `MultiTaskHead`.
+    """``h_k = E_k(x_k)``, encoders of several series being one where they are shared; then a ``MultiTaskHead``.
 
     batch.x holds the series as the layout says. They go through the encoders one by one: on a CPU that takes a
     fraction of the time of one packed call (benchmarks/multitask_speed.py).

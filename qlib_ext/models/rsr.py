@@ -22,7 +22,7 @@ from qlib_ext.models.options import EncoderOptions, one_of
 class RSROptions(EncoderOptions):
     """Options of the net beside those of encoder and training, by default an LSTM and the loss rank.
 
-    relation      strength of a relation: uniform, weighted, explicit or implicit, see `RelationalEmbedding`
+    relation      strength of a relation: uniform, weighted, explicit or implicit, see ``RelationalEmbedding``
     by_degree     divide what a stock says by the number of those who hear it; None: where nothing else makes it a mean
     include_self  a stock hears itself, too, as one of its neighbours
     """

@@ -79,7 +79,7 @@ class ICIRWeight(Weighting):
 class Fusion(Weighting):
     """Given weights: ``Fusion(weights={"high_frequency": 1, "low_frequency": 3})``, by feature.
 
-    The features of `handlers.recorded.RecordedFactors` with ``kind: score`` are named after their experiments.
+    The features of ``handlers.recorded.RecordedFactors`` with ``kind: score`` are named after their experiments.
     Source: Huatai Securities, artificial intelligence series 72 (2023-12-08), exhibits 57 to 61: high frequency to low
     frequency as 1 to 3.
     """

@@ -91,7 +91,7 @@ def check_features(uri: str | Path, fields: Iterable[str], instruments: Iterable
 
 
 def refuse_damage(path: str, size: int, head: bytes, length: int) -> None:
-    """Raise ProviderError for a damaged .bin of `size` bytes that begins with `head`, in a calendar of `length`."""
+    """Raise ProviderError for a damaged bin of ``size`` bytes beginning with ``head``, in a calendar of ``length``."""
     if fault := _fault(size, head, length):
         raise ProviderError(
             f"The file {path} is damaged: {fault}; copy it from a good provider, or write "

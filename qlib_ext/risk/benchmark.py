@@ -56,8 +56,8 @@ def index_weights(
     """The weights of an index at the close of each day, made of that day and those before.
 
     index         the instrument of its bars, such as SH000905; members: its instruments file, such as csi500
-    weights       a field such as "$csi500_weight", "implied", or None: the field `$<members>_weight` where the provider
-                  has it, else implied
+    weights       a field such as "$csi500_weight", "implied", or None: the field ``$<members>_weight`` where the
+                  provider has it, else implied
     total_return  whether the index counts dividends; a price index, as CSI's are, does not
 
     Raises ProviderError for a provider without the index, the members or the field, DataError where nothing can be
@@ -107,7 +107,7 @@ def index_weights(
 def drifted(
     given: Matrix, returns: Matrix, members: NDArray[np.bool_], days: pd.DatetimeIndex, stocks: Sequence[str]
 ) -> tuple[Matrix, list[Finding]]:
-    """Weights of some dates as weights of all days: between its dates `w_t = w_{t-1} (1 + r_t)`, scaled to sum 1.
+    """Weights of some dates as weights of all days: between its dates ``w_t = w_{t-1} (1 + r_t)``, scaled to sum 1.
 
     given    [days, stocks] fractions, NaN where nothing is; a day that repeats the day before is no date of its own
     returns  [days, stocks], 0 where a stock does not trade; members [days, stocks]

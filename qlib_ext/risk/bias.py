@@ -25,15 +25,15 @@ class Risk(Protocol):
     """A covariance of stocks, however it is stored."""
 
     def times(self, weights: Matrix) -> Matrix:
-        """`V w`: [stocks, k] -> [stocks, k]"""
+        """``V w``: [stocks, k] -> [stocks, k]"""
 
     def solve(self, values: Matrix) -> Matrix:
-        """`V^-1 a`: [stocks, k] -> [stocks, k]"""
+        """``V^-1 a``: [stocks, k] -> [stocks, k]"""
 
 
 @dataclass(frozen=True)
 class FactorRisk:
-    """`V = X F X' + diag(s^2)`; exposures [stocks, factors], covariance [factors, factors], specific [stocks]."""
+    """``V = X F X' + diag(s^2)``; exposures [stocks, factors], covariance [factors, factors], specific [stocks]."""
 
     exposures: Matrix
     covariance: Matrix
@@ -50,7 +50,7 @@ class FactorRisk:
         return common + self.specific[:, None] ** 2 * weights
 
     def solve(self, values: Matrix) -> Matrix:
-        """By Woodbury, in factors: `V^-1 a = D^-1 a - D^-1 X B (I + B'X'D^-1 X B)^-1 B'X'D^-1 a`, F = B B'."""
+        """By Woodbury, in factors: ``V^-1 a = D^-1 a - D^-1 X B (I + B'X'D^-1 X B)^-1 B'X'D^-1 a``, F = B B'."""
         root, vectors = np.linalg.eigh(self.covariance)
         b = self.exposures @ (vectors * np.sqrt(np.maximum(root, 0.0)))
         scaled, own = b / self.specific[:, None] ** 2, values / self.specific[:, None] ** 2
@@ -78,7 +78,7 @@ def portfolios(
 
     random        100 stocks drawn anew, equally weighted, less all stocks
     style_tilted  in proportion to a mix of the styles; the mixes are the same every day
-    optimised     `V^-1 (a - mean a)` of a random alpha: where a model's errors are looked for
+    optimised     ``V^-1 (a - mean a)`` of a random alpha: where a model's errors are looked for
     each signal   the same with the signal as alpha, on a half of the stocks drawn anew
 
     risk of these stocks; styles [stocks, styles]; signals [stocks] each; random: seeded by day.
@@ -125,17 +125,18 @@ def _centred(values: Matrix) -> Matrix:
 def outcomes(risk: Risk, held: Mapping[str, Matrix], realised: Matrix) -> dict[str, Matrix]:
     """Each portfolio's return over its forecast deviation: kind -> [20]; of deviation 1 where the model is right.
 
-    realised [stocks]: the returns of the 10 days to come. The forecast is `sqrt(10 w'V w)`.
+    realised [stocks]: the returns of the 10 days to come. The forecast is ``sqrt(10 w'V w)``.
     """
     return {kind: (w.T @ realised) / np.sqrt(HOLDING_DAYS * (w * risk.times(w)).sum(0)) for kind, w in held.items()}
 
 
 def bias_table(scaled: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """B by year and of all, and MRAD: `outcomes` by kind, [days, portfolios] -> [kinds, (years, all, mrad, days)].
+    """B by year and of all, and MRAD: ``outcomes`` by kind, [days, portfolios] -> [kinds, (years, all, mrad, days)].
 
-    `B = std(return / forecast)`, of a year over all its days and portfolios; 1 is right, 2 half of the risk unseen.
+    ``B = std(return / forecast)``, of a year over all its days and portfolios; 1 is right, 2 half of the risk unseen.
     MRAD is
-    the mean of the years' |B - 1|. Of T independent days B is within `1 +- sqrt(2 / T)` of 1 where the model is right.
+    the mean of the years' |B - 1|. Of T independent days B is within ``1 +- sqrt(2 / T)`` of 1 where the model is
+    right.
     """
     rows = {}
     for kind, values in scaled.items():

@@ -24,7 +24,7 @@ ORIGIN_COLUMNS = {"datetime": pl.Date, "industry": pl.Int64, "origin": pl.Int64,
 
 @dataclass
 class Built:
-    """What a run of `build` did: days added, all days, styles that are left out with their reasons."""
+    """What a run of ``build`` did: days added, all days, styles that are left out with their reasons."""
 
     added: int
     total: int
@@ -42,8 +42,8 @@ def build(
 ) -> Built:
     """Add to a folder the days that the provider has and the folder lacks; see RiskFiles for what it holds.
 
-    market, industry, size as in `Source`. A run that was stopped goes on where it was, and what is there already is not
-    computed again: a day's numbers are the same whether it was added or built with the others.
+    market, industry, size as in ``Source``. A run that was stopped goes on where it was, and what is there already is
+    not computed again: a day's numbers are the same whether it was added or built with the others.
     progress: called with the days done and wanted.
 
     Raises ProviderError for a provider that lacks a field, DataError where the folder holds a model of something else,
@@ -72,7 +72,7 @@ def build(
 
 
 def _days(source: Source, low: int, high: int) -> Iterator[tuple[int, Exposures | None, Exposures, Returns]]:
-    """Each day's place, the exposures before and at its close, and its regression; the day before `low` comes first."""
+    """Each day's place, the exposures before and at its close, its regression; the day before ``low`` is first."""
     first = max(low - 1, 0)
     market = read_market(source, first, high)
     returns = market.panels["returns"][market.first :]

@@ -52,9 +52,9 @@ class CovarianceOptions:
 def variances(values: pd.DataFrame, half_life: float, lags: int = 0) -> pd.DataFrame:
     """Exponentially weighted variances, those of day t made of the days to t: [days, n] -> [days, n].
 
-    `v_t = sum_k d^k (x_{t-k} - m_t)^2 / sum_k d^k`, `d = 0.5^(1/half_life)`, m the weighted mean; days without a
+    ``v_t = sum_k d^k (x_{t-k} - m_t)^2 / sum_k d^k``, ``d = 0.5^(1/half_life)``, m the weighted mean; days without a
     value have
-    no weight. With lags `v + 2 sum_l (1 - l / (L + 1)) c_l`, c_l the weighted covariance with the value l days before
+    no weight. With lags ``v + 2 sum_l (1 - l / (L + 1)) c_l``, c_l the weighted covariance with the value l days before
     (Newey and West, 1987), at least a tenth of v. NaN with fewer than 63 values.
     """
     window = {"halflife": half_life, "ignore_na": False}
@@ -69,9 +69,9 @@ def variances(values: pd.DataFrame, half_life: float, lags: int = 0) -> pd.DataF
 
 
 def regime(values: pd.DataFrame, forecasts: pd.DataFrame, half_life: float) -> pd.Series:
-    """The volatility regime `lambda_t^2`: how much larger variances have lately been than they were forecast.
+    """The volatility regime ``lambda_t^2``: how much larger variances have lately been than they were forecast.
 
-    `b_t^2 = mean_k x_{k,t}^2 / v_{k,t-1}`, and lambda^2 its exponentially weighted mean; 1 before the first.
+    ``b_t^2 = mean_k x_{k,t}^2 / v_{k,t-1}``, and lambda^2 its exponentially weighted mean; 1 before the first.
 
     values [days, n]; forecasts [days, n], the variances v. Source: Barra's USE4, the volatility regime adjustment.
     """
@@ -82,7 +82,7 @@ def regime(values: pd.DataFrame, forecasts: pd.DataFrame, half_life: float) -> p
 def correlations(values: Matrix, half_life: float, lags: int = 0) -> Matrix:
     """The exponentially weighted correlations at the last day: [days, n] without NaN -> [n, n].
 
-    With lags of the covariance `C_0 + sum_l (1 - l / (L + 1)) (C_l + C_l')` (Newey and West).
+    With lags of the covariance ``C_0 + sum_l (1 - l / (L + 1)) (C_l + C_l')`` (Newey and West).
     """
     weight = 0.5 ** (np.arange(len(values))[::-1] / half_life)
     covariance = _covariance(values, values, weight)
@@ -105,8 +105,8 @@ def _covariance(left: Matrix, right: Matrix, weight: Matrix) -> Matrix:
 def eigenfactor_adjusted(covariance: Matrix, days: int, strength: float, simulations: int, seed: int) -> Matrix:
     """The covariance with the variances of its eigenfactors set right: [n, n] -> [n, n].
 
-    Of `simulations` samples of `days` days drawn with this covariance, eigenfactor k's true variance over the one that
-    the sample shows is g_k^2 on average; the k-th eigenvalue is multiplied by `(1 + a (g_k - 1))^2`.
+    Of ``simulations`` samples of ``days`` days drawn with this covariance, eigenfactor k's true variance over the one
+    that the sample shows is g_k^2 on average; the k-th eigenvalue is multiplied by ``(1 + a (g_k - 1))^2``.
 
     Source: Menchero, Wang and Orr, Improving risk forecasts for optimized portfolios, 2012; Barra's USE4, with a = 1.4.
     """
@@ -126,7 +126,7 @@ def eigenfactor_adjusted(covariance: Matrix, days: int, strength: float, simulat
 def shrunk(volatility: pd.Series, cap: pd.Series, strength: float) -> pd.Series:
     """Stocks' own volatilities, drawn to the mean of their tenth by size; those that have none take that mean.
 
-    `s <- u m + (1 - u) s`, `u = a |s - m| / (d + a |s - m|)`, m the cap-weighted mean of the tenth and d the
+    ``s <- u m + (1 - u) s``, ``u = a |s - m| / (d + a |s - m|)``, m the cap-weighted mean of the tenth and d the
     deviation in it.
     A strength a of 0 leaves what is known as it is. Source: Barra's USE4, Bayesian shrinkage of the specific risk.
     """

@@ -20,7 +20,7 @@ Mask = NDArray[np.bool_]
 class Style:
     """A style: the weighted sum of its standardised parts, standardised anew.
 
-    parts           functions of `qlib_ext.risk.styles` with their weights
+    parts           functions of ``qlib_ext.risk.styles`` with their weights
     orthogonal_to   styles, named before this one, that are taken out by a regression with weights sqrt(cap)
     """
 
@@ -71,7 +71,7 @@ STYLES: tuple[Style, ...] = (
 
 
 def standardised(values: Panel, cap: Panel, universe: Mask) -> Panel:
-    """`z = (c - m) / s`: c the values clipped at median +- 3 x 1.4826 MAD, m their mean by cap, s their deviation.
+    """``z = (c - m) / s``: c the values clipped at median +- 3 x 1.4826 MAD, m their mean by cap, s their deviation.
 
     values, cap, universe [days, stocks]; median, MAD, m and s (equal-weighted, n) are of the universe's known values of
     the day, and every known value is transformed. All of a day is NaN where s is 0: no value, one, or all alike.
@@ -122,7 +122,7 @@ def exposures(
 ) -> dict[str, Panel]:
     """The standardised exposures to styles, each [days - first, stocks], NaN where a stock has none.
 
-    panels     [days, stocks], the fields of the styles; `market` is [days]
+    panels     [days, stocks], the fields of the styles; ``market`` is [days]
     cap        [days - first, stocks]: what weights the mean
     universe   [days - first, stocks]: the stocks whose values set mean and deviation
 
@@ -151,7 +151,7 @@ def _part(part: Callable[..., Panel], panels: Mapping[str, Panel], first: int) -
 
 
 def _weighted_mean(parts: Sequence[Panel], weights: Sequence[float]) -> Panel:
-    """`sum_k a_k z_k / sum_k a_k` over the parts that are known, NaN where none is."""
+    """``sum_k a_k z_k / sum_k a_k`` over the parts that are known, NaN where none is."""
     total, known = np.zeros(parts[0].shape), np.zeros(parts[0].shape)
     for weight, part in zip(weights, parts, strict=True):
         there = np.isfinite(part)

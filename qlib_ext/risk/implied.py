@@ -36,10 +36,10 @@ class Implied:
 
 
 def prior_of(cap: Matrix | None, amount: Matrix) -> Matrix:
-    """What a stock's weight is thought to be before the index says more: `cap^0.75 amount^0.25`, in no unit.
+    """What a stock's weight is thought to be before the index says more: ``cap^0.75 amount^0.25``, in no unit.
 
-    Equal to `cap turnover^0.25`: of two stocks of one size the one that is traded more has the larger float. Where no
-    market value is to be had, cap None, it is `sqrt(amount)`; both are never mixed, for their units differ.
+    Equal to ``cap turnover^0.25``: of two stocks of one size the one that is traded more has the larger float. Where no
+    market value is to be had, cap None, it is ``sqrt(amount)``; both are never mixed, for their units differ.
     cap, amount [days, stocks]: market value, mean amount of 250 days; NaN where either is. Ours: the exponents, of six
     pairs the nearest to the official weights of CSI300 in 2012-2021.
     """
@@ -47,7 +47,7 @@ def prior_of(cap: Matrix | None, amount: Matrix) -> Matrix:
 
 
 def price_returns(close: Matrix, factor: Matrix) -> Matrix:
-    """`C_t / C_{t-1} - 1` as a price index counts it: adjusted for splits, not for cash; 0 without two closes.
+    """``C_t / C_{t-1} - 1`` as a price index counts it: adjusted for splits, not for cash; 0 without two closes.
 
     close adjusted and carried through suspensions, factor likewise, [days, stocks]. A factor that grows by less than
     9 % in a day is taken for cash: the smallest bonus issue in use, one share for ten, is 10 %.
@@ -58,7 +58,7 @@ def price_returns(close: Matrix, factor: Matrix) -> Matrix:
 
 
 def ratio_to_the_day_before(values: Matrix) -> Matrix:
-    """`x_t / x_{t-1}`, NaN on the first day: [days, ...] -> the same."""
+    """``x_t / x_{t-1}``, NaN on the first day: [days, ...] -> the same."""
     ratio = np.full(values.shape, np.nan)
     np.divide(values[1:], values[:-1], out=ratio[1:])
     return ratio
@@ -77,7 +77,7 @@ def implied_weights(returns: Matrix, index_returns: Matrix, members: NDArray[np.
     returns        [days, stocks]: price returns, 0 where a stock does not trade
     index_returns  [days], NaN where one of its two closes is missing
     members        [days, stocks]
-    prior          [days, stocks]: as `prior_of`; that of the day before is read
+    prior          [days, stocks]: as ``prior_of``; that of the day before is read
 
     It starts on the first day with an index return on which at least half of the members have a prior the day before;
     a member without one takes the members' median. Raises DataError where there is no such day.
@@ -172,7 +172,7 @@ def _learn(w: Matrix, covariance: Matrix, r: Matrix, surprise: float) -> Matrix:
 
 @compiled
 def _shrink(covariance, direction):
-    """`P <- P - d d'` in place: P [members, members], d [members]."""
+    """``P <- P - d d'`` in place: P [members, members], d [members]."""
     for i in range(len(direction)):
         row, scale = covariance[i], direction[i]
         for j in range(len(direction)):
@@ -181,7 +181,7 @@ def _shrink(covariance, direction):
 
 @compiled
 def _drift(covariance, growth, added):
-    """`P_ij <- g_i P_ij g_j + a_i 1[i = j]` in place."""
+    """``P_ij <- g_i P_ij g_j + a_i 1[i = j]`` in place."""
     for i in range(len(growth)):
         row, scale = covariance[i], growth[i]
         for j in range(len(growth)):

@@ -84,7 +84,7 @@ def source_of(provider: str | Path, market: str, industry: str, size: str | None
 
 @dataclass(frozen=True)
 class Market:
-    """The panels of some days, with history before them: [days, stocks], `first` the first day that is wanted.
+    """The panels of some days, with history before them: [days, stocks], ``first`` the first day that is wanted.
 
     panels     the fields of the styles, with cap, returns (NaN but where the stock trades on the day and the one
                before) and market, [days]: the mean return of the stocks that were seasoned the day before
@@ -140,7 +140,7 @@ def read_market(source: Source, begin: int, end: int) -> Market:
 
 
 def daily_returns(close: Panel) -> Panel:
-    """`C_t / C_{t-1} - 1`, NaN where the stock did not trade on both days: over a suspension it is none of a day."""
+    """``C_t / C_{t-1} - 1``, NaN where the stock did not trade on both days: over a suspension it is none of a day."""
     returns = np.full(close.shape, np.nan)
     returns[1:] = close[1:] / close[:-1] - 1
     return returns

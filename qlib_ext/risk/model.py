@@ -36,13 +36,13 @@ class StyleRiskModel:
 
         r = X f + e,    V = X F X' + diag(s^2)
 
-    folder    of `qlib-ext risk`, read as it is unless a provider is named; None: a temporary one
+    folder    of ``qlib-ext risk``, read as it is unless a provider is named; None: a temporary one
     provider  its days that the folder lacks are added. None: where the folder has no model yet, that of qlib.init
-    market, industry, size   as in `qlib_ext.risk.market.Source`
-    options   of `CovarianceOptions`, such as newey_west=2
+    market, industry, size   as in ``qlib_ext.risk.market.Source``
+    options   of ``CovarianceOptions``, such as newey_west=2
 
     What it says of a day is made of that day and the days before. Raises DataError for a day that it does not have or
-    that has no history yet, ConfigError for an option that is none; the errors of `build` where it builds.
+    that has no history yet, ConfigError for an option that is none; the errors of ``build`` where it builds.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class StyleRiskModel:
         return self.stocks(day)["residual"].dropna()
 
     def covariance(self, day: Day) -> pd.DataFrame:
-        """F: the forecast covariance of the factors of `exposures(day)`, of a day's returns; see CovarianceOptions."""
+        """F: the covariance that is forecast for the factors of ``exposures(day)``, of returns of a day."""
         at, options = self._day(day), self.options
         factors = list(self.exposures(day).columns)
         history = self._history(at)[factors]
@@ -145,7 +145,7 @@ class StyleRiskModel:
         return pd.DataFrame(covariance, factors, factors)
 
     def specific(self, day: Day) -> pd.Series:
-        """s: the forecast standard deviation of a day's own return, of the stocks of `exposures(day)`.
+        """s: the forecast standard deviation of a day's own return, of the stocks of ``exposures(day)``.
 
         A stock with fewer than 63 residuals has the mean of its tenth by size.
         """
@@ -223,7 +223,7 @@ class StyleRiskModel:
 def inherited(returns: pd.DataFrame, origins: list[tuple]) -> pd.DataFrame:
     """Factor returns where an industry, on the days before it began, has those of the industries its stocks came from.
 
-    `f_k = sum_j share_kj f_j`; an industry without origins, or of a day without five stocks, has the market's return,
+    ``f_k = sum_j share_kj f_j``; an industry without origins, or of a day without five stocks, has the market's return,
     so
     0 of its own. returns [days, factors] to the day that asks; origins (day, industry, origin, share) not after it.
     Without it a new scheme of industries would have no history; nothing of it is known before its day.

@@ -32,7 +32,7 @@ def write_factor_returns(path: str | Path, returns: pd.DataFrame) -> None:
 
 
 def write_bias(path: str | Path, table: pd.DataFrame) -> None:
-    """An SVG of `bias_table`: B by year for each kind of portfolio, beside the band of 1 +- sqrt(2 / T) of a year.
+    """An SVG of ``bias_table``: B by year for each kind of portfolio, beside the band of 1 +- sqrt(2 / T) of a year.
 
     Raises OutputError.
     """

@@ -32,15 +32,15 @@ class RiskRecord(RecordTemp):
     risk         the risk model, a dict of Qlib's form, by default StyleRiskModel of the provider's whole market
     first, last  days; None: the first and the last of pred.pkl
 
-    It saves into the artifact folder `risk`, as pandas frames:
+    It saves into the artifact folder ``risk``, as pandas frames:
 
     factor_returns.pkl, t_statistics.pkl   [days, factors]
     statistics.pkl   [days, (stocks, r_squared, without, missing.<style>, excluded.<reason>)]
-    bias.pkl         [kinds of portfolios, (years, all, mrad, days)], see `bias_table`
+    bias.pkl         [kinds of portfolios, (years, all, mrad, days)], see ``bias_table``
     outcomes.pkl     [(kind, day), portfolios]: returns over forecasts
 
-    `risk.bias_<kind>` and `risk.mrad_<kind>` are logged as metrics. Raises ConfigError for a run without a score whose
-    days are not named, DataError where no day can be tested.
+    ``risk.bias_<kind>`` and ``risk.mrad_<kind>`` are logged as metrics. Raises ConfigError for a run without a score
+    whose days are not named, DataError where no day can be tested.
     """
 
     artifact_path = "risk"

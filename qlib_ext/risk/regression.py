@@ -33,14 +33,14 @@ def design(industry: NDArray[np.int_], codes: Sequence[int], styles: Panel) -> P
 
 
 def fit(returns: Panel, exposures: Panel, cap: Panel, industries: int, names: Sequence[str]) -> Fit:
-    """Weighted least squares of a day's returns on the exposures of the day before, `r = X f + e`.
+    """Weighted least squares of a day's returns on the exposures of the day before, ``r = X f + e``.
 
-    `f = argmin sum_i sqrt(cap_i) e_i^2` where the industries' returns, weighted by their cap, sum to 0; so the market's
-    return is that of all stocks by cap, but for styles. The condition is kept by writing the largest industry's return
-    as the others' (`f = C g`, C [K, K - 1]). t-statistics: `f_k / se_k` with the variance
-    `C (C'X'WXC)^-1 C' sum_i w_i e_i^2 / (n - K + 1)`. `R^2 = 1 - sum w e^2 / sum w (r - mean_w r)^2`.
+    ``f = argmin sum_i sqrt(cap_i) e_i^2`` where the industries' returns, weighted by their cap, sum to 0; so the
+    market's return is that of all stocks by cap, but for styles. The condition is kept by writing the largest
+    industry's return as the others' (``f = C g``, C [K, K - 1]). t-statistics: ``f_k / se_k`` with the variance
+    ``C (C'X'WXC)^-1 C' sum_i w_i e_i^2 / (n - K + 1)``. ``R^2 = 1 - sum w e^2 / sum w (r - mean_w r)^2``.
 
-    returns, cap [stocks]; exposures [stocks, K] of `design`, with this number of industries; names [K], for messages.
+    returns, cap [stocks]; exposures [stocks, K] of ``design``, with this number of industries; names [K], for messages.
     Raises DataError where the factors cannot be told apart, naming those that depend on each other.
     """
     w = np.sqrt(cap)

@@ -1,9 +1,9 @@
 """What makes up the styles of the risk model: each a function of panels [days, stocks] that are known at the close.
 
-Arguments are named as the provider's fields, but for three that `read_market` makes of them: `cap`, the market value
-carried
-through suspensions; `returns`, of a day and the one before it; `market`, their mean over seasoned stocks, [days]. The
-result is [days - first, stocks] float64, NaN where there is nothing; `first` is the first day that is wanted.
+Arguments are named as the provider's fields, but for three that ``read_market`` makes of them: ``cap``, the market
+value carried
+through suspensions; ``returns``, of a day and the one before it; ``market``, their mean over seasoned stocks, [days].
+The result is [days - first, stocks] float64, NaN where there is nothing; ``first`` is the first day that is wanted.
 
 A window needs half of its days, else the value is NaN. Windows end after 4 half-lives (where 1/16 of the weight is
 left), h63 and h42 after a year. Sources: Orient Securities, DFQ-2020, as far as it is public, for the choice of styles;
@@ -39,12 +39,12 @@ def _ratio(part: Panel, whole: Panel) -> Panel:
 
 
 def log_cap(cap: Panel, first: int = 0) -> Panel:
-    """Size: `ln cap`."""
+    """Size: ``ln cap``."""
     return _log(cap[first:])
 
 
 def log_amount(amount: Panel, first: int = 0) -> Panel:
-    """What stands for size where no market value is known, and is called amount: `ln mean amount` of 250 days.
+    """What stands for size where no market value is known, and is called amount: ``ln mean amount`` of 250 days.
 
     Its rank correlation with the float value is 0.57.
     """
@@ -53,7 +53,7 @@ def log_amount(amount: Panel, first: int = 0) -> Panel:
 
 
 def beta(returns: Panel, market: Panel, first: int = 0) -> Panel:
-    """`cov(r, m) / var(m)`, exponentially weighted, half-life 63, window 252."""
+    """``cov(r, m) / var(m)``, exponentially weighted, half-life 63, window 252."""
     value, _, count = market_lines(returns, market, half_life_weights(63, 252), first)
     return _enough(value, count, 252)
 
@@ -74,7 +74,7 @@ def reversal(returns: Panel, first: int = 0) -> Panel:
 
 
 def deviation(returns: Panel, first: int = 0) -> Panel:
-    """`sqrt(mean r^2)`, exponentially weighted, half-life 42, window 252."""
+    """``sqrt(mean r^2)``, exponentially weighted, half-life 42, window 252."""
     mean, count = weighted_means(returns**2, half_life_weights(42, 252), 0, first)
     return _enough(np.sqrt(mean), count, 252)
 
@@ -86,7 +86,7 @@ def cumulative_range(close: Panel, first: int = 0) -> Panel:
 
 
 def residual_deviation(returns: Panel, market: Panel, first: int = 0) -> Panel:
-    """The standard deviation of what `beta` leaves of the returns, half-life 63, window 252."""
+    """The standard deviation of what ``beta`` leaves of the returns, half-life 63, window 252."""
     _, variance, count = market_lines(returns, market, half_life_weights(63, 252), first)
     return _enough(np.sqrt(variance), count, 252)
 
@@ -97,38 +97,38 @@ def _log_turnover(turnover: Panel, window: int, first: int) -> Panel:
 
 
 def turnover_month(turnover: Panel, first: int = 0) -> Panel:
-    """`ln mean turnover` of 21 days: the logarithm of its sum but for a constant, whatever days are missing."""
+    """``ln mean turnover`` of 21 days: the logarithm of its sum but for a constant, whatever days are missing."""
     return _log_turnover(turnover, 21, first)
 
 
 def turnover_quarter(turnover: Panel, first: int = 0) -> Panel:
-    """`ln mean turnover` of 63 days."""
+    """``ln mean turnover`` of 63 days."""
     return _log_turnover(turnover, 63, first)
 
 
 def turnover_year(turnover: Panel, first: int = 0) -> Panel:
-    """`ln mean turnover` of 252 days."""
+    """``ln mean turnover`` of 252 days."""
     return _log_turnover(turnover, 252, first)
 
 
 def amount_growth(amount: Panel, first: int = 0) -> Panel:
-    """`ln(mean amount of 20 days / mean amount of 250 days)`."""
+    """``ln(mean amount of 20 days / mean amount of 250 days)``."""
     (recent, n), (usual, m) = (window_sums(amount, window, first) for window in (20, 250))
     return _enough(_enough(_log(_ratio(recent, n)) - _log(_ratio(usual, m)), m, 250), n, 20)
 
 
 def book_to_price(book: Panel, cap: Panel, first: int = 0) -> Panel:
-    """`book / cap`; NaN where the book value is negative."""
+    """``book / cap``; NaN where the book value is negative."""
     return _ratio(np.where(book[first:] >= 0, book[first:], np.nan), cap[first:])
 
 
 def earnings_to_price(earnings_ttm: Panel, cap: Panel, first: int = 0) -> Panel:
-    """`earnings_ttm / cap`: the net earnings of four quarters."""
+    """``earnings_ttm / cap``: the net earnings of four quarters."""
     return _ratio(earnings_ttm[first:], cap[first:])
 
 
 def sales_to_price(sales_ttm: Panel, cap: Panel, first: int = 0) -> Panel:
-    """`sales_ttm / cap`: the sales of four quarters."""
+    """``sales_ttm / cap``: the sales of four quarters."""
     return _ratio(sales_ttm[first:], cap[first:])
 
 
@@ -138,7 +138,7 @@ def dividend_to_price(dividend_yield: Panel, first: int = 0) -> Panel:
 
 
 def _growth(values: Panel, first: int) -> Panel:
-    """`(x_t - x_{t-243}) / |x_{t-243}|`, NaN where that is 0."""
+    """``(x_t - x_{t-243}) / |x_{t-243}|``, NaN where that is 0."""
     before = np.full(values[first:].shape, np.nan)
     past = values[max(first - YEAR, 0) : max(len(values) - YEAR, 0)]
     before[len(before) - len(past) :] = past

@@ -1,8 +1,8 @@
 """Statistics of the past, made of a window's own days alone, for all stocks of a panel [days, stocks] side by side.
 
-`first` is the first day that is wanted: the days before it are history, and results are [days - first, stocks]. A value
-is the same whatever else is computed with it, so that a day added later equals the day in a whole build bit for bit.
-NaN stands for no value and is passed over. Panels are float64 and contiguous.
+``first`` is the first day that is wanted: the days before it are history, and results are [days - first, stocks]. A
+value is the same whatever else is computed with it, so that a day added later equals the day in a whole build bit for
+bit. NaN stands for no value and is passed over. Panels are float64 and contiguous.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BLOCK = 128  # stocks at a time, whose window fits the processor's cache
 
 @compiled
 def carried(values, days=CARRIED_DAYS):
-    """The newest value of the day and the `days` days before it: [days, stocks] -> the same."""
+    """The newest value of the day and the ``days`` days before it: [days, stocks] -> the same."""
     out = np.empty_like(values)
     for stock in range(values.shape[1]):
         last, age = np.nan, 0
@@ -32,7 +32,7 @@ def carried(values, days=CARRIED_DAYS):
 
 @compiled
 def window_sums(values, window, first=0):
-    """The sum and the number of the values of the last `window` days: twice [days - first, stocks]."""
+    """The sum and the number of the values of the last ``window`` days: twice [days - first, stocks]."""
     days, stocks = values.shape
     total, count = np.zeros((days - first, stocks)), np.zeros((days - first, stocks))
     for low in range(0, stocks, BLOCK):
@@ -50,7 +50,7 @@ def window_sums(values, window, first=0):
 
 @compiled
 def weighted_means(values, weights, lag=0, first=0):
-    """`sum_k w_k x_{t-lag-k} / sum_k w_k` over what is known, and the number known: twice [days - first, stocks].
+    """``sum_k w_k x_{t-lag-k} / sum_k w_k`` over what is known, and the number known: twice [days - first, stocks].
 
     weights [window], the newest day's first.
     """
@@ -78,8 +78,8 @@ def weighted_means(values, weights, lag=0, first=0):
 def market_lines(returns, market, weights, first=0):
     """The weighted least-squares line of each stock's returns on the market's, on the stock's own days.
 
-    `beta = cov(r, m) / var(m)`, and the variance of what is left, `var(r) - beta^2 var(m)`: with the number of days,
-    [3, days - first, stocks]. returns [days, stocks], market [days], weights [window], the newest day's first.
+    ``beta = cov(r, m) / var(m)``, and the variance of what is left, ``var(r) - beta^2 var(m)``: with the number of
+    days, [3, days - first, stocks]. returns [days, stocks], market [days], weights [window], the newest day's first.
     """
     days, stocks = returns.shape
     out = np.zeros((3, days - first, stocks))
@@ -116,7 +116,7 @@ def market_lines(returns, market, weights, first=0):
 
 @compiled
 def ranges(values, window, first=0):
-    """The highest less the lowest of the last `window` days, and the number known: twice [days - first, stocks]."""
+    """The highest less the lowest of the last ``window`` days, and the number known: twice [days - first, stocks]."""
     days, stocks = values.shape
     out, count = np.zeros((days - first, stocks)), np.zeros((days - first, stocks))
     top, bottom = np.zeros(BLOCK), np.zeros(BLOCK)
@@ -138,5 +138,5 @@ def ranges(values, window, first=0):
 
 
 def half_life_weights(half_life, window):
-    """`0.5^(k / half_life)` for k = 0 .. window - 1."""
+    """``0.5^(k / half_life)`` for k = 0 .. window - 1."""
     return 0.5 ** (np.arange(window) / half_life)

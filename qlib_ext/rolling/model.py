@@ -62,7 +62,7 @@ class RollingModel(Model):
     Processors with fit_start_time and fit_end_time are fitted on each window's training days; the dates that the
     handler was given for them, and the dataset's train and valid segments, are not read. Every window and seed
     is a child run in the recorder: dates and parameters, curves, Rank IC of its test days, the trained
-    model, and, where the model has a `scored` as NeuralModel has, the weak factors of its validation and test days.
+    model, and, where the model has a ``scored`` as NeuralModel has, the weak factors of its validation and test days.
 
     Source: Huatai Securities, report on graph networks in Qlib (GATs_ts), the yearly retraining of exhibits 20-21;
     Orient Securities, high-frequency factor report, retraining every half year.

@@ -1,4 +1,4 @@
-"""The files of the workflows, made of the table: `qlib-ext init DIR`."""
+"""The files of the workflows, made of the table: ``qlib-ext init DIR``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the workflows are, what they need, and the variables that they take, as text: `qlib-ext workflows`."""
+"""What the workflows are, what they need, and the variables that they take, as text: ``qlib-ext workflows``."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ TRAINED_ONCE = {
 
 
 def variables_of(text: str) -> dict[str, str | None]:
-    """The variables that the text of a workflow takes, in the order of `MEANINGS`, others last, and their defaults.
+    """The variables that the text of a workflow takes, in the order of ``MEANINGS``, others last, and their defaults.
 
     The default is what ``{{ NAME | default(..) }}`` says, as text; None where a variable has none.
     """

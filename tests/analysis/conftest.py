@@ -43,7 +43,7 @@ def whole(recorders):
 
 @pytest.fixture
 def command(recorders, tmp_path, capsys):
-    """`qlib-ext report`, and the page that it wrote."""
+    """``qlib-ext report``, and the page that it wrote."""
 
     def run(*arguments):
         out = tmp_path / "page.html"

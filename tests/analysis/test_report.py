@@ -1,4 +1,4 @@
-"""The page as `qlib-ext report` writes it."""
+"""The page as ``qlib-ext report`` writes it."""
 
 from __future__ import annotations
 

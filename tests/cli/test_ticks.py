@@ -1,4 +1,4 @@
-"""The commands `qlib-ext ticks read` and `qlib-ext ticks build`, from an exchange's files to a provider."""
+"""The commands ``qlib-ext ticks read`` and ``qlib-ext ticks build``, from an exchange's files to a provider."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`traded_only`: who has no close is no member that day, and windows still read the day."""
+"""``traded_only``: who has no close is no member that day, and windows still read the day."""
 
 from __future__ import annotations
 

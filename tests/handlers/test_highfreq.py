@@ -31,7 +31,7 @@ NET = {"hidden_size": 30, "num_layers": 1, "num_factors": 1, "orthogonality": 0.
 
 
 def write_factors(folder, market, factors):
-    """The factors [names, days, stocks] as `qlib-ext ticks build` leaves them."""
+    """The factors [names, days, stocks] as ``qlib-ext ticks build`` leaves them."""
     days = range(len(market.calendar))
     for name, values in zip(NAMES, factors, strict=True):
         write_field(folder, f"hf_{name}", days, dict(zip(market.symbols, values.T, strict=True)))

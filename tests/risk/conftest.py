@@ -36,7 +36,7 @@ def model_folder(provider, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def changed(provider, tmp_path) -> Callable:
-    """Another provider like that one, whose bars `edit(path, values, first day's place)` changes in place."""
+    """Another provider like that one, whose bars ``edit(path, values, first day's place)`` changes in place."""
 
     def of(name: str, edit: Callable | None = None, days: int | None = None) -> Path:
         folder = tmp_path / name

@@ -43,12 +43,12 @@ def ridge(**kwargs: Any) -> dict:
 
 
 def inner(name: str) -> dict:
-    """The configuration of another one of `tests.rolling.inner`."""
+    """The configuration of another one of ``tests.rolling.inner``."""
     return {"class": name, "module_path": "tests.rolling.inner", "kwargs": {}}
 
 
 def rolling(model: dict | None = None, **kwargs: Any) -> RollingModel:
-    """A RollingModel of three windows on `dataset_of`, in this process: others take seconds to start."""
+    """A RollingModel of three windows on ``dataset_of``, in this process: others take seconds to start."""
     return RollingModel(model=ridge() if model is None else model, **LENGTHS | kwargs)
 
 

@@ -58,7 +58,7 @@ class Bench:
         return pd.read_pickle(self.file(run, "pred.pkl"))["score"]
 
     def trained(self) -> list[str]:
-        """The windows and seeds that `tests.rolling.inner.Ridge` was trained for since the last call."""
+        """The windows and seeds that ``tests.rolling.inner.Ridge`` was trained for since the last call."""
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         self.log.unlink(missing_ok=True)
         return sorted(lines)

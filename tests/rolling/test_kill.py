@@ -75,7 +75,7 @@ def uninterrupted(bench_in, tmp_path_factory):
 
 
 def end_of(child: int, kill: Callable[[], None] | None = None) -> int:
-    """Kill a run, or let it finish; nothing of it may be left. -> how it ended, as `subprocess` says it."""
+    """Kill a run, or let it finish; nothing of it may be left. -> how it ended, as ``subprocess`` says it."""
     if kill is not None:
         kill()
     descendants = below(child)

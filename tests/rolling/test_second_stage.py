@@ -35,7 +35,7 @@ def days(bench) -> pd.DatetimeIndex:
 
 
 def second_stage(bench, model: dict, kind=CrossSectionDataset, start: int = 201, **kwargs) -> pd.Series:
-    """The weak factors weighted, tested from day `start` on."""
+    """The weak factors weighted, tested from day ``start`` on."""
     handler = RecordedFactors(["first"], label=LABEL, instruments="csi300")
     dataset = kind(handler, {"test": (days(bench)[start], None)})
     return bench.prediction(bench.run(RollingModel(model, **SECOND | kwargs), dataset, "second"))

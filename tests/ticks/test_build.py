@@ -1,4 +1,4 @@
-"""`qlib-ext ticks build`: the right values in the right place, and nothing computed twice or lost."""
+"""``qlib-ext ticks build``: the right values in the right place, and nothing computed twice or lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`qlib-ext run`: the order, what is not run again, what is left out and why; qrun itself is put aside."""
+"""``qlib-ext run``: the order, what is not run again, what is left out and why; qrun itself is put aside."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Frequencies:
 
     calendar: weeks and months of the calendar instead; the last of each is the current one as far as it has come.
     x then has two more columns, where each day stands: ``7 week + day of the week`` and ``31 month + day of the
-    month``, counted from 0 (`calendar_loader`). A week of the calendar without a trading day is no week.
+    month``, counted from 0 (``calendar_loader``). A week of the calendar without a trading day is no week.
 
     Raises ConfigError for a length that is no positive number, and for other names than day, week and month.
     Source: Huatai Securities, artificial intelligence series 72 (2023-12-08), exhibit 51.
@@ -115,7 +115,7 @@ class WithFactors:
 
 
 def daily_bars(columns: Tensor) -> Tensor:
-    """The days as bars that `joined` joins: amount in place of vwap; prices NaN, sums 0 where a stock did not trade.
+    """The days as bars that ``joined`` joins: amount in place of vwap; prices NaN, sums 0 where a stock did not trade.
 
     columns [6, days, samples] -> bars [6, days, samples]: open, high, low, close, amount, volume.
     """

@@ -1,4 +1,4 @@
-"""The table of the workflows: universe, data set, model and options of each; `make workflows` writes their files."""
+"""The table of the workflows: universe, data set, model and options of each; ``make workflows`` writes their files."""
 
 from __future__ import annotations
 
