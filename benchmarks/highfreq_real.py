@@ -64,7 +64,7 @@ def main() -> None:
         write_fields(provider, bars, options.market / "industry_sw.csv")
         qlib.init(provider_uri=str(provider), region="cn", kernels=1, logging_level=40)
         handler = HighFreq27(
-            groups=["minute"],
+            families=["minute"],
             without=list(IMPOSSIBLE),
             size="Mean($bar_amount, 60)",
             label=LABEL,

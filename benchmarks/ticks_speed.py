@@ -24,7 +24,7 @@ from benchmarks import ticks_duckdb, ticks_pandas
 from benchmarks.measure import in_fresh_process, machine, peak_bytes, ratio, reset_peak, table, target, times
 from benchmarks.ticks_day import write_day
 from qlib_ext.ticks.day import Day, build_day
-from qlib_ext.ticks.factors import GROUPS
+from qlib_ext.ticks.factors import FAMILIES
 from qlib_ext.ticks.sessions import minute_of
 
 STOCKS, ROWS = 5_000, 50_000_000
@@ -37,7 +37,7 @@ Files = dict[str, Sequence[Path]]
 
 def ours(files: Files) -> pd.DataFrame:
     """What a worker of ``qlib-ext ticks build`` does with a day, its checks included."""
-    _, factors = build_day(None, Day("2023-02-01", {k: list(v) for k, v in files.items()}, tuple(GROUPS), 1.0))
+    _, factors = build_day(None, Day("2023-02-01", {k: list(v) for k, v in files.items()}, tuple(FAMILIES), 1.0))
     return factors.to_pandas()
 
 

@@ -17,7 +17,7 @@ from qlib_ext.data.shapes import frequencies
 from qlib_ext.data.shapes.frequencies import Frequencies, WithFactors
 from qlib_ext.data.window import Window
 from qlib_ext.errors import ConfigError
-from qlib_ext.ticks.factors import GROUPS
+from qlib_ext.ticks.factors import FAMILIES
 
 FACTORS = "highfreq"  # the series of the factors in lengths
 LENGTHS = frequencies.LENGTHS | {FACTORS: 40}
@@ -50,7 +50,7 @@ class FusedBars(WindowHandler):
     def __init__(
         self,
         lengths: Mapping[str, int] = LENGTHS,
-        groups: Sequence[str] = tuple(GROUPS),
+        families: Sequence[str] = tuple(FAMILIES),
         without: Sequence[str] = (),
         industry: str = "$industry",
         size: str = "$float_mv",
@@ -66,7 +66,7 @@ class FusedBars(WindowHandler):
             )
         bars = Frequencies({name: length for name, length in lengths.items() if name != FACTORS})
         shape = WithFactors(bars, lengths[FACTORS])
-        factors = factor_columns(groups, without, type(self).__name__)
+        factors = factor_columns(families, without, type(self).__name__)
         series = {**bars.series, FACTORS: Series(shape.length, (len(factors[0]),))}
         super().__init__(
             features=factors,

@@ -12,7 +12,7 @@ from qlib_ext.data.handler import Columns, WindowHandler
 from qlib_ext.data.window import Window
 from qlib_ext.errors import ConfigError
 from qlib_ext.keywords import refuse_unknown
-from qlib_ext.ticks.factors import GROUPS
+from qlib_ext.ticks.factors import FAMILIES
 
 MEAN_DAYS = 20  # of a factor's mean
 NEUTRALISE = "qlib_ext.processors.neutralise"
@@ -29,16 +29,16 @@ class HighFreq27(WindowHandler):
     """40 days of the means over 20 days of 27 high-frequency factors: windows ``[samples, 40, 27]``.
 
     The provider has each factor as a field, ``$hf_<name>``, which ``qlib-ext ticks build`` writes; a column is its name
-    in capital letters. groups: those of ``qlib_ext.ticks.factors.GROUPS``; ``[minute]`` is the data set ms, ``[trades,
-    orders]`` the data set l2 of the other reports. without: factors that the provider cannot have, such as those of
-    minute bars without a count of trades. A mean passes over the days that have no factor.
+    in capital letters. families: those of ``qlib_ext.ticks.factors.FAMILIES``; ``[minute]`` is the data set ms,
+    ``[trades, orders]`` the data set l2 of the other reports. without: factors that the provider cannot have, such as
+    those of minute bars without a count of trades. A mean passes over the days that have no factor.
 
     Each factor is then set against those of the day's stocks: ``MADClip``, ``Neutralise`` on industry dummies and log
     size, z-score, and 0 where it is missing: no factor in 20 days, no size. The columns INDUSTRY and SIZE come with the
     rows as the group ``neutral``, which no net reads. industry: the expression of a number for each industry. size:
     that of the market value, whose log is taken; where the float is not known ``$total_mv``, or ``Mean($amount, 60)``.
 
-    The label is ``vwap[t+11] / vwap[t+1] - 1``, z-scored over the day. Raises ConfigError for an unknown group or
+    The label is ``vwap[t+11] / vwap[t+1] - 1``, z-scored over the day. Raises ConfigError for an unknown family or
     factor and where none is left, ProviderError for a provider without the factors, the industry or the size, DataError
     where one of them is NaN in every row.
     Source: Huatai Securities, artificial intelligence series 72 (2023-12-08), exhibits 7, 43 and 44.
@@ -48,7 +48,7 @@ class HighFreq27(WindowHandler):
 
     def __init__(
         self,
-        groups: Sequence[str] = tuple(GROUPS),
+        families: Sequence[str] = tuple(FAMILIES),
         without: Sequence[str] = (),
         industry: str = "$industry",
         size: str = "$float_mv",
@@ -58,7 +58,7 @@ class HighFreq27(WindowHandler):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            features=factor_columns(groups, without, type(self).__name__),
+            features=factor_columns(families, without, type(self).__name__),
             label=label,
             others={"neutral": neutral_columns(industry, size)},
             infer_processors=infer_processors,
@@ -67,13 +67,13 @@ class HighFreq27(WindowHandler):
         )
 
 
-def factor_columns(groups: Sequence[str], without: Sequence[str], owner: str) -> Columns:
-    """The means of some groups' factors; raises ConfigError for an unknown name, and where no factor is left."""
-    refuse_unknown(groups, GROUPS, f"groups of {owner}")
-    refuse_unknown(without, chain(*GROUPS.values()), f"without of {owner}")
-    names = [name for group in GROUPS if group in groups for name in GROUPS[group] if name not in without]
+def factor_columns(families: Sequence[str], without: Sequence[str], owner: str) -> Columns:
+    """The means of some families' factors; raises ConfigError for an unknown name, and where no factor is left."""
+    refuse_unknown(families, FAMILIES, f"families of {owner}")
+    refuse_unknown(without, chain(*FAMILIES.values()), f"without of {owner}")
+    names = [name for family in FAMILIES if family in families for name in FAMILIES[family] if name not in without]
     if not names:
-        raise ConfigError(f"No factor is left: groups names some of {', '.join(GROUPS)}, without some of theirs.")
+        raise ConfigError(f"No factor is left: families names some of {', '.join(FAMILIES)}, without some of theirs.")
     return [f"Mean($hf_{name}, {MEAN_DAYS})" for name in names], [name.upper() for name in names]
 
 

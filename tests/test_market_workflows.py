@@ -21,7 +21,7 @@ from qlib.model.trainer import task_train
 from qlib_ext.analysis.report.texts import LANGUAGES
 from qlib_ext.cli import main
 from qlib_ext.simulator.simulate import simulate, write_market
-from qlib_ext.ticks.factors import GROUPS
+from qlib_ext.ticks.factors import FAMILIES
 from qlib_ext.workflows.reading import in_order, read_workflows
 from tests.handlers import half_hours
 
@@ -78,7 +78,7 @@ def provider(market, tmp_path_factory):
     random = np.random.default_rng(0)
     for close in (folder / "features").glob("*/close.day.bin"):
         bars = np.fromfile(close, dtype="<f4")
-        for name in (name for group in GROUPS.values() for name in group):
+        for name in (name for family in FAMILIES.values() for name in family):
             bars[1:] = random.standard_normal(len(bars) - 1)
             bars.tofile(close.with_name(f"hf_{name}.day.bin"))
     return folder
@@ -134,7 +134,7 @@ def test_the_equal_weights_have_the_signs_that_the_docs_give():
     signs = {name.upper(): 1 if sign == "+" else -1 for name, sign in rows}
     signs |= {f"VOLUME_PERC{k}": signs["VOLUME_PERC2"] for k in range(3, 8)}
     assert WORKFLOWS["market_highfreq_equal"].config["task"]["model"]["kwargs"]["weights"] == signs
-    assert set(signs) == {name.upper() for group in GROUPS.values() for name in group}
+    assert set(signs) == {name.upper() for family in FAMILIES.values() for name in family}
 
 
 @pytest.mark.parametrize("name", ["market_highfreq_equal", "market_highfreq_icir"])

@@ -49,7 +49,7 @@ The inputs are folders of Parquet partitioned by date, DIR/date=2023-02-01/*.par
   trades  instrument time price volume amount buy_order sell_order side (B, S, N)
   orders  instrument time price volume side (B, S) order_id kind (add, cancel)
   minute  instrument time open high low close volume amount count
-Any of the three may be left out: trades give the groups "minute" (15 factors; minute bars are built
+Any of the three may be left out: trades give the families "minute" (15 factors; minute bars are built
 from trades when --minute is absent) and "trades" (8), orders give "orders" (4), minute bars "minute".
 
 One day after the other is read and computed, stocks in batches, so that a history of any length needs
@@ -106,10 +106,10 @@ def _add_build(commands: argparse._SubParsersAction) -> None:
         parser.add_argument(f"--{source}", metavar="DIR", help=f"folder of the partitions of {source}")
     parser.add_argument("--out", required=True, metavar="PROVIDER", help="a Qlib provider that has the days")
     parser.add_argument(
-        "--groups",
+        "--families",
         nargs="+",
         choices=["minute", "trades", "orders"],
-        help="the groups of factors (default: all that the inputs suffice for)",
+        help="the families of factors (default: all that the inputs suffice for)",
     )
     parser.add_argument("--start", type=_day, metavar="DATE", help="the first day (default: that of the inputs)")
     parser.add_argument("--end", type=_day, metavar="DATE", help="the last day (default: that of the inputs)")
@@ -145,7 +145,7 @@ def _build(args: argparse.Namespace) -> int:
     done = build(
         args.out,
         {source: folder for source, folder in named.items() if folder is not None},
-        groups=args.groups,
+        families=args.families,
         start=args.start,
         end=args.end,
         big=args.big,

@@ -15,7 +15,7 @@ from qlib_ext.provider.fields import write_field
 from qlib_ext.provider.names import instruments_with_features, instruments_with_field
 from qlib_ext.system.backends import backend_of
 from qlib_ext.ticks.day import Day, build_day
-from qlib_ext.ticks.factors import GROUPS
+from qlib_ext.ticks.factors import FAMILIES
 from qlib_ext.ticks.partitions import check_footers, days_in
 from qlib_ext.ticks.results import Results, instruments_of, save, values_of
 from qlib_ext.ticks.schema import SCHEMAS
@@ -37,7 +37,7 @@ class Built:
 def build(
     out: str | Path,
     folders: dict[str, str | Path],
-    groups: Sequence[str] | None = None,
+    families: Sequence[str] | None = None,
     start: str | None = None,
     end: str | None = None,
     big: float = 1.0,
@@ -49,7 +49,7 @@ def build(
 
     out            a Qlib provider whose calendar has the days
     folders        source (trades, orders, minute) -> folder of its partitions
-    groups         of factors (minute, trades, orders); None: all that the sources suffice for
+    families       of factors (minute, trades, orders); None: all that the sources suffice for
     start, end     the first and the last day, ("2023-02-01"); None: as far as there are partitions
     big            an order is big above the mean + ``big`` standard deviations of the logarithm of amounts
     n_jobs         days at the same time
@@ -58,7 +58,7 @@ def build(
     Finished days are kept beside the provider, in ``<out>.ticks``, and not computed again while their files, the
     parameters and the code are the same. The values replace those of the same days; all other days stay.
 
-    Raises ConfigError for groups that the sources do not suffice for, DataError for partitions that cannot be
+    Raises ConfigError for families that the sources do not suffice for, DataError for partitions that cannot be
     used, ProviderError for a provider that cannot take them, OutputError where the disk refuses, WorkerError where a
     worker dies.
     """
@@ -66,7 +66,7 @@ def build(
     start, end = (day and pd.Timestamp(day).strftime("%Y-%m-%d") for day in (start, end))
     provider = Path(out).expanduser().absolute()
     calendar = {f"{day:%Y-%m-%d}": position for position, day in enumerate(check_provider(provider))}
-    jobs = day_jobs(folders, select_groups(groups, folders), start, end, big)
+    jobs = day_jobs(folders, select_families(families, folders), start, end, big)
     if outside := [job.day for job in jobs if job.day not in calendar]:
         raise ProviderError(
             f"{len(outside)} of {len(jobs)} days are not in the calendar of {provider}, first {outside[0]}: bring the "
@@ -83,7 +83,7 @@ def build(
                 instruments.add(job.day, factors["instrument"].to_list())
                 progress.update()
                 progress.set_postfix_str(f"{job.day}: {len(factors)} instruments")
-        names = [name for group in jobs[0].groups for name in GROUPS[group]]
+        names = [name for family in jobs[0].families for name in FAMILIES[family]]
         positions = [calendar[job.day] for job in jobs]
         changed = sum(
             write_factor(provider, name, positions, list(paths.values()), instruments.taken)
@@ -113,24 +113,24 @@ def write_factor(provider: Path, name: str, positions: list[int], results: list[
     return write_field(provider, field, positions, values)
 
 
-def select_groups(groups: Sequence[str] | None, folders: dict[str, str | Path]) -> tuple[str, ...]:
-    """The groups of factors, in GROUPS' order; raises ConfigError where the sources do not suffice for them."""
-    possible = [group for group in GROUPS if set(NEEDED[group]) & set(folders)]
+def select_families(families: Sequence[str] | None, folders: dict[str, str | Path]) -> tuple[str, ...]:
+    """The families of factors, in FAMILIES' order; raises ConfigError where the sources do not suffice for them."""
+    possible = [family for family in FAMILIES if set(NEEDED[family]) & set(folders)]
     if not possible:
         raise ConfigError("There is nothing to build from: name a folder of trades, orders or minute bars.")
-    for group in groups or ():
-        if group not in GROUPS:
-            raise ConfigError(f"{group!r} is no group of factors; there are {', '.join(GROUPS)}.")
-        if group not in possible:
-            raise ConfigError(f"The group {group} needs {' or '.join(f'--{source}' for source in NEEDED[group])}.")
-    return tuple(group for group in GROUPS if group in (groups or possible))
+    for family in families or ():
+        if family not in FAMILIES:
+            raise ConfigError(f"{family!r} is no family of factors; there are {', '.join(FAMILIES)}.")
+        if family not in possible:
+            raise ConfigError(f"The family {family} needs {' or '.join(f'--{source}' for source in NEEDED[family])}.")
+    return tuple(family for family in FAMILIES if family in (families or possible))
 
 
 def day_jobs(
-    folders: dict[str, str | Path], groups: tuple[str, ...], start: str | None, end: str | None, big: float
+    folders: dict[str, str | Path], families: tuple[str, ...], start: str | None, end: str | None, big: float
 ) -> list[Day]:
     """A job for each day; raises DataError where a source lacks a day that another one has."""
-    asked = {NEEDED[group][0] if NEEDED[group][0] in folders else NEEDED[group][-1] for group in groups}
+    asked = {NEEDED[family][0] if NEEDED[family][0] in folders else NEEDED[family][-1] for family in families}
     sources = {source: days_in(folders[source], source) for source in SCHEMAS if source in asked}
     first, last = start or "", end or "9999-12-31"
     days = sorted({day for found in sources.values() for day in found if first <= day <= last})
@@ -145,7 +145,7 @@ def day_jobs(
                 f"{source} lack {len(missing)} of {len(days)} days that the other inputs have, first {missing[0]}: add "
                 "them, or choose days by --start and --end."
             )
-    return [Day(day, {source: found[day] for source, found in sources.items()}, groups, big) for day in days]
+    return [Day(day, {source: found[day] for source, found in sources.items()}, families, big) for day in days]
 
 
 class ProviderInstruments:

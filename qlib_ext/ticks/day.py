@@ -17,13 +17,13 @@ from qlib_ext.ticks.schema import SCHEMAS
 
 @dataclass(frozen=True)
 class Day:
-    """A day, its files by source (trades, orders, minute), the groups of factors, and the threshold of big orders."""
+    """A day, its files by source (trades, orders, minute), the families of factors, and the threshold of big orders."""
 
     noun: ClassVar[str] = "day"
 
     day: str
     files: dict[str, list[Path]]
-    groups: tuple[str, ...]
+    families: tuple[str, ...]
     big: float
 
 
@@ -41,7 +41,7 @@ def build_day(shared: None, job: Day) -> tuple[Day, pl.DataFrame]:
     try:
         if "trades" in frames and "minute" in frames:
             check_reconciled(frames["trades"], frames["minute"])
-        factors = day_factors(big=job.big, groups=job.groups, **frames)
+        factors = day_factors(big=job.big, families=job.families, **frames)
     except DataError as error:
         folders = ", ".join(str(files[0].parent) for files in job.files.values())
         raise DataError(f"{folders}: {error} Finished days are kept.") from error

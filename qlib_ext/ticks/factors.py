@@ -12,7 +12,7 @@ from qlib_ext.ticks.bars import minute_bars
 from qlib_ext.ticks.check import check_batch
 from qlib_ext.ticks.schema import SCHEMAS, by_stock, check_schema
 
-GROUPS: dict[str, list[str]] = {
+FAMILIES: dict[str, list[str]] = {
     "minute": minute_factors.NAMES,
     "trades": trade_factors.NAMES,
     "orders": order_factors.NAMES,
@@ -20,7 +20,7 @@ GROUPS: dict[str, list[str]] = {
 BATCH_ROWS = 4_000_000
 
 Frame = pl.LazyFrame | pl.DataFrame
-Makers = dict[str, Callable[[pl.DataFrame], pl.DataFrame]]  # group -> its factors from a source's rows
+Makers = dict[str, Callable[[pl.DataFrame], pl.DataFrame]]  # family -> its factors from a source's rows
 
 
 def day_factors(
@@ -28,19 +28,19 @@ def day_factors(
     trades: Frame | None = None,
     orders: Frame | None = None,
     big: float = 1.0,
-    groups: Collection[str] = tuple(GROUPS),
+    families: Collection[str] = tuple(FAMILIES),
     batch_rows: int = BATCH_ROWS,
 ) -> pl.DataFrame:
-    """The factors of one day's frames: one row an instrument, sorted, those of ``groups`` that the frames allow.
+    """The factors of one day's frames: one row an instrument, sorted, those of ``families`` that the frames allow.
 
     Minute bars are built from the trades when there are none. Undefined factors are NaN, never 0. A frame is read in
     batches of instruments of about ``batch_rows`` rows each, so that a day larger than memory can be scanned lazily;
     files sorted by instrument are read faster, in less memory.
 
     minute, trades, orders: the columns of schema.MINUTES, TRADES, ORDERS. big: the standard deviations by which the log
-    of a big order's amount exceeds the mean. groups: some of GROUPS; what no group needs is not computed.
+    of a big order's amount exceeds the mean. families: some of FAMILIES; what no family needs is not computed.
     Raises DataError for missing or wrong columns, times that go back, rows that are there twice, a day without rows, or
-    where no frame allows a group.
+    where no frame allows a family.
     """
     of_minute: Makers = {"minute": minute_factors.minute_factors}
     of_trades: Makers = {"trades": lambda rows: trade_factors.trade_factors(rows, big)}
@@ -50,13 +50,13 @@ def day_factors(
     sources = (("minute", minute, of_minute), ("trades", trades, of_trades), ("orders", orders, of_orders))
     parts = []
     for source, frame, makers in sources:
-        wanted = [make for group, make in makers.items() if group in groups]
+        wanted = [make for family, make in makers.items() if family in families]
         if frame is not None and wanted:
             check_schema(frame, SCHEMAS[source], source)
             batches = _batches(frame, source, batch_rows)
             parts.append(pl.concat([_joined(stocks, [make(rows) for make in wanted]) for stocks, rows in batches]))
     if not parts:
-        raise ConfigError("day_factors needs at least one of minute, trades and orders, and a group that it allows.")
+        raise ConfigError("day_factors needs at least one of minute, trades and orders, and a family that it allows.")
     return _side_by_side(parts)
 
 
@@ -75,10 +75,10 @@ def _batches(frame: Frame, source: str, batch_rows: int) -> Iterator[tuple[pl.Da
 
 
 def _side_by_side(parts: list[pl.DataFrame]) -> pl.DataFrame:
-    """One row an instrument that any part has, with the factors of all parts in the order of GROUPS."""
+    """One row an instrument that any part has, with the factors of all parts in the order of FAMILIES."""
     stocks = pl.concat([part.select("instrument") for part in parts]).unique().sort("instrument")
     table = _joined(stocks, parts)
-    names = [name for group in GROUPS.values() for name in group if name in table.columns]
+    names = [name for family in FAMILIES.values() for name in family if name in table.columns]
     return table.select("instrument", pl.col(names).cast(pl.Float64).fill_null(float("nan")))
 
 

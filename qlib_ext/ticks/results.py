@@ -45,7 +45,7 @@ class Results:
             source: [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
             for source, files in job.files.items()
         }
-        key = json.dumps([files, job.groups, job.big, self.versions])
+        key = json.dumps([files, job.families, job.big, self.versions])
         return self.folder / f"{job.day}-{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}.parquet"
 
 

@@ -105,7 +105,7 @@ def test_build_counts_what_it_leaves_out(ticks, provider, capsys):
     [
         (["--n-jobs", "0"], "at least 1"),
         (["--start", "2023-2-30"], "a date such as 2023-02-01"),
-        (["--groups", "ticks"], "invalid choice"),
+        (["--families", "ticks"], "invalid choice"),
         (["--backend", "dask"], "invalid choice"),
     ],
 )

@@ -35,7 +35,7 @@ SERIES = st.dictionaries(st.text("abc", min_size=1), st.tuples(st.integers(1, 5)
         (lambda **kwargs: MultiFrequencyBars({"week": 2}, calendar=True, **kwargs), 8, {"week": (2, (6,))}),
         (FusedBars, 33, {"day": (40, (6,)), "week": (20, (6,)), "month": (12, (6,)), "highfreq": (40, (27,))}),
         (
-            lambda **kwargs: FusedBars({"day": 3, "highfreq": 2}, groups=["minute"], **kwargs),
+            lambda **kwargs: FusedBars({"day": 3, "highfreq": 2}, families=["minute"], **kwargs),
             21,
             {"day": (3, (6,)), "highfreq": (2, (15,))},
         ),

@@ -8,7 +8,7 @@ from qlib.utils import init_instance_by_config
 
 from qlib_ext.data.needs import Needs, needs_of
 from qlib_ext.errors import ConfigError, ProviderError
-from qlib_ext.ticks.factors import GROUPS
+from qlib_ext.ticks.factors import FAMILIES
 
 BARS = ("close", "high", "low", "open", "volume", "vwap")
 TIMES = {"start_time": "2015-05-04", "end_time": "2015-06-30"}
@@ -24,13 +24,13 @@ HANDLERS = {
     "Week": config("Week", "handlers.week", instruments="all", group="$industry"),
     "MultiFrequencyBars": config("MultiFrequencyBars", "handlers.bars", instruments="csi300", calendar=True),
     "MsNew": config("MsNew", "handlers.msnew", instruments="all"),
-    "HighFreq27": config("HighFreq27", "handlers.highfreq", instruments="all", groups=["orders"], size="$total_mv"),
+    "HighFreq27": config("HighFreq27", "handlers.highfreq", instruments="all", families=["orders"], size="$total_mv"),
     "FusedBars": config(
-        "FusedBars", "handlers.fused", instruments="all", groups=["orders"], without=[GROUPS["orders"][0]]
+        "FusedBars", "handlers.fused", instruments="all", families=["orders"], without=[FAMILIES["orders"][0]]
     ),
     "RecordedFactors": config("RecordedFactors", "handlers.recorded", experiments=["day"], traded_only=True),
 }
-ORDERS = [f"hf_{name}" for name in GROUPS["orders"]]
+ORDERS = [f"hf_{name}" for name in FAMILIES["orders"]]
 NEEDS = {
     "Alpha158vwap": Needs("csi300", BARS),
     "DayBars": Needs("all", ("close", "high", "low", "open", "turnover", "vwap")),
@@ -85,7 +85,7 @@ def test_a_handler_that_does_not_tell_its_needs():
 
 
 def test_bad_options_are_refused_before_anything_is_read(nowhere):
-    with pytest.raises(ConfigError, match="groups of HighFreq27 has no option 'order'"):
-        needs_of(config("HighFreq27", "handlers.highfreq", groups=["order"]))
+    with pytest.raises(ConfigError, match="families of HighFreq27 has no option 'order'"):
+        needs_of(config("HighFreq27", "handlers.highfreq", families=["order"]))
     with pytest.raises(ConfigError, match="DayBars has no option 'instrument'"):
         needs_of(config("DayBars", "handlers.bars", instrument="all"))

@@ -166,7 +166,7 @@ def test_a_net_of_one_series_is_refused(made, init):
         GRU(n_epochs=1, GPU=-1).fit(data)
 
 
-@pytest.mark.parametrize("options", [{"lengths": SHORT | {"highfreq": 9}}, {"groups": ["minute"]}])
+@pytest.mark.parametrize("options", [{"lengths": SHORT | {"highfreq": 9}}, {"families": ["minute"]}])
 def test_a_trained_net_refuses_other_series(made, init, options):
     init(made[0])
     model = MultiTaskGRU(**NET)
@@ -180,7 +180,7 @@ def test_a_trained_net_refuses_other_series(made, init, options):
 
 def test_bars_and_factors_are_features_and_what_neutralises_is_none(made, init):
     init(made[0])
-    features = FusedBars(SHORT, groups=["trades", "orders"], **TIMES).fetch(col_set="feature")
+    features = FusedBars(SHORT, families=["trades", "orders"], **TIMES).fetch(col_set="feature")
     names = ["open", "high", "low", "close", "vwap", "volume", *NAMES[15:]]
     assert list(features.columns) == [name.upper() for name in names]
 
@@ -256,5 +256,5 @@ def test_a_history_shorter_than_twelve_months(made, init):
 def test_a_misspelt_option_names_the_nearest_one():
     with pytest.raises(ConfigError, match=r"FusedBars has no option 'length'; did you mean 'lengths'\?"):
         FusedBars(length=SHORT)
-    with pytest.raises(ConfigError, match=r"groups of FusedBars has no option 'minutes'; did you mean 'minute'\?"):
-        FusedBars(groups=["minutes"])
+    with pytest.raises(ConfigError, match=r"families of FusedBars has no option 'minutes'; did you mean 'minute'\?"):
+        FusedBars(families=["minutes"])

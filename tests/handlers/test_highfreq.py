@@ -14,11 +14,11 @@ from qlib_ext.expressions.reach import label_reach
 from qlib_ext.models.gru import GRU
 from qlib_ext.provider.fields import write_field
 from qlib_ext.simulator.simulate import simulate, write_market
-from qlib_ext.ticks.factors import GROUPS
+from qlib_ext.ticks.factors import FAMILIES
 from tests.garbage import garbage_from
 from tests.handlers.conftest import windows
 
-NAMES = [name for names in GROUPS.values() for name in names]
+NAMES = [name for names in FAMILIES.values() for name in names]
 TIMES = {"start_time": "2015-02-02", "end_time": "2015-10-30", "instruments": "csi300"}
 TODAY = "2015-08-03"
 SEGMENTS = {
@@ -187,7 +187,7 @@ def test_what_comes_after_today_changes_nothing_of_today(made, init, tmp_path, u
 
 def test_the_net_of_the_report_finds_a_planted_signal(made, init):
     init(made[0])
-    data = CrossSectionDataset(HighFreq27(**TIMES | {"instruments": "all", "groups": ["minute"]}), SEGMENTS)
+    data = CrossSectionDataset(HighFreq27(**TIMES | {"instruments": "all", "families": ["minute"]}), SEGMENTS)
     model = GRU(**NET, loss="ic", metric="ic", lr=0.005, n_epochs=5, batch_size=250, GPU=-1, seed=0)
     model.fit(data)
     score = model.predict(data)
@@ -202,12 +202,12 @@ def test_the_net_of_the_report_finds_a_planted_signal(made, init):
 
 
 @pytest.mark.parametrize(
-    ("groups", "sources"), [(["minute"], ["minute"]), (["orders", "trades"], ["trades", "orders"])]
+    ("families", "sources"), [(["minute"], ["minute"]), (["orders", "trades"], ["trades", "orders"])]
 )
-def test_groups_are_data_sets_of_their_own(made, init, groups, sources):
+def test_families_are_data_sets_of_their_own(made, init, families, sources):
     init(made[0])
-    part, whole = HighFreq27(groups=groups, **TIMES), HighFreq27(**TIMES)
-    names = [name.upper() for source in sources for name in GROUPS[source]]
+    part, whole = HighFreq27(families=families, **TIMES), HighFreq27(**TIMES)
+    names = [name.upper() for source in sources for name in FAMILIES[source]]
     features = part.fetch(col_set="feature")
     assert list(features.columns) == names
     pd.testing.assert_frame_equal(features, whole.fetch(col_set="feature")[names])
@@ -240,14 +240,14 @@ def test_factors_are_left_out_that_the_provider_lacks(made, init, tmp_path):
     ):
         HighFreq27(without=["volume_perc8"])
     with pytest.raises(ConfigError, match="No factor is left"):
-        HighFreq27(groups=["orders"], without=GROUPS["orders"])
+        HighFreq27(families=["orders"], without=FAMILIES["orders"])
 
 
 def test_no_group_and_an_unknown_one():
-    with pytest.raises(ConfigError, match=r"groups of HighFreq27 has no option 'minutes'; did you mean 'minute'\?"):
-        HighFreq27(groups=["minutes"])
-    with pytest.raises(ConfigError, match="No factor is left: groups names some of minute, trades, orders"):
-        HighFreq27(groups=[])
+    with pytest.raises(ConfigError, match=r"families of HighFreq27 has no option 'minutes'; did you mean 'minute'\?"):
+        HighFreq27(families=["minutes"])
+    with pytest.raises(ConfigError, match="No factor is left: families names some of minute, trades, orders"):
+        HighFreq27(families=[])
 
 
 def test_a_provider_without_factors(small, init):

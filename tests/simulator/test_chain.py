@@ -52,7 +52,7 @@ def chain(request, tmp_path_factory, init):
     init(root / "provider")
     market = simulate(**MARKET)
     handler = HighFreq27(
-        groups=["minute", "trades"], size="$float_mv", instruments="all", start_time=market.calendar[TRAIN]
+        families=["minute", "trades"], size="$float_mv", instruments="all", start_time=market.calendar[TRAIN]
     )
     planted = pd.DataFrame(expected_return(market.parts), market.calendar, market.symbols).stack()
     return request.param, handler, planted.rename_axis(["datetime", "instrument"])

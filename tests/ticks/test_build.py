@@ -15,7 +15,7 @@ from qlib.data import D
 from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.errors import ConfigError, DataError, OutputError, ProviderError
 from qlib_ext.ticks.bars import minute_bars
-from qlib_ext.ticks.factors import GROUPS, day_factors
+from qlib_ext.ticks.factors import FAMILIES, day_factors
 from tests.ticks.days import (
     CALENDAR,
     DAYS,
@@ -30,7 +30,7 @@ from tests.ticks.days import (
     trades_of,
 )
 
-NAMES = [name for group in GROUPS.values() for name in group]
+NAMES = [name for family in FAMILIES.values() for name in family]
 EPSILON = np.finfo(np.float32).eps
 FIRST = 2  # the first of DAYS in the calendar
 
@@ -81,7 +81,7 @@ def test_a_day_reads_nothing_of_another_day(ticks, provider, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("sources", "groups", "written"),
+    ("sources", "families", "written"),
     [
         ({"trades"}, None, ["minute", "trades"]),
         ({"trades"}, ["minute"], ["minute"]),
@@ -90,15 +90,17 @@ def test_a_day_reads_nothing_of_another_day(ticks, provider, tmp_path):
         ({"trades", "orders", "minute"}, ["orders", "minute"], ["minute", "orders"]),
     ],
 )
-def test_any_subset_of_inputs_and_groups(ticks, provider, tmp_path, sources, groups, written):
+def test_any_subset_of_inputs_and_families(ticks, provider, tmp_path, sources, families, written):
     for seed, day in enumerate(DAYS):
         put(tmp_path / "minute", day, minute_bars(trades_of(seed)))
     ticks["minute"] = tmp_path / "minute"
-    build(provider, {source: ticks[source] for source in sources}, groups)
+    build(provider, {source: ticks[source] for source in sources}, families)
     kept = pl.read_parquet(results(provider)[0]).columns
-    assert kept == ["instrument", *(name for group in written for name in GROUPS[group])], "nothing else is computed"
+    assert kept == ["instrument", *(name for family in written for name in FAMILIES[family])], (
+        "nothing else is computed"
+    )
     there = {file.name for file in provider.rglob("hf_*")}
-    assert there == {f"hf_{name}.day.bin" for group in written for name in GROUPS[group]}
+    assert there == {f"hf_{name}.day.bin" for family in written for name in FAMILIES[family]}
     whole = provider_in(tmp_path / "whole")
     build(whole, {"trades": ticks["trades"], "orders": ticks["orders"]})
     for file, own in content(provider).items():
@@ -122,12 +124,12 @@ def test_further_columns_are_not_looked_at(ticks, provider):
         build(provider, ticks)
 
 
-def test_groups_that_the_inputs_do_not_give(ticks, provider):
+def test_families_that_the_inputs_do_not_give(ticks, provider):
     with pytest.raises(ConfigError, match="nothing to build from"):
         build(provider, {})
-    with pytest.raises(ConfigError, match=r"group minute needs --minute or --trades"):
+    with pytest.raises(ConfigError, match=r"family minute needs --minute or --trades"):
         build(provider, {"orders": ticks["orders"]}, ["minute"])
-    with pytest.raises(ConfigError, match=r"'ticks' is no group of factors; there are minute, trades, orders"):
+    with pytest.raises(ConfigError, match=r"'ticks' is no family of factors; there are minute, trades, orders"):
         build(provider, ticks, ["ticks"])
 
 

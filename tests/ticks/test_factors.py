@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.ticks import minute_factors, order_factors, trade_factors
 from qlib_ext.ticks.bars import every_minute, minute_bars
-from qlib_ext.ticks.factors import GROUPS, day_factors
+from qlib_ext.ticks.factors import FAMILIES, day_factors
 from qlib_ext.ticks.schema import TRADES
 from qlib_ext.ticks.sessions import minute_of
 from tests.ticks import draws, reference
@@ -83,7 +83,7 @@ def day_of(**frames):
 @settings(deadline=None, max_examples=10)
 def test_batches_and_the_order_of_stocks_change_nothing(trades, orders):
     whole = day_of(trades=trades, orders=orders)
-    assert whole.columns == ["instrument", *(name for group in GROUPS.values() for name in group)]
+    assert whole.columns == ["instrument", *(name for family in FAMILIES.values() for name in family)]
     assert whole["instrument"].to_list() == sorted({*trades["instrument"], *orders["instrument"]})
     mixed = trades.sort("time", maintain_order=True).unique(maintain_order=True)
     for rows in (1, 1_000_000):
@@ -101,7 +101,7 @@ def test_bars_given_are_as_good_as_bars_built(trades):
         volume=pl.lit(0, pl.Int64), amount=pl.lit(0.0), count=pl.lit(0, pl.Int64), time=time(11, 29)
     )
     fuller = pl.concat([bars, empty.unique("instrument").join(bars, on=["instrument", "time"], how="anti")])
-    names = GROUPS["minute"]
+    names = FAMILIES["minute"]
     built = day_of(trades=trades).select("instrument", *names)
     for given_bars in (bars, fuller.select(bars.columns).sort("instrument", "time")):
         ours = day_factors(minute=given_bars)
@@ -152,10 +152,10 @@ def test_a_group_that_nobody_wants_is_not_computed(monkeypatch):
     trades = trades_at((time(9, 31), 10.0), (time(10), 11.0), (time(11), 10.5))
     whole = day_factors(trades=trades)
     monkeypatch.setattr(trade_factors, "trade_factors", None)
-    own = day_factors(trades=trades, groups=["minute"])
-    assert own.equals(whole.select("instrument", *GROUPS["minute"]))
-    with pytest.raises(ConfigError, match="and a group that it allows"):
-        day_factors(trades=trades, groups=["orders"])
+    own = day_factors(trades=trades, families=["minute"])
+    assert own.equals(whole.select("instrument", *FAMILIES["minute"]))
+    with pytest.raises(ConfigError, match="and a family that it allows"):
+        day_factors(trades=trades, families=["orders"])
 
 
 def test_wrong_columns_name_the_source():

@@ -12,7 +12,7 @@ from qlib_ext.errors import DataError
 from qlib_ext.ticks import shanghai, shenzhen
 from qlib_ext.ticks.bars import minute_bars
 from qlib_ext.ticks.check import check_reconciled
-from qlib_ext.ticks.factors import GROUPS, day_factors
+from qlib_ext.ticks.factors import FAMILIES, day_factors
 from tests.ticks import reference
 from tests.ticks.reference import assert_equal
 
@@ -48,12 +48,12 @@ def days(readings):
 def test_all_factors_equal_the_reference(days, day):
     trades, orders = days[day], days[f"{day} orders"]
     ours = day_factors(trades=trades, orders=orders)
-    for frame, of_stock, group in (
+    for frame, of_stock, family in (
         (trades, reference.minute_factors, "minute"),
         (trades, reference.trade_factors, "trades"),
         (orders, reference.order_factors, "orders"),
     ):
-        expected = reference.table(frame, of_stock, GROUPS[group])
+        expected = reference.table(frame, of_stock, FAMILIES[family])
         assert np.isfinite(expected.to_numpy()).all()
         assert_equal(ours, expected)
 

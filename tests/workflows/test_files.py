@@ -15,7 +15,7 @@ from qlib.cli.run import render_template
 from qlib_ext.cli import main
 from qlib_ext.data.needs import needs_of
 from qlib_ext.errors import OutputError
-from qlib_ext.ticks.factors import GROUPS
+from qlib_ext.ticks.factors import FAMILIES
 from qlib_ext.workflows.files import options, render, write_workflows
 from qlib_ext.workflows.reading import Workflow, read_workflow
 from qlib_ext.workflows.table import TABLE
@@ -70,8 +70,8 @@ def test_the_head_names_what_the_handler_needs(name):
     assert text is not None
     named = text[1].replace("\n# ", " ")
     assert set(re.findall(r"\$(\w+)", named)) - {"hf_"} == set(needs.fields) & {"industry", "float_mv"}
-    factors = {group for group, names in GROUPS.items() if {f"hf_{each}" for each in names} <= set(needs.fields)}
-    assert {group for group in GROUPS if "$hf_" in named and group in named} == factors
+    factors = {family for family, names in FAMILIES.items() if {f"hf_{each}" for each in names} <= set(needs.fields)}
+    assert {family for family in FAMILIES if "$hf_" in named and family in named} == factors
     assert ("bars of 30, 15, 5 or 1 minutes" in named) == bool(needs.minute_fields)
     assert [experiment for experiment in flow.inputs if experiment not in named] == []
 

@@ -12,7 +12,7 @@ import yaml
 
 from qlib_ext.cli import main
 from qlib_ext.errors import DataError
-from qlib_ext.ticks.factors import GROUPS
+from qlib_ext.ticks.factors import FAMILIES
 from qlib_ext.workflows import running
 from qlib_ext.workflows.checks import missing_data
 from qlib_ext.workflows.fingerprint import TAG, fingerprint_of
@@ -134,7 +134,7 @@ def test_a_run_that_is_older_than_what_it_read_is_not_finished(recorders):  # no
         ({"fields": {"turnover": "$volume / Mean($volume, 60)"}}, ""),
         ({"fields": {"turnover": "$free_turnover"}}, "free_turnover"),
         ({"handler": "MsNew", "fields": {"float_mv": "$float_mv"}}, "has no bars of 30, 15, 5, 1 minutes"),
-        ({"handler": "HighFreq27", "groups": ["orders"]}, "hf_"),
+        ({"handler": "HighFreq27", "families": ["orders"]}, "hf_"),
         ({"handler": "FusedBars"}, "hf_"),
         ({"instruments": "csi300"}, ""),
         ({"instruments": "csi500"}, "'csi500' is not in"),
@@ -172,11 +172,11 @@ def test_a_provider_without_a_day_after_its_last_is_named_before_a_backtest(copy
 def test_factors_that_a_provider_has_are_enough(copy):
     folder = copy("factors")
     for close in (folder / "features").glob("*/close.day.bin"):
-        for name in GROUPS["orders"][1:]:
+        for name in FAMILIES["orders"][1:]:
             np.fromfile(close, dtype="<f4").tofile(close.with_name(f"hf_{name}.day.bin"))
-    one = GROUPS["orders"][0]
-    assert f"hf_{one}" in missing_data(workflow("l2", folder, "HighFreq27", groups=["orders"]))
-    assert missing_data(workflow("l2", folder, "HighFreq27", groups=["orders"], without=[one])) == ""
+    one = FAMILIES["orders"][0]
+    assert f"hf_{one}" in missing_data(workflow("l2", folder, "HighFreq27", families=["orders"]))
+    assert missing_data(workflow("l2", folder, "HighFreq27", families=["orders"], without=[one])) == ""
 
 
 @pytest.fixture

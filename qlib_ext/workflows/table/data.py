@@ -25,11 +25,11 @@ MSNEW = DataSet(
 HIGHFREQ = DataSet(
     "HighFreq27",
     "handlers.highfreq",
-    {"groups": ["minute", "trades", "orders"]} | NEUTRAL,
+    {"families": ["minute", "trades", "orders"]} | NEUTRAL,
     needs=FACTORS.format("minute bars, trades and orders"),
 )
-MS = replace(HIGHFREQ, options={"groups": ["minute"]} | NEUTRAL, needs=FACTORS.format("minute bars"))
-L2 = replace(HIGHFREQ, options={"groups": ["trades", "orders"]} | NEUTRAL, needs=FACTORS.format("trades and orders"))
+MS = replace(HIGHFREQ, options={"families": ["minute"]} | NEUTRAL, needs=FACTORS.format("minute bars"))
+L2 = replace(HIGHFREQ, options={"families": ["trades", "orders"]} | NEUTRAL, needs=FACTORS.format("trades and orders"))
 
 
 def graph(data: DataSet) -> DataSet:
