@@ -5,7 +5,8 @@
 # make test-real    the same tests with the real data of ../shared/market
 # make test-slow    the tests that take minutes: runs killed twenty times
 # make gpu-wheels   what `make gpu` needs beside torch, into .gpu/wheels, for Python 3.12 on Linux x86-64; here
-# make gpu          tests and benchmarks on a GPU, in eight minutes; on the machine that has it, without network
+# make gpu          tests and benchmarks on a GPU, in eight minutes; on the machine that has it, without network;
+#                   GPU_OUT=DIR the folder of the results
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,6 +16,7 @@ REAL := .data/real
 STOCKS := 300
 MODELS := 'market_*'
 GPU := .gpu
+GPU_OUT := $(GPU)/results
 GPU_MOST_KB := 45000
 GPU_PLATFORMS := $(foreach n,1 2014 _2_17 _2_24 _2_27 _2_28,--platform manylinux$(n)_x86_64)
 
@@ -65,7 +67,7 @@ gpu-wheels:
 		test $$kilobytes -le $(GPU_MOST_KB)
 
 gpu: $(GPU)/site
-	PYTHONPATH=.:$(GPU)/site $(PYTHON) -m benchmarks.gpu --out $(GPU)/results
+	PYTHONPATH=.:$(GPU)/site $(PYTHON) -m benchmarks.gpu --out $(GPU_OUT)
 
 $(GPU)/site:
 	$(PYTHON) -m pip install --quiet --no-index --no-deps --no-compile --target $@ $(GPU)/wheels/*.whl

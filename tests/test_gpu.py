@@ -86,9 +86,11 @@ def test_the_parts_record_what_they_measure(small_run):
     assert len(of_kind(small_run.out, "zoo_memory")) > 1
     agreement.compare("GRU", small_run.out)
     (row,) = of_kind(small_run.out, "agreement")
-    assert row["GPU from CPU"] == 0 or torch.cuda.is_available()
     assert 0 < row["CPU, one rounding"] < NOISE
-    results.write(small_run.out)
+    if not torch.cuda.is_available():
+        assert row["GPU from CPU"] is None
+        assert row["goal"] == "not shown: no CUDA device"
+        assert {row["ours, peak GB"] for row in of_kind(small_run.out, "zoo_memory")} == {"no CUDA device"}
     assert json.loads((small_run.out / "gpu.json").read_text()) == results.read(small_run.out)
     assert "| GRU |" in (small_run.out / "gpu.md").read_text()
 
@@ -98,7 +100,24 @@ def test_the_tests_marked_cuda_are_found_and_counted(small_run, monkeypatch):
     monkeypatch.setattr(agreement, "cuda_tests", lambda: ["tests/data/test_panel.py"])
     agreement.run_tests(small_run)
     (row,) = of_kind(small_run.out, "tests")
-    assert row["outcome"] == ("1 passed" if torch.cuda.is_available() else "1 skipped")
+    assert row == {"kind": "tests", "test": "all"} | {
+        "outcome": "1 passed" if torch.cuda.is_available() else "1 skipped: no CUDA device"
+    }
+
+
+@pytest.mark.parametrize(
+    ("test", "says"),
+    [("def test_it():\n    assert False", ["failed", "1 failed"]), ("import nowhere", ["none ran"])],
+)
+def test_a_test_marked_cuda_that_fails_fails_the_part(small_run, tmp_path, monkeypatch, test, says):
+    path = tmp_path / "tests" / "test_bad.py"
+    path.parent.mkdir()
+    path.write_text(f"import pytest\n{test}\n".replace("def test", "@pytest.mark.cuda\ndef test"))
+    monkeypatch.setattr(agreement, "cuda_tests", lambda: ["tests/test_bad.py"])
+    monkeypatch.setattr(agreement, "ROOT", tmp_path)
+    with pytest.raises(SystemExit, match="did not all pass"):
+        agreement.run_tests(small_run)
+    assert [row["outcome"].split(":")[0] for row in of_kind(tmp_path, "tests")] == says
 
 
 def test_a_part_that_takes_too_long_is_cut_off_and_keeps_what_it_had(tmp_path, monkeypatch, capsys):
@@ -109,6 +128,32 @@ def test_a_part_that_takes_too_long_is_cut_off_and_keeps_what_it_had(tmp_path, m
     assert time.monotonic() - begun < 30
     assert [row["outcome"].split()[0] for row in of_kind(tmp_path, "parts")] == ["cut", "not"]
     assert "no CUDA device" in capsys.readouterr().out or torch.cuda.is_available()
+
+
+def test_a_run_that_is_stopped_names_what_is_left_and_ends_what_it_began(tmp_path):
+    command = [sys.executable, "-m", "benchmarks.gpu", "--small", "--out", str(tmp_path), "--parts", "steps", "speed"]
+    run = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not (tmp_path / "gpu.log").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    run.terminate()
+    assert run.wait(30) == 1
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
+    assert not [line for line in commands if str(tmp_path).encode() in line]
+    text = (tmp_path / "gpu.md").read_text()
+    assert "| steps | not ended yet |" in text
+    assert "| speed | not ended yet |" in text
+
+
+def test_results_are_whole_with_every_row_and_earlier_ones_are_kept(tmp_path):
+    for value in (1.5, float("nan")):
+        results.begin(tmp_path, ["steps"])
+        results.record(tmp_path, "steps", net="GRU", value=value)
+    assert of_kind(tmp_path, "steps") == [{"kind": "steps", "net": "GRU", "value": None}]
+    assert "| GRU |  |" in (tmp_path / "gpu.md").read_text()
+    (before,) = tmp_path.glob("before-*")
+    assert of_kind(before, "steps")[0]["value"] == 1.5
+    assert "| steps | not ended yet |" in (before / "gpu.md").read_text()
 
 
 def test_a_part_that_fails_is_told(tmp_path, monkeypatch):

@@ -1,7 +1,8 @@
-"""What a GPU does with the nets: ``make gpu``. Writes OUT/gpu.jsonl as it measures, then OUT/gpu.json and OUT/gpu.md.
+"""What a GPU does with the nets: ``make gpu``. Writes OUT/gpu.json and OUT/gpu.md anew with every result, OUT/gpu.log.
 
 Most important first; each part is a process of its own with a limit of its own, and what it had measured when it was
-cut off stays. Runs without CUDA as well, which measures nothing but shows that it runs.
+cut off stays, as does what stood in OUT before, renamed. Runs without CUDA as well, which measures nothing but shows
+that it runs.
 """
 
 from __future__ import annotations
@@ -37,9 +38,8 @@ PARTS = (Part("agreement", 120), Part("speed", 140), Part("steps", 90), Part("wo
 
 def main() -> int:
     options = parse_arguments()
-    options.out.mkdir(parents=True, exist_ok=True)
-    for name in ("gpu.jsonl", "gpu.log"):
-        (options.out / name).unlink(missing_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # so that the part at work is ended as well
+    results.begin(options.out, options.parts)
     results.record(options.out, "machine", **where())
     deadline = time.monotonic() + options.budget
     failed = False
@@ -50,7 +50,6 @@ def main() -> int:
         outcome = run(part, min(part.seconds, deadline - begun), options)
         failed |= outcome.startswith("failed")
         results.record(options.out, "parts", part=part.name, outcome=outcome, seconds=time.monotonic() - begun)
-        results.write(options.out)
     print((options.out / "gpu.md").read_text(encoding="utf-8"))
     return int(failed)
 
@@ -61,14 +60,17 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path(".gpu/results"), help="folder of the results (.gpu/results)")
     parser.add_argument("--budget", type=float, default=480, help="seconds in all (480)")
     parser.add_argument("--parts", nargs="+", choices=names, default=names, help="these alone (all)")
-    parser.add_argument("--small", action="store_true", help="sizes that a CPU does in a minute: does it run at all?")
+    parser.add_argument(
+        "--small", action="store_true", help="sizes that a CPU does in five minutes: does it run at all?"
+    )
     return parser.parse_args()
 
 
 def where() -> dict[str, str]:
     """The machine and its GPU."""
     if not torch.cuda.is_available():
-        return {"machine": machine(torch.get_num_threads()), "device": "no CUDA device: nothing here is a GPU's figure"}
+        device = f"{results.NO_CUDA}: nothing here is a GPU's figure"
+        return {"machine": machine(torch.get_num_threads()), "device": device}
     card = torch.cuda.get_device_properties(0)
     return {
         "machine": machine(torch.get_num_threads()),

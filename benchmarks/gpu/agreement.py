@@ -12,18 +12,19 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.gpu.results import main_of, record
+from benchmarks.gpu.results import NO_CUDA, main_of, record
 from tests.models.cases import NOISE, case_of, devices_apart
 
 ROOT = Path(__file__).parents[2]
 OUTCOME = re.compile(r"(PASSED|FAILED|ERROR|SKIPPED)\b")
 TEST = re.compile(r"tests/\S+")
 NETS = ("GRU", "LSTM", "ASTGNN", "GATs", "ResNetGRU", "MultiTaskGRU")  # those that draw no number while they train
+WHICH = {0: "all", 1: "all", -9: "those before the time was up"}  # by pytest's exit code
 PROCESSES = {False: "4", True: "0"}  # of pytest, which share the device
 
 
 def agreement(options: argparse.Namespace) -> None:
-    """Nets first, for they take seconds."""
+    """Nets first, for they take seconds. Exits with an error where a test fails."""
     torch.backends.cudnn.allow_tf32 = False  # float32 is to be float32
     for name in NETS[: 1 if options.small else None]:
         compare(name, options.out)
@@ -31,9 +32,12 @@ def agreement(options: argparse.Namespace) -> None:
 
 
 def compare(name: str, out: Path) -> None:
-    """One net; what is compared stands at ``devices_apart``."""
+    """One net; what is compared stands at ``devices_apart``. Without CUDA nothing of it is shown."""
     apart, rounding = devices_apart(case_of(name))
-    goal = f"below {NOISE:g}: {'met' if apart < NOISE else 'MISSED'}"
+    if torch.cuda.is_available():
+        goal = f"below {NOISE:g}: {'met' if apart < NOISE else 'MISSED'}"
+    else:
+        apart, goal = None, f"not shown: {NO_CUDA}"
     record(out, "agreement", net=name, **{"GPU from CPU": apart, "CPU, one rounding": rounding, "goal": goal})
 
 
@@ -64,8 +68,17 @@ def run_tests(options: argparse.Namespace) -> None:
                 record(options.out, "tests", outcome=outcome[1].lower(), test=test[0])
     code = process.wait()
     stop.cancel()
-    summary = ", ".join(f"{number} {outcome.lower()}" for outcome, number in counts.items()) or "none ran"
-    record(options.out, "tests", outcome=summary, test="all" if code >= 0 else "those before the time was up")
+    record(
+        options.out, "tests", outcome=summary_of(counts), test=WHICH.get(code, f"pytest ended with {code}, see gpu.log")
+    )
+    if code > 0:
+        sys.exit("The tests marked cuda did not all pass.")
+
+
+def summary_of(counts: Counter[str]) -> str:
+    """How many tests passed, failed and were skipped; why, where all were."""
+    text = ", ".join(f"{number} {outcome.lower()}" for outcome, number in counts.items()) or "none ran"
+    return text if torch.cuda.is_available() else f"{text}: {NO_CUDA}"
 
 
 if __name__ == "__main__":

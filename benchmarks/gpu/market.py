@@ -24,6 +24,7 @@ def market(options: argparse.Namespace) -> None:
     """A row for each net and seed as it is trained; nothing where no data was packed."""
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
+        data = "simulated" if options.small else "real"
         if options.small:
             write_market(folder / "market", stocks=30, days=500, seed=0)
         elif PACKED.is_file():
@@ -35,7 +36,7 @@ def market(options: argparse.Namespace) -> None:
             for name in NETS[: 1 if options.small else None]:
                 given = (SMALL if options.small else REAL) | {"SEEDS": f"[{seed}]"}
                 given |= {"QLIB_DATA": str(folder / "market"), "QLIB_RUNS": str(folder / f"{name}{seed}")}
-                record(options.out, "market", net=name, seed=seed, **qrun(name, folder, given, RECORDS))
+                record(options.out, "market", net=name, seed=seed, data=data, **qrun(name, folder, given, RECORDS))
 
 
 if __name__ == "__main__":

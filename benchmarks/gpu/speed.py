@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import gc
 import time
+from collections.abc import Callable
 from statistics import median
 
 import pandas as pd
 import torch
 from qlib.contrib.model.pytorch_gats_ts import GATModel
 
-from benchmarks.gpu.results import main_of, record
+from benchmarks.gpu.results import NO_CUDA, main_of, record
 from benchmarks.measure import ratio
 from benchmarks.train_speed import NET, NETS, STEP_LEN, Side, data, days_of, in_turns, sides_of
 from qlib_ext.data.batch import Batch
@@ -23,6 +24,7 @@ STOCKS = {False: (300, 3_000, 5_000), True: (12,)}
 ROUNDS = {False: 3, True: 1}
 SEARCH = {False: (3_000, 100_000), True: (16, 32)}  # stocks: the first tried, and where the search ends
 GROWTH = 1.25
+OUT_OF_MEMORY = "out of memory"
 
 
 def speed(options: argparse.Namespace) -> None:
@@ -38,7 +40,7 @@ def speed(options: argparse.Namespace) -> None:
             for what, days in zip(("epoch", "predict"), days_of(stocks)[::2], strict=True):
                 seconds = in_turns(sides, what, ROUNDS[options.small])
                 figures: dict[str, object] = {"net": name, "stocks a day": stocks, "what": f"{what}, {days} days"}
-                figures |= {"Zoo, seconds": "out of memory" if without else median(seconds["zoo"])}
+                figures |= {"Zoo, seconds": OUT_OF_MEMORY if without else median(seconds["zoo"])}
                 figures |= {"ours, seconds": median(seconds["ours"]), "bfloat16, seconds": median(seconds["bfloat16"])}
                 if not without:
                     figures |= {f"Zoo / {side}": ratio(seconds["zoo"], seconds[side]) for side in ("ours", "bfloat16")}
@@ -63,26 +65,24 @@ def search_memory(options: argparse.Namespace) -> None:
     """A step of the Zoo's graph attention and one of ours, with a quarter more stocks each time."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     stocks, last = SEARCH[options.small]
-    fits = True
-    while fits and stocks <= last:
+    peak: float | str = ""
+    while peak != OUT_OF_MEMORY and stocks <= last:
         peak = peak_of(lambda stocks=stocks: zoo_step(stocks, device))
-        fits = peak is not None
         ours = peak_of(lambda stocks=stocks: our_step(stocks, device))
-        figures = {"Zoo, peak GB": peak if fits else "out of memory", "ours, peak GB": ours}
-        record(options.out, "zoo_memory", **{"stocks a day": stocks} | figures)
+        record(options.out, "zoo_memory", **{"stocks a day": stocks, "Zoo, peak GB": peak, "ours, peak GB": ours})
         stocks = int(stocks * GROWTH)
 
 
-def peak_of(step) -> float | None:
-    """The most GB that the device held during a step, 0 without CUDA; None where they were too many."""
+def peak_of(step: Callable[[], None]) -> float | str:
+    """The most GB that the device held during a step, or why that is not known."""
     cuda = torch.cuda.is_available()
     try:
         if cuda:
             torch.cuda.reset_peak_memory_stats()
         step()
-        return torch.cuda.max_memory_allocated() / 1e9 if cuda else 0.0
+        return torch.cuda.max_memory_allocated() / 1e9 if cuda else NO_CUDA
     except torch.OutOfMemoryError:
-        return None
+        return OUT_OF_MEMORY
     finally:
         gc.collect()
         torch.cuda.empty_cache()
