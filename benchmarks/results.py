@@ -85,7 +85,7 @@ def read(store: str, experiment: str, layout: Callable[[dict[str, pd.DataFrame]]
 
 
 def of_years(frames: dict[str, pd.DataFrame]) -> Figures:
-    ic, strategy = frames["ic_summary"], frames["strategy_summary"]
+    ic, strategy = frames["ic_summary"], frames["performance_by_year"]
     periods = list(strategy.index)
     found = {
         (name, str(period)): ic.at[(measure, str(period)), column]

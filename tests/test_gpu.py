@@ -20,6 +20,7 @@ from benchmarks.gpu import agreement, panel, results, speed, steps
 from benchmarks.gpu.lines import Dispatched
 from qlib_ext.errors import DataError
 from qlib_ext.models.rsr import RSR
+from qlib_ext.provider.panels import read_panels
 from tests.models.cases import MODELS, NOISE, case_of
 
 ROOT = Path(__file__).parents[1]
@@ -176,8 +177,8 @@ def test_busy_time_counts_what_overlaps_once():
 
 
 def bars_of(provider: Path, symbol: str) -> pd.DataFrame:
-    days = len((provider / "calendars" / "day.txt").read_text().split())
-    return pd.DataFrame({field: panel.read_bin(provider, symbol, field, days) for field in panel.FIELDS})
+    panels = read_panels(provider, panel.FIELDS, [symbol])
+    return pd.DataFrame({field: values[:, 0] for field, values in panels.items()})
 
 
 def test_packed_bars_are_the_providers_within_a_rounding(small, tmp_path, monkeypatch):

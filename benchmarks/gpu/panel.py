@@ -19,6 +19,7 @@ import pandas as pd
 
 from qlib_ext.errors import DataError
 from qlib_ext.provider.calendar import read_calendar
+from qlib_ext.provider.panels import read_panels, read_spans
 from qlib_ext.provider.writer import write_provider
 
 PRICE_STEPS, VOLUME_STEPS = 1_250, 50
@@ -44,12 +45,12 @@ def pack(provider: Path, out: Path, start: str) -> int:
     """
     days = read_calendar(provider)
     first = int(days.searchsorted(pd.Timestamp(start)))
-    lines = (provider / "instruments" / f"{UNIVERSE}.txt").read_text().splitlines()
-    symbols = sorted({line.split("\t")[0] for line in lines})
+    symbols = sorted(read_spans(provider, UNIVERSE)["instrument"].unique())
     codes: dict[str, list[np.ndarray]] = {name: [] for name in ("day", *FIELDS)}
     counts = []
-    for symbol in symbols:
-        bars = {field: read_bin(provider, symbol, field, len(days))[first:] for field in FIELDS}
+    panels = read_panels(provider, FIELDS, symbols, first)  # [days, stocks] each
+    for stock in range(len(symbols)):
+        bars = {field: panels[field][:, stock] for field in FIELDS}
         traded = np.flatnonzero(np.logical_and.reduce([values > 0 for values in bars.values()]))
         counts.append(len(traded))
         rounded = {
@@ -71,14 +72,6 @@ def pack(provider: Path, out: Path, start: str) -> int:
     if size > MOST_BYTES:
         raise DataError(f"{out} has {size:,} bytes, more than {MOST_BYTES:,}; give --start a later day than {start}.")
     return size
-
-
-def read_bin(provider: Path, symbol: str, field: str, days: int) -> np.ndarray:
-    """A field of a stock on every day of the calendar, NaN where it has none."""
-    stored = np.fromfile(provider / "features" / symbol.lower() / f"{field}.day.bin", dtype="<f4")
-    values = np.full(days, np.nan, dtype=np.float32)
-    values[int(stored[0]) : int(stored[0]) + len(stored) - 1] = stored[1:]
-    return values
 
 
 def differences(values: np.ndarray) -> np.ndarray:

@@ -89,8 +89,8 @@ class FactorRecord(ACRecordTemp):
     group_years.pkl       [years, groups and long_short]: excess return over the universe; of long_short, its return
     style_correlation.pkl [styles, scores], where styles are wanted
     score_correlation.pkl [scores, scores], where compare_with names experiments
-    strategy_returns.pkl, strategy_summary.pkl   [days, (return, excess_return)] and the table of exhibit 32, where the
-                          recorder holds PortAnaRecord's report of daily bars
+    strategy_returns.pkl  [days, (return, excess_return)], where the recorder holds PortAnaRecord's report of daily bars
+    performance_by_year.pkl  the table of exhibit 32 of these returns
     report.html           all of it as pictures and tables, for a browser; where report is true
 
     Returns are fractions. The means and the first group's figures are logged as metrics, ``factor.rank_ic`` and so on.
@@ -268,7 +268,7 @@ class FactorRecord(ACRecordTemp):
         except DataError as error:
             self._leave_out(about, {"strategy": str(error).rstrip(".")})
             return {}
-        return {"strategy_returns.pkl": returns, "strategy_summary.pkl": added_up_by_year(returns)}
+        return {"strategy_returns.pkl": returns, "performance_by_year.pkl": added_up_by_year(returns)}
 
     def _leave_out(self, about: dict[str, Any], missing: dict[str, str]) -> None:
         """Note for the report, and say, which parts are missing and why."""

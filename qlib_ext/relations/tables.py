@@ -75,20 +75,23 @@ def read_relations(provider: str | Path, kinds: Sequence[str]) -> dict[str, pl.D
     DataError for a kind that the provider lacks, ProviderError for a field that it lacks.
     """
     provider = Path(provider).expanduser().absolute()
+    require_relations(provider, [kind for kind in kinds if not kind.startswith("$")])
+    return {
+        kind: memberships_of_field(provider, kind[1:]) if kind.startswith("$") else read_table(_file(provider, kind))
+        for kind in kinds
+    }
+
+
+def require_relations(provider: Path, kinds: Sequence[str]) -> None:
+    """Raise DataError, with the nearest name, for a kind of relations that is not kept beside the provider."""
     there = sorted(file.stem for file in (provider / FOLDER).glob("*.parquet"))
-    tables = {}
     for kind in kinds:
-        if kind.startswith("$"):
-            tables[kind] = memberships_of_field(provider, kind.removeprefix("$"))
-            continue
         if kind not in there:
             near = get_close_matches(kind, there, n=1, cutoff=0.0)
             hint = f"did you mean {near[0]}? It has {', '.join(there)}" if near else "it has none"
             raise DataError(
                 f"{provider} has no relations of the kind {kind!r}, {hint}; `qlib-ext relations` makes them of a table."
             )
-        tables[kind] = read_table(_file(provider, kind))
-    return tables
 
 
 def memberships_of_field(provider: str | Path, field: str) -> pl.DataFrame:

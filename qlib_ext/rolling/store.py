@@ -21,6 +21,7 @@ from qlib.utils import flatten_dict
 
 from qlib_ext.errors import OutputError, TrainingError
 from qlib_ext.recorder.runs import search_runs
+from qlib_ext.recorder.windows import SEED
 from qlib_ext.rolling.jobs import Job, Outcome
 from qlib_ext.system.files import checksum_of, is_as_written, write_checked
 from qlib_ext.system.locks import locked
@@ -99,7 +100,7 @@ class WindowStore:
 
     def _log(self, run_id: str, job: Job, outcome: Outcome, metrics: dict[str, float]) -> None:
         now = int(time.time() * 1000)
-        params = {**job.window.dates(), "seed": job.seed, **flatten_dict(job.configuration())}
+        params = {**job.window.dates(), SEED: job.seed, **flatten_dict(job.configuration())}
         texts = [Param(NOT_IN_A_NAME.sub("_", name), str(value)) for name, value in params.items()]
         curves = {**{name: [float(value)] for name, value in metrics.items()}, **outcome.curves}
         figures = [

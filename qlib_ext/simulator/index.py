@@ -53,8 +53,8 @@ def closing_weights(float_mv: Array, members: NDArray[np.bool_]) -> Array:
 
 
 def _shares(values: Array, members: NDArray[np.bool_]) -> Array:
-    held = np.where(members, values, 0.0)
-    return np.where(members, held / held.sum(axis=1, keepdims=True), np.nan)
+    values = np.where(members, values, 0.0)
+    return np.where(members, values / values.sum(axis=1, keepdims=True), np.nan)
 
 
 def index_bars(bars: dict[str, Array], weights: Array) -> dict[str, Array]:
@@ -65,14 +65,14 @@ def index_bars(bars: dict[str, Array], weights: Array) -> dict[str, Array]:
     volume (shares as traded) and amount (yuan) are the members' sums.
     """
     before = bars["close"] / (1 + np.nan_to_num(bars["change"]))
-    held = np.nan_to_num(weights)
+    weights = np.nan_to_num(weights)
     ratio = {
-        name: (held * np.nan_to_num(bars[name] / before, nan=1.0)).sum(axis=1)
+        name: (weights * np.nan_to_num(bars[name] / before, nan=1.0)).sum(axis=1)
         for name in ("open", "high", "low", "close", "vwap")
     }
     close = _LEVEL * np.cumprod(ratio["close"])
     last = np.concatenate([[_LEVEL], close[:-1]])
-    member = held > 0
+    member = weights > 0
     return {name: last * values for name, values in ratio.items()} | {
         "volume": np.where(member, np.nan_to_num(bars["volume"] * bars["factor"]), 0.0).sum(axis=1),
         "amount": np.where(member, np.nan_to_num(bars["amount"]), 0.0).sum(axis=1),

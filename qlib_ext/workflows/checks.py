@@ -10,6 +10,7 @@ from qlib_ext.errors import ConfigError, DataError, ProviderError
 from qlib_ext.provider.calendar import calendar_file
 from qlib_ext.provider.check import check_features, check_future_days
 from qlib_ext.provider.names import feature_folder, instruments_with_features, require_universe
+from qlib_ext.relations.tables import require_relations
 from qlib_ext.workflows.reading import Workflow
 
 NOTHING = Needs(universe=None, fields=())
@@ -34,6 +35,10 @@ def missing_data(workflow: Workflow) -> str:
     except DataError as error:
         return f"{error} UNIVERSE names another."
     except ProviderError as error:
+        return str(error)
+    try:
+        require_relations(provider, needs.relations)
+    except DataError as error:
         return str(error)
     if needs.minute_fields and not any(calendar_file(provider, f"{n}min").is_file() for n in BAR_MINUTES):
         return f"the provider {provider} has no bars of {', '.join(map(str, BAR_MINUTES))} minutes"

@@ -38,7 +38,7 @@ def findings(experiment: str, seed: int = 0, others: tuple[str, ...] = ()) -> di
         "group_summary": group_summary(test),
         "group_years": compounded_by_year(test.excess.join(test.long_short)),
         "strategy_returns": strategy,
-        "strategy_summary": added_up_by_year(strategy),
+        "performance_by_year": added_up_by_year(strategy),
         "style_correlation": pd.DataFrame(random.uniform(-1, 1, (2, len(scores))), ["VOL20", "RET20"], scores),
         "score_correlation": pd.DataFrame(np.eye(len(scores)), scores, scores),
     }

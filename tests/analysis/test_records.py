@@ -60,7 +60,7 @@ def test_every_promised_file_is_there(run):
     record = FactorRecord(run, compare_with=["first"])
     record.check(include_self=True)
     there = {name.removeprefix("factor_analysis/") for name in run.list_artifacts("factor_analysis")}
-    assert there == {*record.list(), "strategy_returns.pkl", "strategy_summary.pkl"}
+    assert there == {*record.list(), "strategy_returns.pkl", "performance_by_year.pkl"}
 
 
 def test_the_page_of_the_run_is_the_one_that_the_command_writes_later(run, market):
@@ -110,7 +110,7 @@ def test_the_groups_are_those_of_the_closes(run, saved, market):
 
 def test_the_strategy_is_the_backtest_after_cost(run, saved):
     report = run.load_object("portfolio_analysis/report_normal_1day.pkl")
-    table = saved("strategy_summary")
+    table = saved("performance_by_year")
     assert list(table.index) == ["all", "2015", "2016"]
     analysis = run.load_object("portfolio_analysis/port_analysis_1day.pkl")["risk"]["excess_return_with_cost"]
     assert table.loc["all", "annual_excess_return"] == pytest.approx(analysis["mean"] * 252)
@@ -178,7 +178,7 @@ def test_an_expression_stands_in_for_the_saved_label(record, signal, market):
     assert ours == pytest.approx(theirs, abs=1e-3)
     assert ours > 0.02, "the planted signal is found"
     assert results["about.pkl"]["horizon"] == 1
-    assert "strategy_summary.pkl" not in results, "there was no backtest"
+    assert "performance_by_year.pkl" not in results, "there was no backtest"
 
 
 def test_holdings_are_valued_beyond_the_last_score(record, signal, market):

@@ -72,7 +72,7 @@ def test_tables_print_what_was_saved(whole, command):
     frames = findings("net", 3)
     cells = texts(Page(command("net")[1]), "td")
     for file, row, column in (
-        ("strategy_summary", "2017", "annual_excess_return"),
+        ("performance_by_year", "2017", "annual_excess_return"),
         ("group_summary", 5, "excess_max_drawdown"),
         ("group_years", 2016, "long_short"),
     ):
@@ -201,7 +201,7 @@ def test_both_languages_have_the_same_keys_and_places():
 @pytest.mark.parametrize(
     ("missing", "sentence"),
     [
-        (["strategy_returns", "strategy_summary"], "net: no strategy; let PortAnaRecord run before FactorRecord."),
+        (["strategy_returns", "performance_by_year"], "net: no strategy; let PortAnaRecord run before FactorRecord."),
         (["style_correlation"], "net: no correlation with price-volume factors; FactorRecord was given styles: false."),
         (["score_correlation"], "net: no correlation with other scores; give FactorRecord compare_with: "),
     ],

@@ -43,7 +43,7 @@ def test_groups_come_in_order_and_long_short_last():
 
 def test_every_column_that_factor_record_saves_has_a_heading():
     frames = findings("net")
-    columns = {*frames["strategy_summary"], *frames["group_summary"], *frames["ic_summary"], "long_short", "all"}
+    columns = {*frames["performance_by_year"], *frames["group_summary"], *frames["ic_summary"], "long_short", "all"}
     assert columns | {*COLUMNS} - {RUN} <= EN.keys() & ZH.keys()
 
 

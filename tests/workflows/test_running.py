@@ -169,6 +169,15 @@ def test_a_provider_without_a_day_after_its_last_is_named_before_a_backtest(copy
     assert "day_future.txt, is missing: a backtest up to" in missing_data(flow)
 
 
+def test_relations_that_a_provider_lacks_are_named(copy):
+    folder = copy("relations")
+    (folder / "relations").mkdir()
+    (folder / "relations" / "industry.parquet").touch()
+    assert missing_data(workflow("any", provider=folder, relations=["industry"])) == ""
+    reason = missing_data(workflow("any", provider=folder, relations=["industri"]))
+    assert "no relations of the kind 'industri', did you mean industry?" in reason
+
+
 def test_factors_that_a_provider_has_are_enough(copy):
     folder = copy("factors")
     for close in (folder / "features").glob("*/close.day.bin"):

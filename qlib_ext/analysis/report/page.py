@@ -210,7 +210,7 @@ def _frames(runs: Sequence[RecordedRun], file: str) -> dict[str, pd.DataFrame]:
 
 
 def _strategy(runs: Sequence[RecordedRun], colours: Colours, texts: Texts) -> Part:
-    returns, table = _frames(runs, "strategy_returns"), _frames(runs, "strategy_summary")
+    returns, table = _frames(runs, "strategy_returns"), _frames(runs, "performance_by_year")
     pictures = [_html("strategy", figures.strategy_values(returns, colours, texts))] if returns else []
     return Part("strategy", pictures, [stacked(texts["yearly_table"], "year", table, texts)] if table else [])
 
