@@ -99,7 +99,7 @@ def test_the_parts_record_what_they_measure(small_run):
 def test_the_tests_marked_cuda_are_found_and_counted(small_run, monkeypatch):
     assert {"tests/models/test_contract.py", "tests/data/test_panel.py"} <= set(agreement.cuda_tests())
     monkeypatch.setattr(agreement, "cuda_tests", lambda: ["tests/data/test_panel.py"])
-    agreement.run_tests(small_run)
+    agreement.run_tests(small_run, small_run.seconds)
     (row,) = of_kind(small_run.out, "tests")
     assert row == {"kind": "tests", "test": "all"} | {
         "outcome": "1 passed" if torch.cuda.is_available() else "1 skipped: no CUDA device"
@@ -117,7 +117,7 @@ def test_a_test_marked_cuda_that_fails_fails_the_part(small_run, tmp_path, monke
     monkeypatch.setattr(agreement, "cuda_tests", lambda: ["tests/test_bad.py"])
     monkeypatch.setattr(agreement, "ROOT", tmp_path)
     with pytest.raises(SystemExit, match="did not all pass"):
-        agreement.run_tests(small_run)
+        agreement.run_tests(small_run, small_run.seconds)
     assert [row["outcome"].split(":")[0] for row in of_kind(tmp_path, "tests")] == says
 
 

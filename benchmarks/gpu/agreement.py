@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -25,10 +26,11 @@ PROCESSES = {False: "4", True: "0"}  # of pytest, which share the device
 
 def agreement(options: argparse.Namespace) -> None:
     """Nets first, for they take seconds. Exits with an error where a test fails."""
+    began = time.monotonic()
     torch.backends.cudnn.allow_tf32 = False  # float32 is to be float32
     for name in NETS[: 1 if options.small else None]:
         compare(name, options.out)
-    run_tests(options)
+    run_tests(options, options.seconds - (time.monotonic() - began))
 
 
 def compare(name: str, out: Path) -> None:
@@ -50,13 +52,13 @@ def cuda_tests() -> list[str]:
     return [str(path.relative_to(ROOT)) for path in named]
 
 
-def run_tests(options: argparse.Namespace) -> None:
-    """Run them, noting each that fails as it fails."""
+def run_tests(options: argparse.Namespace, seconds: float) -> None:
+    """Run them, noting each that fails as it fails; they stop when the seconds are nearly up."""
     command = [sys.executable, "-m", "pytest", "-vv", "-m", "cuda", "-p", "no:cacheprovider", "--tb=short"]
     command += ["-n", PROCESSES[options.small], *cuda_tests()]
     counts: Counter[str] = Counter()
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    stop = threading.Timer(max(5.0, options.seconds - 20), process.kill)
+    stop = threading.Timer(max(5.0, seconds - 20), process.kill)
     stop.start()
     assert process.stdout is not None
     for line in process.stdout:

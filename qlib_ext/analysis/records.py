@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pprint import pprint
 from typing import Any
@@ -22,7 +22,7 @@ from qlib_ext.analysis.groups import group_summary, group_test
 from qlib_ext.analysis.performance import added_up_by_year, compounded_by_year, returns_after_cost
 from qlib_ext.analysis.report.texts import LANGUAGES
 from qlib_ext.cross_section.matrix import to_matrix, without_infinite
-from qlib_ext.errors import ConfigError, DataError
+from qlib_ext.errors import ConfigError, DataError, ProviderError
 from qlib_ext.expressions.reach import horizon_of
 from qlib_ext.factors.intraday_styles import MINUTE_STYLES
 from qlib_ext.factors.styles import DAY_STYLES
@@ -73,6 +73,8 @@ class FactorRecord(ACRecordTemp):
                 provider lacks, or has only parts of, are left out; the log and the report say which and why
     market      the provider's instruments whose best 100 of a day the style DWF counts
     compare_with  experiments whose last finished run's score is compared with this one's; one without is left out
+    risk        the risk model to whose styles and industries the score's exposures are found, as Qlib writes a class;
+                ``{kwargs: {folder: DIR}}`` is that of ``qlib-ext risk --out DIR``; None: without
     report      whether to write the page of ``qlib-ext report`` about this run as well
     lang        the language of that page, en or zh
 
@@ -89,6 +91,10 @@ class FactorRecord(ACRecordTemp):
     group_years.pkl       [years, groups and long_short]: excess return over the universe; of long_short, its return
     style_correlation.pkl [styles, scores], where styles are wanted
     score_correlation.pkl [scores, scores], where compare_with names experiments
+    risk_exposures.pkl    [every horizon-th day, factors], see ``score_exposures``; where risk is given
+    risk_ic.pkl           [every horizon-th day, (rank_ic, rank_ic_neutral, explained, stocks)]: before and after the
+                          factors are taken out of the score, the share of its variance that they explain, and of how
+                          many stocks
     strategy_returns.pkl  [days, (return, excess_return)], where the recorder holds PortAnaRecord's report of daily bars
     performance_by_year.pkl  the table of exhibit 32 of these returns
     report.html           all of it as pictures and tables, for a browser; where report is true
@@ -114,6 +120,7 @@ class FactorRecord(ACRecordTemp):
         styles: bool | Sequence[str] = True,
         market: str = "all",
         compare_with: Sequence[str] = (),
+        risk: Mapping[str, Any] | None = None,
         report: bool = True,
         lang: str = "en",
         skip_existing: bool = False,
@@ -126,7 +133,7 @@ class FactorRecord(ACRecordTemp):
         self.styles = list(STYLES if styles is True else styles or ())
         refuse_unknown(self.styles, STYLES, "styles")
         refuse_unknown([lang], LANGUAGES, "lang")
-        self.market, self.compare_with = market, list(compare_with)
+        self.market, self.compare_with, self.risk = market, list(compare_with), risk
         self.report, self.lang = report, lang
 
     def list(self) -> list[str]:
@@ -169,9 +176,11 @@ class FactorRecord(ACRecordTemp):
             "qlib_ext": version("qlib_ext"),
             "left_out": {},
         } | {name: getattr(self, name) for name in ("label", "rebalance", "price", "market", "compare_with")}
-        results = ic_frames(score, self._label(score, bars), about["horizon"])
+        label = self._label(score, bars)
+        results = ic_frames(score, label, about["horizon"])
         results |= self._groups(score, bars, n)
         results |= self._correlations(score, bars, about)
+        results |= self._risk(score, label, about)
         results |= self._strategy(about)
         metrics = {name: float(results[file].loc[row, column]) for name, (file, row, column) in METRICS.items()}
         self.recorder.log_metrics(**metrics)
@@ -256,6 +265,17 @@ class FactorRecord(ACRecordTemp):
             of_minutes, without = reading.minute_styles(score.columns, score.index, minute)
             found, missing = found | of_minutes, missing | without
         return {name: found[name].reindex_like(score).to_numpy() for name in self.styles if name in found}, missing
+
+    def _risk(self, score: pd.DataFrame, label: pd.DataFrame, about: dict[str, Any]) -> dict[str, Any]:
+        if self.risk is None:
+            return {}
+        from qlib_ext.analysis.risk_factors import risk_frames  # polars, which a run without risk does without
+
+        try:
+            return risk_frames(score, label, about["horizon"], self.risk)
+        except (DataError, ProviderError) as error:
+            self._leave_out(about, {"risk factors": str(error).rstrip(".")})
+            return {}
 
     def _strategy(self, about: dict[str, Any]) -> dict[str, Any]:
         try:

@@ -40,6 +40,10 @@ def findings(experiment: str, seed: int = 0, others: tuple[str, ...] = ()) -> di
         "strategy_returns": strategy,
         "performance_by_year": added_up_by_year(strategy),
         "style_correlation": pd.DataFrame(random.uniform(-1, 1, (2, len(scores))), ["VOL20", "RET20"], scores),
+        "risk_exposures": pd.DataFrame({"size": 0.25, "industry_27": [-0.5] + 89 * [np.nan]}, DAYS)[::10],
+        "risk_ic": pd.DataFrame(
+            {"rank_ic": ic["rank_ic"], "rank_ic_neutral": 0.0123, "explained": 0.345, "stocks": 38}
+        )[::10],
         "score_correlation": pd.DataFrame(np.eye(len(scores)), scores, scores),
     }
 

@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import qlib
+import statsmodels.api as sm
 from qlib.contrib.eva.alpha import calc_ic
 from qlib.model.trainer import task_train
 from qlib.utils import init_instance_by_config
 from qlib.workflow import R
+from scipy.stats import spearmanr
 
 from qlib_ext.analysis import records
 from qlib_ext.analysis.groups import group_test
@@ -20,6 +22,7 @@ from qlib_ext.analysis.report.page import report
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.factors.intraday_styles import MINUTE_STYLES
 from qlib_ext.factors.styles import DAY_STYLES, fields_of
+from qlib_ext.risk.model import StyleRiskModel
 from qlib_ext.simulator.simulate import simulate, write_market
 from tests.analysis.tasks import LABEL, task
 
@@ -267,6 +270,33 @@ def test_an_experiment_to_compare_with_that_has_no_score_is_left_out_with_the_re
     (last,) = R.get_exp(experiment_name="loose").list_recorders("list", max_results=1)
     page = Path(last.download_artifact("factor_analysis/report.html")).read_text(encoding="utf-8")
     assert "loose: without nowhere, because There is no experiment" in page
+
+
+def test_the_risk_factors_of_a_score(record, signal, market, tmp_path):
+    """Each day's regression by statsmodels, the Rank IC of its residuals by scipy."""
+    results = record(signal, label=LABEL, risk={"kwargs": {"folder": str(tmp_path)}})
+    model, close = StyleRiskModel.read(tmp_path), frame(market, market.fields["close"])
+    label = close.shift(-6) / close.shift(-1) - 1
+    found, exposures = results["risk_ic.pkl"], results["risk_exposures.pkl"]
+    assert list(found.index) == list(signal.index[::5]) == list(exposures.index)
+    for day, row in found.iterrows():
+        x, s = model.exposures(day), signal.loc[day].dropna()
+        x = x.loc[x.index.intersection(s.index)]
+        fit = sm.OLS((s - s.mean()).loc[x.index], x).fit()
+        both = pd.DataFrame({"left": fit.resid, "own": s[x.index], "label": label.loc[day]}).dropna()
+        assert row["rank_ic"] == pytest.approx(spearmanr(both["own"], both["label"])[0], abs=1e-6)
+        assert row["rank_ic_neutral"] == pytest.approx(spearmanr(both["left"], both["label"])[0], abs=1e-6)
+        assert row["explained"] == pytest.approx(1 - fit.ssr / (s[x.index] - s[x.index].mean()).var(ddof=0) / len(x))
+        assert row["stocks"] == len(x)
+        assert exposures.loc[day, "size"] == pytest.approx(s[x.index].corr(x["size"]))
+    assert (found["rank_ic"] - found["rank_ic_neutral"]).abs().max() > 0.01
+
+
+def test_a_risk_model_that_cannot_be_read_is_left_out_with_the_reason(record, signal, tmp_path):
+    (tmp_path / "about.json").write_text("{")
+    results = record(signal, label=LABEL, risk={"kwargs": {"folder": str(tmp_path)}}, report=False)
+    assert "risk_ic.pkl" not in results
+    assert "is damaged" in results["about.pkl"]["left_out"]["risk factors"]
 
 
 def test_infinite_labels_count_as_missing(record, signal, market):

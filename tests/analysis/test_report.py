@@ -44,7 +44,7 @@ def test_the_page_shows_every_part(whole, command):
     headings = texts(page, "h2")
     assert [h for h in headings if not h.startswith("csi300")] == [
         *("Summary", "What was tested", "Strategy after cost", "Rank IC", "Groups by score", "Correlation"),
-        *("Training curves", "Configuration"),
+        *("Risk factors", "Training curves", "Configuration"),
     ]
     assert re.findall(r'id="figure-([a-z-]+)"', text) == [
         *("strategy", "rank-ic", "months", "groups", "group-values", "training")
@@ -52,6 +52,18 @@ def test_the_page_shows_every_part(whole, command):
     for cell in ("2016-11-01 to 2017-03-06, 90 trading days", "csi300", "GRU", "$close", "40", "10"):
         assert cell in texts(page, "td")
     assert texts(page, "pre")[0].startswith("record:")
+
+
+def test_risk_factors_by_year(whole, command):
+    whole("net")
+    page = Page(command("net")[1])
+    seen = [text for name, _, text in page.seen if name in ("caption", "td", "th")]
+    ic = seen[seen.index("Rank IC by year, before and after the risk factors are taken out") :]
+    assert ic[:7] == [ic[0], "year", "Rank IC", "without risk factors", "explained", "stocks", "days"]
+    assert (ic[7], ic[9:13], ic[13]) == ("all", ["0.0123", "34.50%", "38", "9"], "2016")
+    shown = seen[seen.index("Exposures by year: net") :]
+    assert shown[1:4] == ["all", "2016", "2017"]
+    assert shown[4:12] == ["size", "0.250", "0.250", "0.250", "industry_27", "-0.500", "-0.500", "-"]
 
 
 def test_the_summary_is_the_table_of_compare(whole, command, recorders):
@@ -203,6 +215,7 @@ def test_both_languages_have_the_same_keys_and_places():
     [
         (["strategy_returns", "performance_by_year"], "net: no strategy; let PortAnaRecord run before FactorRecord."),
         (["style_correlation"], "net: no correlation with price-volume factors; FactorRecord was given styles: false."),
+        (["risk_exposures", "risk_ic"], "net: no risk factors; give FactorRecord risk: {kwargs: {folder: DIR}}"),
         (["score_correlation"], "net: no correlation with other scores; give FactorRecord compare_with: "),
     ],
 )

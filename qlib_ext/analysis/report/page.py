@@ -24,7 +24,7 @@ from qlib_ext.analysis.correlation import score_correlation
 from qlib_ext.analysis.report import figures
 from qlib_ext.analysis.report.drawing import PALETTE, Colours
 from qlib_ext.analysis.report.recorded_run import RecordedRun, read_recorded_run
-from qlib_ext.analysis.report.tables import Grid, Shaded, shaded, stacked, windows_table
+from qlib_ext.analysis.report.tables import Grid, Shaded, shaded, stacked, windows_table, yearly_means
 from qlib_ext.analysis.report.texts import LANGUAGES, Texts
 from qlib_ext.cross_section.matrix import to_matrix
 from qlib_ext.errors import DataError
@@ -121,7 +121,12 @@ def _page(
 
     colours = dict(zip((each.experiment for each in runs), PALETTE, strict=False))
     parts = [_strategy(runs, colours, texts), _rank_ic(runs, colours, texts), _groups(runs, colours, texts)]
-    parts += [_correlation(runs, between, texts), _training(runs, colours, texts), _windows(runs, texts)]
+    parts += [
+        _correlation(runs, between, texts),
+        _risk(runs, texts),
+        _training(runs, colours, texts),
+        _windows(runs, texts),
+    ]
     page = render.TEMPLATES.get_template("report.html").render(
         texts=texts,
         title=texts["title"].format(names=", ".join(colours)),
@@ -185,6 +190,7 @@ def _missing(runs: Sequence[RecordedRun], between: pd.DataFrame | None, texts: T
         "no_strategy": [each.experiment for each in runs if each.frames and "strategy_returns" not in each.frames],
         "no_styles": [each.experiment for each in runs if each.frames and "style_correlation" not in each.frames],
         "no_scores": [each.experiment for each in alone if each.frames and "score_correlation" not in each.frames],
+        "no_risk": [each.experiment for each in runs if each.frames and "risk_ic" not in each.frames],
         "no_curves": [each.experiment for each in runs if each.curves.empty],
         "no_config": [each.experiment for each in runs if not each.config],
     }
@@ -251,6 +257,17 @@ def _correlation(runs: Sequence[RecordedRun], between: pd.DataFrame | None, text
     if between is not None:
         tables.insert(0, shaded(texts["between"], between))
     return Part("correlation", shaded=tables)
+
+
+def _risk(runs: Sequence[RecordedRun], texts: Texts) -> Part:
+    exposures, daily = _frames(runs, "risk_exposures"), _frames(runs, "risk_ic")
+    if not (exposures and daily):
+        return Part("risk")
+    ic = {
+        name: yearly_means(frame).assign(days=yearly_means(frame, "count").iloc[:, 0]) for name, frame in daily.items()
+    }
+    tables = [shaded(f"{texts['risk_exposures']}{name}", yearly_means(frame).T) for name, frame in exposures.items()]
+    return Part("risk", grids=[stacked(texts["risk_table"], "year", ic, texts)], shaded=tables)
 
 
 def _training(runs: Sequence[RecordedRun], colours: Colours, texts: Texts) -> Part:

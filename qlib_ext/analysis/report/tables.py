@@ -18,6 +18,10 @@ FORMATS = {
     "std": IC,
     "icir": IC,
     "positive": PERCENT,
+    "rank_ic": IC,
+    "rank_ic_neutral": IC,
+    "explained": PERCENT,
+    "stocks": COUNT,
     "days": COUNT,
     "sharpe": RATIO,
     "information_ratio": RATIO,
@@ -102,6 +106,12 @@ def shaded(caption: str, table: pd.DataFrame) -> Shaded:
         (str(name), [(printed(value, "{:.3f}"), _shade(value)) for value in row]) for name, row in table.iterrows()
     ]
     return Shaded(caption, [str(name) for name in table], lines)
+
+
+def yearly_means(frame: pd.DataFrame, statistic: str = "mean") -> pd.DataFrame:
+    """The means, or the counts, of all days and of each year: [days, columns] -> ["all" and years, columns]."""
+    years = frame.groupby(frame.index.year).agg(statistic).rename(index=str)
+    return pd.concat([frame.agg(statistic).rename("all").to_frame().T, years])
 
 
 def _shade(value: float) -> str:

@@ -77,6 +77,12 @@ _EN = {
     ),
     "correlation": "Correlation",
     "correlation_note": "Mean over days of the cross-sectional rank correlation.",
+    "risk": "Risk factors",
+    "risk_note": (
+        "Exposures at the close of the score's day, means over days: to a style the correlation with the score, to an "
+        "industry the mean standardised score of its stocks. The second Rank IC is of what a regression on all of them "
+        "leaves of the score; explained is the share of its variance that they take."
+    ),
     "training": "Training curves",
     "training_note": "By epoch, or by tree; thin lines are the windows of a rolling model, or several seeds.",
     "windows": "Windows of the rolling model",
@@ -97,6 +103,11 @@ _EN = {
     "scores": "Scores, on the days of ",
     "between": "Scores among each other; each pair on the days and stocks that both have",
     "styles": "Price-volume factors with the scores",
+    "risk_exposures": "Exposures by year: ",
+    "risk_table": "Rank IC by year, before and after the risk factors are taken out",
+    "rank_ic_neutral": "without risk factors",
+    "explained": "explained",
+    "stocks": "stocks",
     "epoch": "epoch",
     "train": "train",
     "valid": "valid",
@@ -142,6 +153,9 @@ _EN = {
     "no_scores": (
         "{names}: no correlation with other scores; give FactorRecord compare_with: [EXPERIMENT, ...], or name several "
         "experiments to qlib-ext report."
+    ),
+    "no_risk": (
+        "{names}: no risk factors; give FactorRecord risk: {{kwargs: {{folder: DIR}}}}, of qlib-ext risk --out DIR."
     ),
     "left_out": "{name}: without {parts}, because {reason}.",
     "no_curves": "{names}: no training curves; the model logs no metric by epoch to the recorder.",
@@ -191,6 +205,11 @@ _ZH = {
     "group_test_note": "第 1 组得分最高。等权、不计费用、复利；超额收益相对等权股票池；多空为第 1 组减末组。",
     "correlation": "相关性",
     "correlation_note": "逐日截面秩相关系数的均值。",
+    "risk": "风险因子",
+    "risk_note": (
+        "打分当日收盘时的暴露，按日平均：风格为打分与暴露的截面相关系数，行业为该行业股票标准化打分的均值。"
+        "第二个 Rank IC 取自打分对全部因子回归后的残差；解释度为因子所解释的打分方差占比。"
+    ),
     "training": "训练曲线",
     "training_note": "按轮次（树模型为按棵数）；细线为滚动训练的各窗口或各随机种子。",
     "windows": "滚动训练窗口",
@@ -210,6 +229,11 @@ _ZH = {
     "scores": "得分之间，测试期同 ",
     "between": "各实验得分之间；每一对取双方共有的交易日与股票",
     "styles": "价量因子与得分",
+    "risk_exposures": "分年度暴露：",
+    "risk_table": "分年度 Rank IC：剔除风险因子前后",
+    "rank_ic_neutral": "剔除风险因子后",
+    "explained": "解释度",
+    "stocks": "股票数",
     "epoch": "轮次",
     "train": "训练",
     "valid": "验证",
@@ -254,6 +278,9 @@ _ZH = {
     "no_scores": (
         "{names}：没有与其他得分的相关性；请设置 FactorRecord 的 compare_with: [实验名, ...]，"
         "或在 qlib-ext report 中列出多个实验。"
+    ),
+    "no_risk": (
+        "{names}：没有风险因子；请设置 FactorRecord 的 risk: {{kwargs: {{folder: DIR}}}}（qlib-ext risk --out DIR）。"
     ),
     "left_out": "{name}：未计算 {parts}，因为 {reason}。",
     "no_curves": "{names}：没有训练曲线；模型未按轮次向记录器写入指标。",
