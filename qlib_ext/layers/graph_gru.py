@@ -43,9 +43,9 @@ class GraphRecurrentEncoder(nn.Module):
 
     def forward(self, x: Tensor, adjacency: Adjacency) -> Tensor:
         steps, _, _, fields = x.shape
-        heard = chebyshev(x.movedim(0, 2).flatten(2), adjacency, self.order)  # [days, stocks, K * T * fields]
-        heard = heard.unflatten(2, (self.order, steps, fields)).movedim(3, 0)  # [T, days, stocks, K, fields]
-        of_x = self.of_x(heard.flatten(3))  # [T, days, stocks, 3 * hidden]
+        diffused = chebyshev(x.movedim(0, 2).flatten(2), adjacency, self.order)  # [days, stocks, K * T * fields]
+        diffused = diffused.unflatten(2, (self.order, steps, fields)).movedim(3, 0)  # [T, days, stocks, K, fields]
+        of_x = self.of_x(diffused.flatten(3))  # [T, days, stocks, 3 * hidden]
         hidden = self.of_candidate.out_features
         h = x.new_zeros(*x.shape[1:3], hidden)
         states = []

@@ -15,7 +15,8 @@ import polars as pl
 from qlib_ext.errors import DataError, ProviderError
 from qlib_ext.provider.check import check_provider
 from qlib_ext.provider.dates import read_days
-from qlib_ext.provider.names import feature_folder, instruments_with_features, instruments_with_field
+from qlib_ext.provider.names import instruments_with_features, instruments_with_field
+from qlib_ext.provider.panels import read_panels
 from qlib_ext.provider.tables import read_table, refuse_rows
 from qlib_ext.system.files import write_whole
 
@@ -101,11 +102,10 @@ def memberships_of_field(provider: str | Path, field: str) -> pl.DataFrame:
     """
     provider = Path(provider).expanduser().absolute()
     days = check_provider(provider).to_numpy().astype("datetime64[D]")
+    symbols = sorted(instruments_with_field(provider, field.lower()))
     parts = []
-    for symbol in sorted(instruments_with_field(provider, field.lower())):
-        content = np.fromfile(feature_folder(provider, symbol) / f"{field.lower()}.day.bin", dtype="<f4")
-        start, values = int(content[0]), content[1:]
-        begins = np.flatnonzero(np.append(True, values[1:] != values[:-1])) if len(values) else np.empty(0, dtype=int)
+    for symbol, values in zip(symbols, read_panels(provider, [field.lower()], symbols)[field.lower()].T, strict=True):
+        begins = np.flatnonzero(np.append(True, values[1:] != values[:-1]))
         ends = np.append(begins[1:], len(values)) - 1
         there = ~np.isnan(values[begins])
         begins, ends = begins[there], ends[there]
@@ -114,8 +114,8 @@ def memberships_of_field(provider: str | Path, field: str) -> pl.DataFrame:
                 {
                     "instrument": [symbol] * len(begins),
                     "group": [np.format_float_positional(value, trim="-") for value in values[begins]],
-                    "from": days[start + begins],
-                    "to": days[start + ends],
+                    "from": days[begins],
+                    "to": days[ends],
                 },
                 schema={"instrument": pl.String, "group": pl.String, "from": pl.Date, "to": pl.Date},
             )
