@@ -101,8 +101,8 @@ def basket_misses(data: Path, index: str, found: IndexWeights) -> float:
     from qlib_ext.risk.windows import carried
 
     stocks = list(found.weights.columns)
-    close = carried(read_panels(data, ["close"], stocks)["close"].astype(float))
-    own = read_panels(data, ["close"], [index])["close"][:, 0].astype(float)
+    close = carried(read_panels(data, ["close"], stocks)["close"])
+    own = read_panels(data, ["close"], [index])["close"][:, 0]
     returns = np.nan_to_num(close[1:] / close[:-1] - 1)
     missed = own[1:] / own[:-1] - 1 - (np.nan_to_num(found.weights.to_numpy()[:-1]) * returns).sum(1)
     return float(pd.Series(missed, found.weights.index[1:])["2017":"2021"].std())

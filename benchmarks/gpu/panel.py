@@ -54,7 +54,7 @@ def pack(provider: Path, out: Path, start: str) -> int:
         traded = np.flatnonzero(np.logical_and.reduce([values > 0 for values in bars.values()]))
         counts.append(len(traded))
         rounded = {
-            field: np.rint((VOLUME_STEPS if field == "volume" else PRICE_STEPS) * np.log(values[traded].astype(float)))
+            field: np.rint((VOLUME_STEPS if field == "volume" else PRICE_STEPS) * np.log(values[traded]))
             for field, values in bars.items()
         }
         codes["day"].append(differences(traded))

@@ -56,7 +56,7 @@ def fields_known(provider: Path, fields: Iterable[str], stocks: Sequence[str]) -
 def read_panels(
     provider: Path, fields: Sequence[str], stocks: Sequence[str], first: int = 0, last: int | None = None
 ) -> dict[str, np.ndarray]:
-    """Fields of day bars, each [days, stocks] float32, NaN where the provider has nothing.
+    """Fields of day bars, each [days, stocks] float64, NaN where the provider has nothing.
 
     fields       names without $; stocks: a stock without a file of a field is NaN
     first, last  places in the calendar: of the first day and of the one after the last, None for the calendar's end
@@ -68,7 +68,7 @@ def read_panels(
     places = [feature_folder(provider, stock) for stock in stocks]
     panels = {}
     for field in fields:
-        by_stock = np.full((len(stocks), end - first), np.nan, dtype=np.float32)
+        by_stock = np.empty((len(stocks), end - first))
         for row, place in zip(by_stock, places, strict=True):
             _read_into(row, f"{place}/{field}.day.bin", first, length)
         panels[field] = np.ascontiguousarray(by_stock.T)
@@ -80,6 +80,7 @@ def _read_into(row: np.ndarray, path: str, first: int, length: int) -> None:
     try:
         file = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
+        row[:] = np.nan
         return
     try:
         content = os.read(file, 4 * length + 8)  # a day more than there may be
@@ -90,5 +91,8 @@ def _read_into(row: np.ndarray, path: str, first: int, length: int) -> None:
         refuse_damage(path, len(content), content[:4], length)
     start = int(values[0])
     begin, end = max(start, first), min(start + len(values) - 1, first + len(row))
-    if begin < end:
-        row[begin - first : end - first] = values[1 + begin - start : 1 + end - start]
+    if begin >= end:
+        row[:] = np.nan
+        return
+    row[: begin - first] = row[end - first :] = np.nan
+    row[begin - first : end - first] = values[1 + begin - start : 1 + end - start]

@@ -84,12 +84,12 @@ def index_weights(
             raise ProviderError(
                 f"{folder} has no ${name} of any member of {members}; take weights: implied, or write it."
             )
-        given = read_panels(folder, [name], stocks)[name].astype(float)
+        given = read_panels(folder, [name], stocks)[name]
         values, found = drifted(given, returns, member, days, stocks)
         return IndexWeights(pd.DataFrame(values, days, stocks), "field", findings=findings + found)
     if not fields_known(folder, ["close"], [index]):
         raise ProviderError(f"{folder} has no $close of the index {index}; name its instrument.")
-    index_close = read_panels(folder, ["close"], [index])["close"][:, 0].astype(float)
+    index_close = read_panels(folder, ["close"], [index])["close"][:, 0]
     result = implied_weights(returns, ratio_to_the_day_before(index_close) - 1, member, _prior(folder, stocks))
     for places, what in (
         (
@@ -178,17 +178,17 @@ def write_weights(provider: str | Path, weights: IndexWeights, name: str) -> int
 
 
 def _returns(folder: Path, stocks: Sequence[str], total_return: bool) -> Matrix:
-    close = carried(read_panels(folder, ["close"], stocks)["close"].astype(float))
+    close = carried(read_panels(folder, ["close"], stocks)["close"])
     if total_return or not fields_known(folder, ["factor"], stocks):
         return np.nan_to_num(ratio_to_the_day_before(close) - 1)
-    return price_returns(close, carried(read_panels(folder, ["factor"], stocks)["factor"].astype(float)))
+    return price_returns(close, carried(read_panels(folder, ["factor"], stocks)["factor"]))
 
 
 def _prior(folder: Path, stocks: Sequence[str]) -> Matrix:
     there = fields_known(folder, ["amount", "total_mv"], stocks)
     if not there:
         raise ProviderError(f"{folder} has neither $total_mv nor $amount, of which weights begin; add one of them.")
-    panels = {name: values.astype(float) for name, values in read_panels(folder, there, stocks).items()}
+    panels = read_panels(folder, there, stocks)
     cap = None
     if "total_mv" in panels:
         cap = carried(panels["total_mv"])

@@ -112,10 +112,9 @@ def read_market(source: Source, begin: int, end: int) -> Market:
     low = max(begin - HISTORY, 0)
     fields = {field for style in source.styles for field in style.fields} - {*DERIVED}
     fields |= {"close", source.industry} | ({source.size} if source.size else {"amount"})
-    raw = read_panels(source.provider, sorted(fields), source.stocks, low, end)
+    panels = read_panels(source.provider, sorted(fields), source.stocks, low, end)
     days = source.days[low:end]
-    industry = industry_codes(raw.pop(source.industry), days, source.stocks)
-    panels = {name: raw.pop(name).astype(np.float64) for name in sorted(raw)}
+    industry = industry_codes(panels.pop(source.industry), days, source.stocks)
     traded = panels["close"]
     panels["close"] = carried(traded)
     if source.size:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from qlib_ext.errors import DataError
@@ -35,5 +34,5 @@ def read_universe(provider: str | Path, names: Sequence[str]) -> Universe:
     stocks = sorted({*spans["instrument"]} & instruments_with_features(folder))
     if not stocks:
         raise DataError(f"{folder} has bars of none of the {len(spans)} members of {', '.join(names)}; name others.")
-    close = carried(read_panels(folder, ["close"], stocks)["close"].astype(np.float64))
+    close = carried(read_panels(folder, ["close"], stocks)["close"])
     return Universe(pd.DataFrame(close, days, stocks), pd.DataFrame(membership(spans, days, stocks), days, stocks))
