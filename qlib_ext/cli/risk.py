@@ -28,7 +28,7 @@ examples:
 
 _RISK = """\
 Build the risk model of a Qlib provider in a folder: each stock's exposures to the market, its
-industry and up to 14 styles at the close of every day; what these returned by the regression of the
+industry and up to 15 styles at the close of every day; what these returned by the regression of the
 day's returns on the exposures of the day before, with t-statistics and R^2; and what was left of each stock.
 Covariances and own risks are made of these when they are asked for (qlib_ext.risk.model.StyleRiskModel).
 

@@ -46,6 +46,7 @@ STYLES: tuple[Style, ...] = (
     _one("beta", styles.beta),
     _one("momentum", styles.momentum),
     _one("reversal", styles.reversal),
+    _one("month_reversal", styles.month_reversal),
     Style(
         "residual_volatility",
         ((0.74, styles.deviation), (0.16, styles.cumulative_range), (0.10, styles.residual_deviation)),

@@ -95,6 +95,7 @@ def slow(name, p):
         "beta": lambda: p.line()[0],
         "momentum": lambda: p.weighted(logs, 126, 504, lag=21, least=126),
         "reversal": lambda: p.weighted(logs, 5, 20),
+        "month_reversal": lambda: p.weighted(logs, np.inf, 21),
         "deviation": lambda: np.sqrt(p.weighted(p.returns**2, 42, 252)),
         "cumulative_range": lambda: np.ptp(np.log(p.close[-250:])) if len(p.close) >= 125 else np.nan,
         "residual_deviation": lambda: p.line()[1],
@@ -210,7 +211,7 @@ def test_orthogonal_equals_statsmodels():
 
 def test_every_style_says_what_it_reads():
     names = [style.name for style in STYLES]
-    assert len({*names}) == len(names) == 13
+    assert len({*names}) == len(names) == 14
     for style in STYLES:
         assert all(part.__doc__ for _, part in style.parts)
         assert abs(sum(weight for weight, _ in style.parts) - 1) < 1e-12
