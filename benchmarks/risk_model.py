@@ -20,7 +20,7 @@ from qlib.model.riskmodel import ShrinkCovEstimator, StructuredCovEstimator
 
 from benchmarks.measure import in_fresh_process, machine, peak_bytes, table, target
 from qlib_ext.risk.benchmark import IndexWeights, index_weights
-from qlib_ext.risk.bias import DenseRisk, FactorRisk, bias_table, bias_test
+from qlib_ext.risk.bias import PAST_DAYS, DenseRisk, FactorRisk, bias_table, bias_test
 from qlib_ext.risk.build import build
 from qlib_ext.risk.files import RiskFiles
 from qlib_ext.risk.model import StyleRiskModel
@@ -174,7 +174,7 @@ def print_bias(data: Path, folder: Path) -> None:
     returns = universe.close / universe.close.shift(1) - 1
     for name, estimator in QLIB.items():
         lines.append(bias_line(name, by_qlib(estimator, returns), styles, universe))
-    kinds = ("random", "style_tilted", "optimised", "reversal", "past_month")
+    kinds = ("random", "style_tilted", "optimised", "reversal", *PAST_DAYS)
     print(table(("B / MRAD, 2014-2021", *kinds), lines), end="\n\n")
 
 

@@ -18,7 +18,7 @@ Matrix = NDArray[np.float64]
 HOLDING_DAYS = 10
 PORTFOLIOS = 20
 RANDOM_NAMES = 100
-REVERSAL_DAYS = 20
+PAST_DAYS = {"past_month": 20, "past_quarter": 60}  # of the returns that are signals
 
 
 class Risk(Protocol):
@@ -99,18 +99,20 @@ def portfolios(
     return found
 
 
-def reversal_signals(exposures: pd.DataFrame, past: pd.Series) -> dict[str, Matrix]:
-    """Signals that a portfolio may be optimised on: one that the model knows as a style, and one that it does not.
+def reversal_signals(exposures: pd.DataFrame, past: Mapping[str, pd.Series]) -> dict[str, Matrix]:
+    """Signals that a portfolio may be optimised on: a style, what is nearly one, and one that the model does not know.
 
-    reversal    minus the style's exposure, where there is one
-    past_month  minus the return of the last 20 days, clipped at 3 scaled MADs
+    reversal                  minus the style's exposure, where there is one
+    past_month, past_quarter  minus the return of the last 20 or 60 days, clipped at 3 scaled MADs
 
-    exposures [stocks, factors]; past [stocks].
+    exposures [stocks, factors]; past: each of these returns [stocks].
     """
-    middle = past.median()
-    reach = REACH * SCALED_MAD * (past - middle).abs().median()
-    signals = {"past_month": -past.clip(middle - reach, middle + reach).to_numpy()}
-    return ({"reversal": -exposures["reversal"].to_numpy()} if "reversal" in exposures else {}) | signals
+    signals = {"reversal": -exposures["reversal"].to_numpy()} if "reversal" in exposures else {}
+    for name, returns in past.items():
+        middle = returns.median()
+        reach = REACH * SCALED_MAD * (returns - middle).abs().median()
+        signals[name] = -returns.clip(middle - reach, middle + reach).to_numpy()
+    return signals
 
 
 def _scaled(weights: Matrix) -> Matrix:
@@ -167,22 +169,20 @@ def bias_test(
     found: dict[str, dict[pd.Timestamp, Matrix]] = {}
     for day in every:
         at = days.get_loc(day)
-        if at < REVERSAL_DAYS or at + HOLDING_DAYS >= len(days):
+        if at < max(PAST_DAYS.values()) or at + HOLDING_DAYS >= len(days):
             continue
-        past, ahead = (
-            close.iloc[at] / close.iloc[at - REVERSAL_DAYS] - 1,
-            close.iloc[at + HOLDING_DAYS] / close.iloc[at] - 1,
-        )
+        ahead = close.iloc[at + HOLDING_DAYS] / close.iloc[at] - 1
+        past = {name: close.iloc[at] / close.iloc[at - length] - 1 for name, length in PAST_DAYS.items()}
         covered = model.stocks(day)
         covered = covered[(covered["industry"] > 0) & covered["seasoned"] & covered["return"].notna()]
-        usable = members.loc[day] & past.notna() & ahead.notna()
+        usable = members.loc[day] & pd.DataFrame(past).notna().all(axis=1) & ahead.notna()
         stocks = [stock for stock in covered.index if usable.get(stock, False)]
         if len(stocks) < 2 * PORTFOLIOS:
             continue
         risk = risk_of(day, stocks)
         random = np.random.default_rng(day.toordinal())
         exposures = model.exposures(day).loc[stocks]
-        signals = reversal_signals(exposures, past[stocks])
+        signals = reversal_signals(exposures, {name: returns[stocks] for name, returns in past.items()})
         held = portfolios(risk, exposures[model.styles(day)].to_numpy(), signals, random)
         for kind, values in outcomes(risk, held, ahead[stocks].to_numpy()).items():
             found.setdefault(kind, {})[day] = values

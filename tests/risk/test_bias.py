@@ -12,6 +12,7 @@ from qlib_ext.cli import main
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.risk.bias import (
     HOLDING_DAYS,
+    PAST_DAYS,
     DenseRisk,
     FactorRisk,
     bias_table,
@@ -75,9 +76,8 @@ def test_portfolios():
     assert {*held} == {"random", "style_tilted", "optimised", "alpha"}
     np.testing.assert_allclose(held["random"].sum(0), 0, atol=1e-12)
     np.testing.assert_allclose(np.abs(held["optimised"]).sum(0), 1)
-    signals = reversal_signals(
-        pd.DataFrame({"reversal": np.arange(80.0)}), pd.Series(np.r_[np.linspace(-1, 1, 79), 1e6])
-    )
+    past = {"past_month": pd.Series(np.r_[np.linspace(-1, 1, 79), 1e6])}
+    signals = reversal_signals(pd.DataFrame({"reversal": np.arange(80.0)}), past)
     assert (signals["reversal"] == -np.arange(80)).all()
     assert signals["past_month"].min() > -4  # a return of a million is clipped
 
@@ -128,7 +128,7 @@ def test_the_record(provider, model_folder, tmp_path):
         record = RiskRecord(recorder, universe="all", risk=risk, first=model.first_forecast(), last=model.days[-1])
         record.generate()
         table = recorder.load_object("risk/bias.pkl")
-        assert {"random", "style_tilted", "optimised", "reversal", "past_month"} == {*table.index}
+        assert {"random", "style_tilted", "optimised", "reversal", *PAST_DAYS} == {*table.index}
         assert {*record.list()} == {path.removeprefix("risk/") for path in recorder.list_artifacts("risk")}
         assert recorder.list_metrics()["risk.bias_random"] == pytest.approx(table.loc["random", "all"])
         outcomes_ = recorder.load_object("risk/outcomes.pkl")
