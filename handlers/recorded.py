@@ -35,13 +35,15 @@ class RecordedFactors(WindowHandler):
                trained, but which chose its last epoch: let a second stage train on them and not be tested there
 
     No row is in-sample. Weak factors are read by the marks that RollingModel left, and refused where a day is not after
-    the last training day of its window. Where several windows have a day, a test window goes before a validation
+    the last day that the training labels of its window look at; scores where a label that the run was trained or
+    validated on looks at a day of them. How far labels look is read from their expressions, not from ``purge``; a run
+    whose training was not purged is refused. Where several windows have a day, a test window goes before a validation
     window, which looks further ahead, and an earlier window before a later one. The nets of two windows differ: factor
     k of one is not factor k of the next, and a second stage whose training days lie in both reads two columns in one.
-    Scores are refused where the run was trained or validated on a day of them.
 
-    Raises DataError for an experiment without a finished run, a run without weak factors, a run whose training days are
-    not known, rows in-sample, missing or infinite values, and experiments without a row in common.
+    Raises DataError for an experiment without a finished run, a run without weak factors, a run whose training days, or
+    how far its labels look, are not known, rows in-sample, missing or infinite values, and experiments without a row in
+    common.
     Source: Orient Securities, factor selection series 96 (2023-08-24), introduction: weak factors of several data sets
     are weighted by trees over short windows.
     """
@@ -85,7 +87,7 @@ class RecordedLoader(HistoryLoader):
     def __init__(
         self, config: dict, experiments: Sequence[str], kind: str, segments: Sequence[str], **kwargs: Any
     ) -> None:
-        super().__init__(config, **kwargs)
+        super().__init__({name: config[name] for name in config if name != "feature"}, **kwargs)
         self.experiments, self.kind, self.segments = experiments, kind, segments
 
     def _read(self, spans: Spans, extended: Spans, end_time: Any) -> tuple[pd.DataFrame, pd.DataFrame]:

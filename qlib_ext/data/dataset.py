@@ -15,7 +15,7 @@ from qlib.utils import get_callable_kwargs
 from qlib_ext.data.batch import Samples
 from qlib_ext.data.fitting import fit_ends
 from qlib_ext.data.panel import Panel
-from qlib_ext.data.purging import last_known_day, trading_days
+from qlib_ext.data.purging import last_known_day, next_start, trading_days
 from qlib_ext.data.segments import Bounds, bounds_of, refuse_fitted_on_test, refuse_overlap
 from qlib_ext.data.window import Window
 from qlib_ext.errors import ConfigError, SegmentError, WindowError
@@ -101,7 +101,7 @@ class CrossSectionDataset(DatasetH):
 
         Raises SegmentError where there are none.
         """
-        bounds = self._bounds(segment)
+        self._bounds(segment)
         if learn:
             labels = self.prepare(segment, col_set="label", data_key=DataHandlerLP.DK_L)
             index = labels.index[np.isfinite(labels).all(axis=1)]
@@ -111,15 +111,7 @@ class CrossSectionDataset(DatasetH):
         else:
             index = self.prepare(segment, col_set="label", data_key=DataHandlerLP.DK_I).index
         if not len(index):
-            days = trading_days(self.handler)
-            rows = self.handler.fetch(col_set="label", data_key=DataHandlerLP.DK_I)
-            stocks = rows.index.unique("instrument")
-            alone = f" All are of {stocks[0]}: among one stock a label has no rank and no z-score."
-            hint = alone if len(stocks) == 1 else ""
-            raise SegmentError(
-                f"Segment {segment!r} {bounds} has no sample{' with a label' if learn else ''}; "
-                f"the handler's rows run from {days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}.{hint}"
-            )
+            raise self._without_samples(segment, learn)
         return Samples(self.panel(device), index)
 
     def prepare(
@@ -131,24 +123,44 @@ class CrossSectionDataset(DatasetH):
     ) -> Any:
         """As in Qlib; the learning view of a named segment ends before labels reach into the next one.
 
-        Raises SegmentError where train, valid and test have a day in common.
+        Raises SegmentError where train, valid and test have a day in common, and where a named segment has no trading
+        day.
         """
         refuse_overlap(self.segments)
         if isinstance(segments, list | tuple) and all(isinstance(s, str) and s in self.segments for s in segments):
             return [self.prepare(segment, col_set, data_key, **kwargs) for segment in segments]
-        if isinstance(segments, str) and segments in self.segments:
-            start, end = self._bounds(segments)
-            segments = slice(start, self.purged_end(segments) if data_key == DataHandlerLP.DK_L else end)
-        return super().prepare(segments, col_set, data_key, **kwargs)
+        if not (isinstance(segments, str) and segments in self.segments):
+            return super().prepare(segments, col_set, data_key, **kwargs)
+        start, end = self._bounds(segments)
+        days = slice(start, self.purged_end(segments) if data_key == DataHandlerLP.DK_L else end)
+        rows = super().prepare(days, col_set, data_key, **kwargs)
+        if not len(rows) and not len(self._days_of(segments)):
+            raise self._without_samples(segments, learn=False)
+        return rows
 
     def purged_end(self, segment: str) -> pd.Timestamp | None:
         """The last day of a segment whose label is known before the next segment begins."""
         _, end = self._bounds(segment)
-        starts = [start for start, _ in map(self._bounds, self.segments) if start is not None]
-        later = [] if end is None else [start for start in starts if start > end]
-        if not later:
+        border = next_start(self.segments, segment)
+        if border is None:
             return end
-        return min(end, last_known_day(trading_days(self.handler), min(later), label_reach(self.handler, self.purge)))
+        return min(end, last_known_day(trading_days(self.handler), border, label_reach(self.handler, self.purge)))
+
+    def _without_samples(self, segment: str, learn: bool) -> SegmentError:
+        start, end = (None if day is None else f"{day:%Y-%m-%d}" for day in self._bounds(segment))
+        days = trading_days(self.handler)
+        stocks = self.handler.fetch(col_set="label", data_key=DataHandlerLP.DK_I).index.unique("instrument")
+        hint = " None of its days is a trading day." if self._days_of(segment).empty else ""
+        if len(stocks) == 1 and learn:
+            hint += f" All are of {stocks[0]}: among one stock a label has no rank and no z-score."
+        return SegmentError(
+            f"Segment {segment!r}, {start} to {end}, has no sample{' with a label' if learn else ''}; "
+            f"the handler's rows run from {days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}.{hint}"
+        )
+
+    def _days_of(self, segment: str) -> pd.DatetimeIndex:
+        days = trading_days(self.handler)
+        return days[days.slice_indexer(*self._bounds(segment))]
 
     def _bounds(self, segment: str) -> Bounds:
         if segment not in self.segments:

@@ -89,10 +89,12 @@ class HistoryLoader(QlibDataLoader):
         if self.traded_only:
             on = by_row(members.index, lambda days, names: has_close(days, names, calendar))
             members, others = members[on], pd.concat([others, members[~on]]).sort_index()
-        if not len(members) + len(others):
+        if not len(members):
+            inside = D.calendar(start_time, end_time, freq="day")
+            cause = "has bars of other days" if len(inside) else "has no trading day between them"
             raise DataError(
                 f"No rows for {name_of_universe(instruments)} from {start_time} to {end_time}: the provider "
-                f"{C.dpm.get_data_uri('day')} has bars of other days; its calendar runs from "
+                f"{C.dpm.get_data_uri('day')} {cause}; its calendar runs from "
                 f"{calendar[0]:%Y-%m-%d} to {calendar[-1]:%Y-%m-%d}."
             )
         self._drop_infinite_labels(members)

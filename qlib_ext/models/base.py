@@ -40,6 +40,7 @@ class NeuralModel(Model):
     """
 
     options_class: ClassVar[type[TrainingOptions]] = TrainingOptions
+    purges: ClassVar[bool] = True  # the samples of any dataset, so that its scores of the test are out-of-sample
 
     def __init__(self, **options: Any) -> None:
         super().__init__()

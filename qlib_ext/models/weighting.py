@@ -40,10 +40,13 @@ class Weighting(Model):
         self.weights_ = weights
 
     def predict(self, dataset: Any, segment: str = "test") -> pd.Series:
-        """The weighted mean of every sample; raises DataError where a feature that has a weight is not there."""
+        """The weighted mean of every sample; raises DataError where there is none, or a feature is missing."""
         if self.weights_ is None:
             raise NotFittedError(f"{type(self).__name__} has no weights yet: call fit.")
         features = dataset.prepare(segment, col_set="feature", data_key=DataHandlerLP.DK_I)
+        if features.empty:
+            first, last = dataset.segments[segment]
+            raise DataError(f"Segment {segment!r}, {first} to {last}, has no row to score: has it a trading day?")
         require_columns(self.weights_.index, features)
         return (zscore_or_mean(features[self.weights_.index]) @ self.weights_ / self.weights_.abs().sum()).rename(
             "score"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,8 +10,9 @@ from mlflow.entities import Run
 
 from qlib_ext.cross_section.cells import first_of
 from qlib_ext.errors import DataError
+from qlib_ext.recorder.learnt import Segment, learnt_in_task, learnt_in_window
 from qlib_ext.recorder.runs import find_run, load
-from qlib_ext.recorder.windows import RUN, SEED, TEST_FROM, TRAIN_TO, windows_of
+from qlib_ext.recorder.windows import RUN, SEED, TEST_FROM, TEST_TO, windows_of
 
 SEGMENTS = ("test", "valid")
 
@@ -43,23 +43,38 @@ def weak_factors_of(store: str, run: Run, experiment: str, segments: Sequence[st
                 f"A window of {experiment!r}, tested from {window[TEST_FROM]} on, has no weak factors: {problem}. "
                 "GRU, ASTGNN and ResNetGRU have them; of other models take kind: score, or run it again."
             )
-        require_out_of_sample(frame, pd.Timestamp(window[TRAIN_TO]), experiment)
+        require_marks(frame, experiment)
+        train, valid = learnt_in_window(window, experiment)
+        tested = (frame["segment"] == "test").to_numpy()
+        require_unseen(frame.index, [train], experiment)
+        require_unseen(frame.index[tested], [train, valid], experiment)
         seed = "" if pd.isna(window[SEED]) else f"seed{window[SEED]}."
         by_seed.setdefault(seed, []).append(frame)
     parts = [joined(frames, segments).add_prefix(f"{experiment}.{seed}") for seed, frames in by_seed.items()]
     return parts[0] if len(parts) == 1 else pd.concat(parts, axis=1, join="inner")
 
 
-def require_out_of_sample(frame: pd.DataFrame, train_to: pd.Timestamp, experiment: str) -> None:
-    """Raise DataError where rows are marked as neither validation nor test, or are not after the training days."""
+def require_marks(frame: pd.DataFrame, experiment: str) -> None:
+    """Raise DataError where rows are marked as neither validation nor test."""
     marked = frame["segment"].isin(SEGMENTS).to_numpy() if "segment" in frame else np.zeros(len(frame), dtype=bool)
-    in_sample = ~marked | (frame.index.get_level_values("datetime") <= train_to)
-    if in_sample.any():
+    if not marked.all():
         raise DataError(
-            f"{in_sample.sum()} of {len(frame)} weak factors of {experiment!r} are in-sample, first on "
-            f"{first_of(in_sample, frame.index)}: training ended on {train_to:%Y-%m-%d}, and a row is to be marked "
-            "valid or test. Train it again with RollingModel."
+            f"{(~marked).sum()} of {len(frame)} weak factors of {experiment!r} are marked neither valid nor test, "
+            f"first on {first_of(~marked, frame.index)}. Train it again with RollingModel."
         )
+
+
+def require_unseen(index: pd.MultiIndex, learnt: Sequence[Segment], experiment: str) -> None:
+    """Raise DataError where rows (datetime, instrument) are not after all days that the labels of training look at."""
+    days = index.get_level_values("datetime")
+    for segment in learnt:
+        seen = np.asarray(days <= segment.labels_to)
+        if seen.any():
+            raise DataError(
+                f"{seen.sum()} of {len(index)} rows of {experiment!r} are in-sample, first on {first_of(seen, index)}: "
+                f"the labels of its {segment.name} days, up to {segment.last:%Y-%m-%d}, look at days up to "
+                f"{segment.labels_to:%Y-%m-%d}. Only later days may be read: let its test begin after them."
+            )
 
 
 def joined(frames: Sequence[pd.DataFrame], segments: Sequence[str]) -> pd.DataFrame:
@@ -80,28 +95,23 @@ def score_of(store: str, run: Run, experiment: str, segments: Sequence[str]) -> 
     score, problem = load(run, "pred.pkl")
     if problem:
         raise DataError(f"The last run of {experiment!r} has no score: {problem}. Add SignalRecord to its records.")
-    if windows_of(run) is None:
-        task, _ = load(run, "task")
-        require_test_days(score.index, task or {}, experiment)
+    windows = windows_of(run)
+    if windows is None:
+        require_unseen(score.index, learnt_in_task(run, experiment), experiment)
+    else:
+        require_tested(score.index, windows, experiment)
     return score.iloc[:, [0]].set_axis([experiment], axis=1).sort_index()
 
 
-def require_test_days(index: pd.MultiIndex, task: Mapping[str, Any], experiment: str) -> None:
-    """Raise DataError where a prediction lies on a day that the task trained or validated on, or does not say so."""
-    try:
-        fitted = {name: task["dataset"]["kwargs"]["segments"][name] for name in ("train", "valid")}
-    except (KeyError, TypeError) as error:
-        raise DataError(
-            f"The last run of {experiment!r} does not say on which days it was trained: its task lacks {error}. "
-            "Run it with qrun, with segments train, valid and test, or within RollingModel."
-        ) from error
+def require_tested(index: pd.MultiIndex, windows: pd.DataFrame, experiment: str) -> None:
+    """Raise DataError where a row (datetime, instrument) is of no test day of the windows, or one was not purged."""
     days = index.get_level_values("datetime")
-    for name, (start, end) in fitted.items():
-        inside = np.ones(len(days), dtype=bool)
-        inside &= True if start is None else days >= pd.Timestamp(start)
-        inside &= True if end is None else days <= pd.Timestamp(end)
-        if inside.any():
-            raise DataError(
-                f"{inside.sum()} of {len(days)} predictions of {experiment!r} are of days of its segment {name!r}, "
-                f"first on {first_of(inside, index)}. Only test days may be read: let its prediction be of them alone."
-            )
+    tested = np.zeros(len(days), dtype=bool)
+    for window in windows.drop_duplicates(TEST_FROM).to_dict("records"):
+        learnt_in_window(window, experiment)
+        tested |= (days >= pd.Timestamp(window[TEST_FROM])) & (days <= pd.Timestamp(window[TEST_TO]))
+    if not tested.all():
+        raise DataError(
+            f"{(~tested).sum()} of {len(days)} predictions of {experiment!r} are of days that no window was tested on, "
+            f"first on {first_of(~tested, index)}. Run the rolling model again."
+        )

@@ -1,8 +1,9 @@
 """The table of a rolling model's windows, as its run keeps it; who writes and who reads it take the columns from here.
 
-One line a window and seed: first and last day of each segment, the seed (empty: the model's own), the rows that were
-scored, the mean Rank IC of the test days, whether this run trained it or kept it from an earlier one, the seconds that
-its steps took, and the id of the child run that keeps its files (empty without a recorder).
+One line a window and seed: first and last day of each segment, the last day that the labels of training and of
+validation look at (empty: not known), the seed (empty: the model's own), the rows that were scored, the mean Rank IC of
+the test days, whether this run trained it or kept it from an earlier one, the seconds that its steps took, and the id
+of the child run that keeps its files (empty without a recorder).
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ WINDOWS = "rolling_windows.csv"
 TRAIN_FROM, TRAIN_TO = "train from", "train to"
 VALID_FROM, VALID_TO = "valid from", "valid to"
 TEST_FROM, TEST_TO = "test from", "test to"
+TRAIN_LABELS_TO, VALID_LABELS_TO = "train labels to", "valid labels to"
 SEED, ROWS, RANK_IC, TRAINED, RUN = "seed", "rows", "Rank IC", "trained", "run"
 PROCESSING, FIT, PREDICT = "processing", "fit", "predict"
 SECONDS = (PROCESSING, FIT, PREDICT)
 DATES = (TRAIN_FROM, TRAIN_TO, VALID_FROM, VALID_TO, TEST_FROM, TEST_TO)
-COLUMNS = (*DATES, SEED, ROWS, RANK_IC, TRAINED, *SECONDS, RUN)
+COLUMNS = (*DATES, TRAIN_LABELS_TO, VALID_LABELS_TO, SEED, ROWS, RANK_IC, TRAINED, *SECONDS, RUN)
 
 
 def windows_frame(lines: Sequence[dict[str, Any]]) -> pd.DataFrame:

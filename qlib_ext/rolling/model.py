@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 from qlib.config import C
+from qlib.data import D
 from qlib.data.dataset.handler import DataHandlerLP
 from qlib.log import get_module_logger
 from qlib.model.base import Model
@@ -103,6 +104,9 @@ class RollingModel(Model):
     def fit(self, dataset: Any) -> None:
         """Train and score every window; raises SegmentError where the rows do not suffice for the windows."""
         windows = self.plan(dataset)
+        reach = true_reach(dataset.handler, self._purge(dataset))
+        calendar = pd.DatetimeIndex([]) if reach is None else pd.DatetimeIndex(D.calendar())
+        ends = {window: window.label_ends(calendar, reach) for window in windows}
         data = RawData.of(dataset)
         keys = Keys(data, dataset, self.model)
         own = {"provider_uri": dict(C.provider_uri), "region": C.region, "logging_level": C.logging_level}
@@ -115,7 +119,7 @@ class RollingModel(Model):
             logger.warning("No recorder is active: the windows are not saved, and a stopped run starts anew.")
         with nullcontext() if store is None else store.locked():
             scores, table = self._train(jobs, data, label, store)
-        self.windows_ = windows_frame([table[job.key] for job in jobs])
+        self.windows_ = windows_frame([table[job.key] | ends[job.window] for job in jobs])
         self.scores_ = join_windows(jobs, scores)
         if store is not None:
             store.attach(WINDOWS, self.windows_)
@@ -126,8 +130,11 @@ class RollingModel(Model):
         if "test" not in dataset.segments:
             raise SegmentError(f"The dataset has no test segment to roll over; it has {sorted(dataset.segments)}.")
         days = trading_days(dataset.handler)
-        reach = label_reach(dataset.handler, getattr(dataset, "purge", "auto") if self.purge == "auto" else self.purge)
+        reach = label_reach(dataset.handler, self._purge(dataset))
         return plan(days, dataset.segments["test"], self.train, self.valid, self.step, self.expanding, reach)
+
+    def _purge(self, dataset: Any) -> int | str:
+        return getattr(dataset, "purge", "auto") if self.purge == "auto" else self.purge
 
     def predict(self, dataset: Any, segment: str = "test") -> pd.Series:
         """The joined scores of the test windows; raises DataError for another segment or other days."""
@@ -175,6 +182,24 @@ class RollingModel(Model):
                 progress.set_postfix_str(f"{job}: Rank IC {row[RANK_IC]:.4f}")
         progress.close()
         return scores, table
+
+
+def true_reach(handler: Any, purge: int | str) -> int | None:
+    """Trading days that the label reaches ahead by its expressions, whatever ``purge`` says; None: not to be read.
+
+    Warns where ``purge`` is less, or cannot be compared: second stages will refuse what the windows record.
+    """
+    try:
+        reach = label_reach(handler)
+    except ConfigError:
+        reach = None
+    if purge != "auto" and (reach is None or int(purge) < reach):
+        found = "cannot be read from its expression" if reach is None else f"is {reach} trading days"
+        logger.warning(
+            f"purge is {purge}, and how far the label reaches {found}: RecordedFactors will refuse the weak factors "
+            "and scores of this run, since training may have seen returns of the test. Take purge: auto."
+        )
+    return reach
 
 
 def test_labels(dataset: Any, key: str) -> pd.DataFrame:

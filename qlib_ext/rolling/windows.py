@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from qlib_ext.data.purging import last_known_day
+from qlib_ext.data.purging import labels_known_on, last_known_day
 from qlib_ext.errors import ConfigError, SegmentError
-from qlib_ext.recorder.windows import DATES
+from qlib_ext.recorder.windows import DATES, TRAIN_LABELS_TO, VALID_LABELS_TO
 
 Span = tuple[pd.Timestamp, pd.Timestamp]
 
@@ -33,6 +33,13 @@ class RollingWindow:
         """First and last day of each segment by the columns of the table of windows."""
         days = [day for segment in (self.train, self.valid, self.test) for day in segment]
         return {column: f"{day:%Y-%m-%d}" for column, day in zip(DATES, days, strict=True)}
+
+    def label_ends(self, calendar: pd.DatetimeIndex, reach: int | None) -> dict[str, str | None]:
+        """The last day that labels of training and validation look at, ``reach`` trading days on; None: not known."""
+        ends = {TRAIN_LABELS_TO: self.train[1], VALID_LABELS_TO: self.valid[1]}
+        if reach is None:
+            return dict.fromkeys(ends)
+        return {column: f"{labels_known_on(calendar, day, reach):%Y-%m-%d}" for column, day in ends.items()}
 
     def __str__(self) -> str:
         return f"{self.test[0]:%Y-%m-%d}"

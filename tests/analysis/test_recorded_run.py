@@ -102,7 +102,7 @@ def test_a_table_of_windows_without_a_column_is_named(recorders):
     pd.DataFrame({TEST_FROM: NAMES}).to_csv(parent / WINDOWS, index=False)
     found = recorded_run(recorders)
     assert found.windows is None
-    assert "rolling_windows.csv lacks 13 columns" in found.problems[0]
+    assert "rolling_windows.csv lacks 15 columns" in found.problems[0]
     assert "'train from'" in found.problems[0]
 
 

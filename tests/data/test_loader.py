@@ -204,6 +204,12 @@ def test_members_without_bars_are_told_the_calendar(market):
         HistoryLoader(FIELDS).load(spans_of({"SH600006": [(2, 9)]}))
 
 
+def test_days_without_a_trading_day_are_told(market):
+    """The days before them, which complete windows, are no samples."""
+    with pytest.raises(DataError, match=r"from 2020-01-04 to 2020-01-05: .* has no trading day between them"):
+        HistoryLoader(FIELDS, history=2).load("csi300", "2020-01-04", "2020-01-05")
+
+
 def test_an_unknown_field_is_answered_with_the_nearest(market):
     config = FIELDS | {"label": (["Ref($clsoe, -1)/$close - 1"], ["LABEL0"])}
     with pytest.raises(ProviderError, match=r"6 instruments has the field \$clsoe.*did you mean \$close\?"):

@@ -78,3 +78,20 @@ def test_a_processor_fitted_on_validation_days_is_told(monkeypatch):
 
 def test_dates_to_fit_on_are_left_alone_where_every_window_has_its_own():
     refuse_fitted_on_test([("2020-03-20", "ZScoreNorm")], {"test": SEGMENTS["test"]})
+
+
+@pytest.mark.parametrize("data_key", ["learn", "infer", "raw"])
+def test_a_segment_without_a_trading_day_is_named(data_key):
+    weekend = ("2020-03-07", "2020-03-08")
+    data = dataset_of(random_rows(), segments={"test": weekend})
+    message = "Segment 'test', 2020-03-07 to 2020-03-08, has no sample; .* None of its days is a trading day"
+    with pytest.raises(SegmentError, match=message):
+        data.prepare("test", data_key=data_key)
+    with pytest.raises(SegmentError, match=message):
+        data.samples("test", learn=False)
+
+
+def test_borders_on_a_weekend_are_those_of_the_trading_days_between_them():
+    weekends, days = ({"test": span} for span in (("2020-02-29", "2020-03-15"), ("2020-03-02", "2020-03-13")))
+    wide, narrow = (dataset_of(random_rows(), segments=segments).prepare("test") for segments in (weekends, days))
+    pd.testing.assert_frame_equal(wide, narrow)

@@ -12,7 +12,17 @@ import qlib
 from mlflow import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from qlib_ext.recorder.windows import COLUMNS, RUN, SEED, TEST_FROM, TRAIN_TO, WINDOWS, windows_frame
+from qlib_ext.recorder.out_of_sample import SEGMENTS
+from qlib_ext.recorder.windows import (
+    COLUMNS,
+    DATES,
+    RUN,
+    SEED,
+    TRAIN_LABELS_TO,
+    VALID_LABELS_TO,
+    WINDOWS,
+    windows_frame,
+)
 from tests.analysis.recorders import save
 
 STOCKS = ["SH600001", "SH600002", "SH600003", "SZ000001"]
@@ -24,6 +34,21 @@ def rows(first: str, last: str, stocks: list[str] = STOCKS, columns: int = 2, se
     index = pd.MultiIndex.from_product([days, stocks], names=["datetime", "instrument"])
     values = np.random.default_rng(seed).standard_normal((len(index), columns)).astype("f4")
     return pd.DataFrame(values, index, [f"net0_factor{k}" for k in range(columns)])
+
+
+def line_of(trained_to: str, frame: pd.DataFrame | None) -> dict[str, str]:
+    """The dates of a window, validated between training and test where no row is marked so."""
+    first, last = "2015-09-01", "2015-09-30"
+    valid = [f"{pd.Timestamp(trained_to) + pd.offsets.BDay():%Y-%m-%d}"] * 2
+    if frame is not None and "segment" in frame:
+        days = frame.index.get_level_values("datetime").strftime("%Y-%m-%d")
+        spans = {
+            name: [days[mark].min(), days[mark].max()] for name in SEGMENTS if (mark := frame["segment"] == name).any()
+        }
+        first, last = spans.get("test", [first, last])
+        valid = spans.get("valid", valid)
+    labels = {TRAIN_LABELS_TO: trained_to, VALID_LABELS_TO: valid[1]}
+    return dict(zip(DATES, ("2015-01-05", trained_to, *valid, first, last), strict=True)) | labels
 
 
 class RecordedRuns:
@@ -45,18 +70,23 @@ class RecordedRuns:
         artifacts = Path(run.info.artifact_uri.removeprefix("file://"))
         artifacts.mkdir(parents=True)
         for name, thing in files.items():
-            save(artifacts / ("task" if name == "task" else f"{name}.pkl"), thing)
+            save(artifacts / (name if name in ("task", "dataset") else f"{name}.pkl"), thing)
         self.client.set_terminated(run.info.run_id, status)
         return str(run.info.run_id)
 
-    def rolling(self, experiment: str, *windows: tuple[str, pd.DataFrame | None], seeds: tuple = (None,)) -> str:
-        """A run of RollingModel: of each window the last training day and the weak factors with their marks."""
+    def rolling(
+        self, experiment: str, *windows: tuple[str, pd.DataFrame | None], seeds: tuple = (None,), **more: Any
+    ) -> str:
+        """A run of RollingModel: of each window the last training day and the weak factors with their marks.
+
+        No label looks ahead, unless ``more`` gives other columns of the table of windows.
+        """
         parent = self.run(experiment, pred=rows("2015-09-01", "2015-09-30", columns=1).set_axis(["score"], axis=1))
         lines = []
         for number, (trained_to, frame) in enumerate(windows):
             child = self.run(experiment, parent=parent, **({} if frame is None else {"weak_factors": frame}))
-            line = {TRAIN_TO: trained_to, TEST_FROM: "2015-09-01", RUN: child, SEED: seeds[number % len(seeds)]}
-            lines.append(dict.fromkeys(COLUMNS) | line)
+            seed = seeds[number % len(seeds)]
+            lines.append(dict.fromkeys(COLUMNS) | line_of(trained_to, frame) | {RUN: child, SEED: seed} | more)
         folder = Path(self.client.get_run(parent).info.artifact_uri.removeprefix("file://"))
         windows_frame(lines).to_csv(folder / WINDOWS, index=False)
         return parent

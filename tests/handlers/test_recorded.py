@@ -15,10 +15,13 @@ from qlib.data.dataset.handler import DataHandlerLP
 from handlers.bars import LABEL
 from handlers.recorded import RecordedFactors
 from qlib_ext.data.dataset import CrossSectionDataset
+from qlib_ext.data.loader import ENGINES
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.expressions.reach import label_reach
+from qlib_ext.recorder.windows import TEST_FROM, TRAIN_LABELS_TO, VALID_FROM, VALID_LABELS_TO, VALID_TO
 from tests.handlers.conftest import windows
 from tests.handlers.recorded_runs import STOCKS, RecordedRuns, rows
+from tests.rolling.cases import Returns
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +121,16 @@ def test_the_label_is_that_of_the_provider(runs):
     np.testing.assert_allclose(learnt.mean(), 0, atol=1e-6)
 
 
+@pytest.mark.parametrize("label", [LABEL, (["0 - Delta($close, -10)/$close"], ["DELTA"])])
+def test_qlibs_engine_reads_the_label_as_ours_does(runs, label):
+    runs.one_window("net")
+    ours, theirs = (RecordedFactors(["net"], label=label, engine=engine, group="$industry") for engine in ENGINES)
+    for key in (DataHandlerLP.DK_I, DataHandlerLP.DK_R):
+        pd.testing.assert_frame_equal(
+            ours.fetch(data_key=key), theirs.fetch(data_key=key), check_dtype=False, rtol=1e-5
+        )
+
+
 def test_the_last_finished_run_is_read(runs):
     for seed in (1, 2):
         runs.one_window("net", seed=seed)
@@ -126,15 +139,22 @@ def test_the_last_finished_run_is_read(runs):
     np.testing.assert_array_equal(features(RecordedFactors(["net"])).to_numpy(), expected.to_numpy())
 
 
-def plain(segments: dict) -> dict:
-    return {"dataset": {"kwargs": {"segments": segments}}}
+def recorded(kind: type, segments: dict, label: str = "Ref($close, -2)/Ref($close, -1) - 1", **kwargs):
+    """The dataset that a plain run of qrun leaves behind, without rows."""
+    handler = Returns(label=([label], ["LABEL0"]), instruments="csi300", init_data=False)
+    return kind(handler=handler, segments=segments, **kwargs)
+
+
+# of labels that look two trading days ahead: 2015-06-30 is followed by 07-01, 07-02, 2015-08-31 by 09-01, 09-02
+APART = {"train": ["2015-01-01", "2015-06-26"], "valid": ["2015-07-01", "2015-08-27"], "test": ["2015-09-01", None]}
+ADJACENT = {"train": ["2015-01-01", "2015-06-30"], "valid": ["2015-07-01", "2015-08-31"], "test": ["2015-09-01", None]}
+SEPTEMBER = ("2015-09-01", "2015-09-30")
 
 
 def test_scores_are_columns_named_after_their_experiments(runs):
     runs.one_window("rolling")  # with a prediction of September
     score = rows("2015-09-01", "2015-09-30", columns=1, seed=5).set_axis(["score"], axis=1)
-    segments = {"train": ["2015-01-01", "2015-06-30"], "valid": ["2015-07-01", "2015-08-31"]}
-    runs.run("plain", pred=score[::-1], task=plain(segments))
+    runs.run("plain", pred=score[::-1], dataset=recorded(CrossSectionDataset, ADJACENT))
     frame = features(RecordedFactors(["rolling", "plain"], kind="score"))
     assert list(frame.columns) == ["rolling", "plain"]
     np.testing.assert_array_equal(frame["plain"], score["score"])
@@ -169,32 +189,95 @@ def test_rows_marked_otherwise_than_valid_or_test_are_refused(runs, mark):
     frame = rows("2015-09-01", "2015-09-30").assign(segment="test")
     frame.loc[frame.index[7], "segment"] = mark
     runs.rolling("net", ("2015-06-30", frame if mark else frame.drop(columns="segment")))
-    where = "1 of 88 weak factors of 'net' are in-sample, first on 2015-09-02 at SZ000001" if mark else "88 of 88 weak"
+    where = "1 of 88 weak factors of 'net' are marked neither .* on 2015-09-02 at SZ000001" if mark else "88 of 88 weak"
     with pytest.raises(DataError, match=where):
         RecordedFactors(["net"])
 
 
-def test_days_that_training_saw_are_refused_whatever_their_mark(runs):
-    runs.rolling("net", ("2015-09-02", rows("2015-09-01", "2015-09-30").assign(segment="test")))
-    with pytest.raises(DataError, match=r"8 of 88 .* first on 2015-09-01 at SH600001: training ended on 2015-09-02"):
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({TRAIN_LABELS_TO: "2015-09-02"}, "labels of its train days, up to 2015-06-30, look at days up to 2015-09-02"),
+        ({VALID_LABELS_TO: "2015-09-01"}, "labels of its valid days, .* up to 2015-09-01, and its test days begin on"),
+        ({TRAIN_LABELS_TO: None}, "labels of 'net' look ahead is not known .*get_extended_window_size"),
+        ({VALID_LABELS_TO: None}, "labels of 'net' look ahead is not known .*purge: auto"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["weak_factors", "score"])
+def test_windows_that_were_not_purged_are_refused(runs, labels, said, kind):
+    runs.rolling("net", ("2015-06-30", rows(*SEPTEMBER).assign(segment="test")), **labels)
+    with pytest.raises(DataError, match=said):
+        RecordedFactors(["net"], kind=kind)
+
+
+@pytest.mark.parametrize("mark", ["valid", "test"])
+def test_days_that_the_labels_of_a_window_look_at_are_refused_whatever_their_mark(runs, mark):
+    seen, rest = rows("2015-08-27", "2015-09-01"), rows("2015-09-02", "2015-09-30")
+    frame = marked(seen, rest) if mark == "valid" else pd.concat([seen, rest]).assign(segment="test")
+    dates = {VALID_FROM: "2015-08-31", VALID_TO: "2015-08-31", TEST_FROM: "2015-09-02", VALID_LABELS_TO: "2015-09-01"}
+    runs.rolling("net", ("2015-06-30", frame), **dates | {TRAIN_LABELS_TO: "2015-08-28"})
+    first = r"8 of \d+ rows of 'net' are in-sample, first on 2015-08-27 at SH600001: the labels of its train days"
+    with pytest.raises(DataError, match=first):
         RecordedFactors(["net"])
 
 
+def test_scores_of_days_that_no_window_was_tested_on_are_refused(runs):
+    runs.rolling("net", ("2015-06-30", rows("2015-09-02", "2015-09-29").assign(segment="test")))
+    with pytest.raises(
+        DataError, match=r"8 of 88 predictions of 'net' are of days that no window.*on 2015-09-01 at SH"
+    ):
+        RecordedFactors(["net"], kind="score")
+
+
 @pytest.mark.parametrize(
-    ("segments", "said"),
+    ("kind", "segments"),
     [
-        ({"train": ["2015-01-01", "2015-09-01"], "valid": ["2015-09-02", "2015-09-03"]}, "4 of 88 .* segment 'train'"),
-        (
-            {"train": ["2015-01-01", "2015-06-30"], "valid": ["2015-09-30", None]},
-            "4 of 88 .* 'valid', first on 2015-09-30",
-        ),
-        ({"test": ["2015-09-01", "2015-09-30"]}, "does not say on which days it was trained: its task lacks 'train'"),
+        (CrossSectionDataset, ADJACENT),
+        (DatasetH, APART),
+        (DatasetH, {"train": ["2015-01-01", "2015-08-27"], "test": ["2015-09-01", None]}),
     ],
 )
-def test_predictions_of_days_trained_on_are_refused(runs, segments, said):
-    runs.run("net", pred=rows("2015-09-01", "2015-09-30", columns=1), task=plain(segments))
+def test_scores_of_a_run_that_purges_or_leaves_days_out_are_read(runs, kind, segments):
+    runs.run("net", pred=rows(*SEPTEMBER, columns=1), dataset=recorded(kind, segments))
+    assert len(features(RecordedFactors(["net"], kind="score"))) == 88
+
+
+def test_nets_purge_whatever_the_dataset_that_they_are_given(runs):
+    files = {"pred": rows(*SEPTEMBER, columns=1), "dataset": recorded(DatasetH, ADJACENT)}
+    runs.run("tree", **files, task={"model": {"class": "LGBModel", "module_path": "qlib.contrib.model.gbdt"}})
+    with pytest.raises(DataError, match="'tree' was not purged"):
+        RecordedFactors(["tree"], kind="score")
+    runs.run("net", **files, task={"model": {"class": "GRU", "module_path": "qlib_ext.models.gru"}})
+    assert len(features(RecordedFactors(["net"], kind="score"))) == 88
+
+
+@pytest.mark.parametrize(
+    ("dataset", "said"),
+    [
+        ((DatasetH, ADJACENT), "'net' was not purged.*train days, up to 2015-06-30, .* 2015-07-02, and its valid days"),
+        ((DatasetH, APART | {"valid": ["2015-07-01", "2015-08-28"]}), "valid days, up to 2015-08-28, .* to 2015-09-01"),
+        ((DatasetH, APART, "0 - Delta($close, -10)/$close"), "train days, up to 2015-06-26, .* to 2015-07-10"),
+        ((DatasetH, {"train": ["2015-01-01", "2015-08-31"]}), "8 of 88 rows .* first on 2015-09-01 at SH600001"),
+        ((DatasetH, {"train": ["2015-01-01", None]}), "88 of 88 rows of 'net' are in-sample"),
+        ((DatasetH, APART, "Later($close)"), r"look ahead is not known \(.*get_extended_window_size"),
+        ((DatasetH, {"test": ["2015-09-01", None]}), "on which days it was trained: its dataset has no segment train"),
+        (None, "does not say on which days it was trained: the recorded dataset cannot be read"),
+    ],
+)
+def test_scores_of_a_run_that_may_have_seen_their_days_are_refused(runs, dataset, said):
+    files = {} if dataset is None else {"dataset": recorded(*dataset)}
+    runs.run("net", pred=rows(*SEPTEMBER, columns=1), **files)
     with pytest.raises(DataError, match=said):
         RecordedFactors(["net"], kind="score")
+
+
+@pytest.mark.parametrize("purge", [0, 1])
+def test_a_purge_that_is_shorter_than_the_label_is_refused(runs, purge):
+    runs.run("net", pred=rows(*SEPTEMBER, columns=1), dataset=recorded(CrossSectionDataset, ADJACENT, purge=purge))
+    with pytest.raises(DataError, match=r"'net' was not purged.*Train it again with purge: auto"):
+        RecordedFactors(["net"], kind="score")
+    runs.run("net", pred=rows(*SEPTEMBER, columns=1), dataset=recorded(CrossSectionDataset, ADJACENT, purge=2))
+    assert len(features(RecordedFactors(["net"], kind="score"))) == 88
 
 
 def test_a_window_without_weak_factors_is_named(runs):

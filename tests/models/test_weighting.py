@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from qlib.data.dataset import DatasetH
 
-from qlib_ext.errors import DataError, NotFittedError
+from qlib_ext.data.dataset import CrossSectionDataset
+from qlib_ext.errors import DataError, NotFittedError, SegmentError
 from qlib_ext.models.weighting import EqualWeight, Fusion, ICIRWeight
 from qlib_ext.testing.rows import SEGMENTS, dataset_of, handler_of, random_rows
 
@@ -121,3 +122,13 @@ def test_weights_that_weigh_nothing_are_refused(weights):
 def test_scores_before_fit_are_refused():
     with pytest.raises(NotFittedError, match="EqualWeight has no weights yet"):
         EqualWeight().predict(dataset_of(ROWS))
+
+
+@pytest.mark.parametrize("kind", [DatasetH, CrossSectionDataset])
+def test_a_test_segment_on_a_weekend_is_named(kind):
+    purge = {"purge": 0} if kind is CrossSectionDataset else {}
+    dataset = kind(handler_of(ROWS), SEGMENTS | {"test": ("2020-03-07", "2020-03-08")}, **purge)
+    model = EqualWeight()
+    model.fit(dataset)
+    with pytest.raises((DataError, SegmentError), match=r"Segment 'test', 2020-03-07 .* has no .*trading day"):
+        model.predict(dataset)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,9 +11,10 @@ from qlib.data.dataset import DatasetH
 
 from handlers.recorded import RecordedFactors
 from qlib_ext.data.dataset import CrossSectionDataset
-from qlib_ext.errors import SegmentError
+from qlib_ext.errors import DataError, SegmentError
 from qlib_ext.models.weighting import EqualWeight
-from qlib_ext.rolling import RollingModel
+from qlib_ext.recorder.windows import TRAIN_LABELS_TO, TRAIN_TO, VALID_LABELS_TO, VALID_TO, WINDOWS
+from qlib_ext.rolling import RollingModel, model
 from tests.garbage import garbage_from
 from tests.rolling.cases import Returns, inner
 from tests.rolling.conftest import Bench
@@ -22,12 +25,12 @@ SECOND = {"train": "50D", "valid": 0.2, "step": "20D", "backend": "serial"}
 GARBAGE = 260  # of the 300 days; the second stage is tested from day 201 on
 
 
-def first_stage(bench, seed: int = 0) -> None:
+def first_stage(bench, seed: int = 0, **kwargs) -> None:
     """Returns of csi300's members by Ridge, tested from day 120 on in windows of 40 days."""
     fill = {"class": "Fillna", "kwargs": {"fields_group": "feature"}}
     handler = Returns(instruments="csi300", infer_processors=[fill])
     dataset = DatasetH(handler, {"test": (days(bench)[120], None)})
-    bench.run(RollingModel(bench.ridge(seed=seed), **FIRST), dataset, "first")
+    bench.run(RollingModel(bench.ridge(seed=seed), **FIRST | kwargs), dataset, "first")
 
 
 def days(bench) -> pd.DatetimeIndex:
@@ -94,6 +97,22 @@ def test_the_label_is_purged_by_its_own_reach(bench_on, small):
         pd.to_datetime(windows["valid to"])
     )
     assert (reach == 4).all(), "the label of the last validation day is known three days later, before the test"
+
+
+def test_a_first_stage_that_was_not_purged_is_warned_of_and_refused(bench_on, small, monkeypatch):
+    """The label reaches two days: without a purge, training sees returns of the validation and of the test."""
+    bench = bench_on("unpurged", small[0])
+    lines: list[str] = []
+    monkeypatch.setattr(model, "logger", SimpleNamespace(warning=lines.append, info=str))
+    first_stage(bench, purge=0)
+    assert "purge is 0, and how far the label reaches is 2 trading days" in lines[0]
+    windows = pd.read_csv(bench.file(bench.runs("first")[0].info.run_id, WINDOWS))
+    for last, labels_to in ((TRAIN_TO, TRAIN_LABELS_TO), (VALID_TO, VALID_LABELS_TO)):
+        places = [days(bench).get_indexer(pd.to_datetime(windows[column])) for column in (last, labels_to)]
+        np.testing.assert_array_equal(places[1] - places[0], 2)
+    for kind in ("weak_factors", "score"):
+        with pytest.raises(DataError, match=r"'first' was not purged.*the labels of its train days.*purge: auto"):
+            RecordedFactors(["first"], kind=kind, label=LABEL, instruments="csi300")
 
 
 def test_history_that_is_too_short_is_refused(bench_on, small):
