@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 
 from qlib_ext.cli.parser import add_command, count
 from qlib_ext.system.files import write_whole
@@ -19,6 +20,9 @@ last N runs, for example one per seed.
 Experiments that were not the same test (universe, test dates, label) stand in tables of their own
 and a line below says in what they differ; the best mean is marked (*) among the rows of one test.
 The test dates are the days that have an IC, so they end where the data end.
+
+Most files of a run are pickles, and reading a pickle executes what its author put into it: name runs of people
+that you trust. Of other runs, --no-pickles shows the figures alone, and not on what they were tested.
 """
 
 _COMPARE_EXAMPLE = """\
@@ -53,6 +57,13 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
         help="folder of the runs (default: $QLIB_RUNS, else mlruns)",
     )
     parser.add_argument("--last", type=count, default=1, metavar="N", help="runs of each experiment (default: 1)")
+    parser.add_argument("--no-pickles", action="store_true", help="read no file that could execute what others wrote")
+
+
+def _reading(args: argparse.Namespace) -> AbstractContextManager[None]:
+    from qlib_ext.recorder.runs import without_pickles
+
+    return without_pickles() if args.no_pickles else nullcontext()
 
 
 def _compare(args: argparse.Namespace) -> int:
@@ -61,7 +72,8 @@ def _compare(args: argparse.Namespace) -> int:
     from qlib_ext.recorder.runs import store_of
 
     store = store_of(args.runs)
-    table = comparison(store, args.experiments, args.last, args.zoo)
+    with _reading(args):
+        table = comparison(store, args.experiments, args.last, args.zoo)
     if args.html:
         write_whole(args.html, render.to_html(table).encode(), "Name another file.")
         print(f"wrote {args.html}", file=sys.stderr)
@@ -90,6 +102,9 @@ the top says which record to add to the workflow:
 
 after PortAnaRecord. FactorRecord leaves the page of its own run in the recorder as
 factor_analysis/report.html. A page takes about 5 MB, most of it plotly.js.
+
+Most files of a run are pickles, and reading a pickle executes what its author put into it: name runs of people
+that you trust. Of other runs, --no-pickles shows the figures, training curves and windows alone.
 """
 
 _REPORT_EXAMPLE = """\
@@ -111,7 +126,8 @@ def _report(args: argparse.Namespace) -> int:
     from qlib_ext.analysis.report.page import report
     from qlib_ext.recorder.runs import store_of
 
-    page = report(store_of(args.runs), args.experiments, args.last, args.lang)
+    with _reading(args):
+        page = report(store_of(args.runs), args.experiments, args.last, args.lang)
     write_whole(args.out, page.encode(), "Name another file.")
     print(f"wrote {args.out}")
     return 0

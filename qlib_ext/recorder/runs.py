@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from qlib_ext.errors import DataError
 from qlib_ext.recorder.location import SQLITE, as_it_lies_now
 from qlib_ext.system.files import checksum_of, is_as_written
+
+_READS_PICKLES = ContextVar("reads_pickles", default=True)
 
 
 def store_of(runs: str | Path) -> str:
@@ -88,11 +92,24 @@ def search_experiments(client: MlflowClient) -> Iterator[Experiment]:
         token = page.token or ""
 
 
+@contextmanager
+def without_pickles() -> Iterator[None]:
+    """Within it ``load`` reads nothing: what a run left is its figures, its parameters and its tables."""
+    token = _READS_PICKLES.set(False)
+    try:
+        yield
+    finally:
+        _READS_PICKLES.reset(token)
+
+
 def load(run: Run, path: str) -> tuple[Any, str]:
     """An object that Qlib saved, or None and the reason.
 
-    It is a pickle, and reading one executes what its author put into it: read runs of people that you trust.
+    It is a pickle, and reading one executes what its author put into it: read runs of people that you trust, or others
+    within ``without_pickles``.
     """
+    if not _READS_PICKLES.get():
+        return None, f"the recorded {path} is a pickle, and none is read"
     file = artifacts_of(run) / path
     if checksum_of(file).is_file() and not is_as_written(file):
         return None, f"the recorded {path} is damaged: it is not what was written"

@@ -31,7 +31,8 @@ def convert(
     after the name and the place of the one that was read: the same file read again is replaced, and those of one name
     in several folders, 600001/trades.csv and 600002/trades.csv, stand side by side.
 
-    Raises DataError for files that cannot be read as what they are, OutputError where the disk refuses.
+    Raises DataError for files that cannot be read as what they are, and for one whose rows are there already under
+    another name, as after a move; OutputError where the disk refuses.
     """
     for source, paths in files.items():
         if (exchange, source) not in READERS:
@@ -45,5 +46,16 @@ def convert(
             target = Path(out).expanduser() / source / f"date={day}" / f"{exchange}-{Path(path).stem}-{place}.parquet"
             content = io.BytesIO()
             reading.frame.write_parquet(content, row_group_size=ROW_GROUP)
+            refuse_twin(target, content.getvalue(), path)
             write_whole(target, content.getvalue(), "Make room or choose another --out.")
             yield source, target, reading
+
+
+def refuse_twin(target: Path, content: bytes, path: str | Path) -> None:
+    """Raise DataError where another file beside the target has the same content: its rows would count twice."""
+    for other in sorted(target.parent.glob("*.parquet")):
+        if other != target and other.stat().st_size == len(content) and other.read_bytes() == content:
+            raise DataError(
+                f"What {path} holds is in {other} already, under another name, and would count twice. Leave one of "
+                "them out, or remove what was read before."
+            )

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import string
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -306,6 +307,40 @@ def test_a_page_that_cannot_be_written_is_named_in_one_line_and_leaves_nothing(r
     assert printed.out == ""
     assert printed.err.startswith(f"error: {out} cannot be written")
     assert sorted(os.listdir(tmp_path)) == ["file", "runs"]
+
+
+class Trap:
+    """A pickle that writes a file when it is read."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return Path.touch, (self.file,)
+
+
+def test_without_pickles_nothing_of_a_stranger_is_executed(whole, recorders, command, tmp_path, capsys):
+    artifacts, mark = whole("net", 0.0456), tmp_path / "executed"
+    for path in artifacts.rglob("*"):
+        if path.is_file():
+            save(path, Trap(mark))
+    code, text, _ = command("net", "--no-pickles")
+    assert (code, mark.exists()) == (0, False)
+    assert "0.0456" in texts(Page(text), "td")
+    assert 'id="figure-training"' in text
+    compare = ["compare", "net", "--runs", str(recorders.folder)]
+    assert main([*compare, "--no-pickles"]) == 0
+    assert "0.0456" in capsys.readouterr().out
+    assert not mark.exists()
+    main(compare)
+    assert mark.exists(), "the trap is one"
+
+
+@pytest.mark.parametrize("name", ["compare", "report"])
+def test_help_warns_of_pickles(name, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main([name, "--help"])
+    assert "executes what its author put into it" in capsys.readouterr().out
 
 
 def test_help_teaches(capsys):

@@ -46,6 +46,18 @@ def test_read_writes_a_partition_and_says_what_it_left_out(shanghai, tmp_path, c
     assert pl.read_parquet(written)["price"].to_list() == [1855.0, 1856.0]
 
 
+def test_a_day_that_was_read_under_another_name_is_refused(shanghai, tmp_path, capsys):
+    moved = tmp_path / "moved" / "trades.csv"
+    moved.parent.mkdir()
+    moved.write_bytes(shanghai.read_bytes())
+    out = tmp_path / "ticks"
+    assert read("--trades", str(shanghai), "--out", str(out)) == 0
+    (written,) = out.rglob("*.parquet")
+    assert read("--trades", str(moved), "--out", str(out)) == 2
+    assert f"What {moved} holds is in {written} already, under another name" in capsys.readouterr().err
+    assert [*out.rglob("*.parquet")] == [written]
+
+
 def test_files_of_one_name_stand_side_by_side_and_the_same_file_is_replaced(tmp_path):
     """A folder for each stock, as they are often delivered, read in one call or in several."""
     files = []
