@@ -12,7 +12,16 @@ from qlib_ext.cross_section.cells import first_of
 from qlib_ext.errors import DataError
 from qlib_ext.recorder.learnt import Segment, learnt_in_task, learnt_in_window
 from qlib_ext.recorder.runs import find_run, load
-from qlib_ext.recorder.windows import RUN, SEED, TEST_FROM, TEST_TO, windows_of
+from qlib_ext.recorder.windows import (
+    DATES,
+    RUN,
+    SEED,
+    TEST_FROM,
+    TEST_TO,
+    TRAIN_LABELS_TO,
+    VALID_LABELS_TO,
+    windows_of,
+)
 
 SEGMENTS = ("test", "valid")
 
@@ -107,7 +116,7 @@ def require_tested(index: pd.MultiIndex, windows: pd.DataFrame, experiment: str)
     """Raise DataError where a row (datetime, instrument) is of no test day of the windows, or one was not purged."""
     days = index.get_level_values("datetime")
     tested = np.zeros(len(days), dtype=bool)
-    for window in windows.drop_duplicates(TEST_FROM).to_dict("records"):
+    for window in windows.drop_duplicates([*DATES, TRAIN_LABELS_TO, VALID_LABELS_TO]).to_dict("records"):
         learnt_in_window(window, experiment)
         tested |= (days >= pd.Timestamp(window[TEST_FROM])) & (days <= pd.Timestamp(window[TEST_TO]))
     if not tested.all():

@@ -18,7 +18,7 @@ from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.loader import ENGINES
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.expressions.reach import label_reach
-from qlib_ext.recorder.windows import TEST_FROM, TRAIN_LABELS_TO, VALID_FROM, VALID_LABELS_TO, VALID_TO
+from qlib_ext.recorder.windows import RUN, TEST_FROM, TRAIN_LABELS_TO, VALID_FROM, VALID_LABELS_TO, VALID_TO
 from tests.handlers.conftest import windows
 from tests.handlers.recorded_runs import STOCKS, RecordedRuns, rows
 from tests.rolling.cases import Returns
@@ -284,6 +284,13 @@ def test_a_window_without_weak_factors_is_named(runs):
     runs.rolling("tree", ("2015-06-30", None))
     with pytest.raises(DataError, match=r"A window of 'tree', tested from 2015-09-01 on, has no weak factors: .*score"):
         RecordedFactors(["tree"])
+
+
+def test_a_window_that_was_removed_from_the_recorder_is_named(runs):
+    """As mlflow's gc removes deleted runs, their files and all."""
+    runs.rolling("net", ("2015-06-30", rows(*SEPTEMBER).assign(segment="test")), **{RUN: "0" * 32})
+    with pytest.raises(DataError, match=r"window of 'net' that is tested from 2015-09-01 on was removed.*model again"):
+        RecordedFactors(["net"])
 
 
 def test_an_experiment_that_is_not_there_is_named(runs):
