@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-SCALED_MAD = 1.4826  # times the median absolute deviation: the standard deviation, where values are normal
-REACH = 3.0
+from qlib_ext.cross_section.robust import REACH, SCALED_MAD
 
 
 def standardise(x: Tensor, mask: Tensor) -> Tensor:

@@ -11,10 +11,9 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-import torch
 from qlib.data.dataset.processor import Processor
 
-from qlib_ext.cross_section.standardise import REACH, SCALED_MAD, median
+from qlib_ext.cross_section.robust import REACH, SCALED_MAD, median
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.expressions.kernels import compiled
 from qlib_ext.processors.normalise import columns_of, rewrite
@@ -38,11 +37,11 @@ class MADClip(Processor):
     def __call__(self, df: pd.DataFrame) -> pd.DataFrame:
         def clip(columns: np.ndarray, bounds: np.ndarray) -> None:
             for low, high in pairwise(bounds):
-                x = torch.from_numpy(columns[:, low:high])  # [columns, stocks]
-                x.masked_fill_(x.isinf(), torch.nan)
+                x = columns[:, low:high]  # [columns, stocks]
+                x[np.isinf(x)] = np.nan
                 middle = median(x)  # [columns, 1]
-                reach = self.reach * SCALED_MAD * median((x - middle).abs())
-                x.clamp_(middle - reach, middle + reach)
+                reach = self.reach * SCALED_MAD * median(np.abs(x - middle))
+                np.clip(x, middle - reach, middle + reach, out=x)
 
         return by_day(df, self.fields_group, clip)
 

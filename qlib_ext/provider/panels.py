@@ -41,9 +41,10 @@ def membership(spans: pd.DataFrame, days: pd.DatetimeIndex, stocks: Sequence[str
     """True where a day lies within one of the stock's spans: [days, stocks]; spans of other stocks are passed over."""
     column = {stock: place for place, stock in enumerate(stocks)}
     member = np.zeros((len(days), len(stocks)), dtype=bool)
-    for stock, first, last in spans.itertuples(index=False):
+    begin, end = days.searchsorted(spans["first"]), days.searchsorted(spans["last"], side="right")
+    for stock, low, high in zip(spans["instrument"], begin, end, strict=True):
         if stock in column:
-            member[days.searchsorted(first) : days.searchsorted(last, side="right"), column[stock]] = True
+            member[low:high, column[stock]] = True
     return member
 
 

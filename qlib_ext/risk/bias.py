@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from qlib_ext.cross_section.standardise import REACH, SCALED_MAD
+from qlib_ext.cross_section.robust import REACH, SCALED_MAD
 from qlib_ext.errors import DataError
 from qlib_ext.risk.model import StyleRiskModel
 

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from qlib_ext.cross_section.standardise import REACH, SCALED_MAD, median
+from qlib_ext.cross_section.robust import REACH, SCALED_MAD, median
 from qlib_ext.risk import styles
 from qlib_ext.risk.styles import Panel
 
@@ -79,8 +78,8 @@ def standardised(values: Panel, cap: Panel, universe: Mask) -> Panel:
     """
     known = universe & np.isfinite(values)
     x = np.where(known, values, np.nan)
-    middle = _median(x)
-    reach = REACH * SCALED_MAD * _median(np.abs(x - middle))
+    middle = median(x)
+    reach = REACH * SCALED_MAD * median(np.abs(x - middle))
     # half of the stocks alike have no MAD: such a day is left unclipped, as an exposure of few stocks is still one
     reach = np.where(reach > 0, reach, np.inf)
     clipped = np.clip(values, middle - reach, middle + reach)
@@ -93,10 +92,6 @@ def standardised(values: Panel, cap: Panel, universe: Mask) -> Panel:
         deviation = np.sqrt((np.where(known, x - centre, 0.0) ** 2).sum(1, keepdims=True) / count)
         varies = deviation > 1e-12 * np.abs(centre)
         return np.where(varies, (clipped - mean) / deviation, np.nan)
-
-
-def _median(values: Panel) -> Panel:
-    return median(torch.from_numpy(np.ascontiguousarray(values))).numpy()
 
 
 def orthogonal(values: Panel, others: Sequence[Panel], cap: Panel, universe: Mask) -> Panel:

@@ -21,6 +21,7 @@ from qlib_ext.risk.windows import CARRIED_DAYS, carried, window_sums
 SEASONED_DAYS = 60  # of trading, of the last 250
 HISTORY = LONGEST_REACH + CARRIED_DAYS  # days before a day that its exposures read
 AMOUNT_DAYS = 250
+MARKET_DAYS = 253  # before a day, of which its beta reads the market's return: a window of 252 and the day before it
 DERIVED = ("cap", "returns", "market")
 NO_INDUSTRY, NO_CAP, NEW = "no industry", "no market value", "new listing"
 
@@ -125,7 +126,9 @@ def read_market(source: Source, begin: int, end: int) -> Market:
     cap = np.where(cap > 0, cap, np.nan)
     panels["cap"] = cap
     listed = membership(source.spans, days, source.stocks) & ~np.isnan(panels["close"])
-    season = listed & (window_sums(traded, CARRIED_DAYS)[1] >= SEASONED_DAYS)
+    first = max(begin - low - MARKET_DAYS, 0)  # the market's return of no day before is read
+    season = np.zeros_like(listed)
+    season[first:] = listed[first:] & (window_sums(traded, CARRIED_DAYS, first)[1] >= SEASONED_DAYS)
     panels["returns"] = daily_returns(traded)
     panels["market"] = market_returns(panels["returns"], season)
     covered = listed & (industry > 0) & ~np.isnan(cap)

@@ -15,6 +15,7 @@ from qlib_ext.system.files import write_whole
 # Okabe and Ito's palette, safe for the colour-blind, without its yellow
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 RENAME = "Name another folder."
+DAYS_PER_POINT = 10  # of a line, so that the file of ten years is small
 
 
 def write_factor_returns(path: str | Path, returns: pd.DataFrame) -> None:
@@ -23,7 +24,8 @@ def write_factor_returns(path: str | Path, returns: pd.DataFrame) -> None:
     axes = figure.subplots()
     for place, (name, series) in enumerate(returns.items()):
         style = ("-", "--", ":")[place // len(COLOURS)]
-        axes.plot(series.index, 100 * series.cumsum(), style, color=COLOURS[place % len(COLOURS)], label=name, lw=1.2)
+        shown = 100 * series.fillna(0.0).cumsum()[::DAYS_PER_POINT]
+        axes.plot(shown.index, shown, style, color=COLOURS[place % len(COLOURS)], label=name, lw=1.2)
     axes.axhline(0, color="#999999", lw=0.8)
     axes.set_ylabel("sum of daily returns, %")
     axes.set_title("What a standard deviation more of each style returned", fontsize=10)
@@ -44,7 +46,7 @@ def write_bias(path: str | Path, table: pd.DataFrame) -> None:
         at = [year + (place - (len(table) - 1) / 2) * width for year in range(len(years))]
         axes.bar(at, row[years], width, color=COLOURS[place % len(COLOURS)], label=f"{kind}: {row['all']:.2f}")
     reach = (2 * len(years) / float(table["days"].iloc[0])) ** 0.5
-    axes.axhspan(1 - reach, 1 + reach, color="#999999", alpha=0.25, lw=0)
+    axes.axhspan(1 - reach, 1 + reach, color="#999999", alpha=0.25, lw=0, zorder=0)
     axes.axhline(1, color="#555555", lw=0.8)
     axes.set_xticks(range(len(years)), years)
     axes.set_ylabel("realised over forecast risk")

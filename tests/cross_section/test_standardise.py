@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qlib_ext.cross_section import robust
 from qlib_ext.cross_section.standardise import median, standardise
 from tests.slow import standardised_places
 
@@ -76,5 +77,10 @@ def test_a_place_without_spread_is_zero(value):
 @pytest.mark.parametrize("n", range(1, 8))
 def test_the_median_of_an_even_number_is_the_mean_of_the_two_in_the_middle(n):
     values = np.random.default_rng(n).standard_normal((5, n)).astype(np.float32)
-    found = median(torch.from_numpy(values)).numpy()
-    np.testing.assert_allclose(found, np.median(values, axis=-1, keepdims=True), rtol=1e-6)
+    for found in (median(torch.from_numpy(values)).numpy(), robust.median(values)):
+        np.testing.assert_allclose(found, np.median(values, axis=-1, keepdims=True), rtol=1e-6)
+
+
+def test_the_median_passes_over_what_is_missing():
+    values = np.array([[np.nan, 3.0, 1.0, np.nan], [np.nan] * 4, [2.0, np.nan, 4.0, 9.0]])
+    np.testing.assert_array_equal(robust.median(values)[:, 0], [2.0, np.nan, 4.0])
