@@ -19,12 +19,15 @@ import pandas as pd
 from qlib.model.riskmodel import ShrinkCovEstimator, StructuredCovEstimator
 
 from benchmarks.measure import in_fresh_process, machine, peak_bytes, table, target
+from qlib_ext.provider.panels import read_panels
 from qlib_ext.risk.benchmark import IndexWeights, index_weights
 from qlib_ext.risk.bias import PAST_DAYS, DenseRisk, FactorRisk, bias_table, bias_test
 from qlib_ext.risk.build import build
 from qlib_ext.risk.files import RiskFiles
 from qlib_ext.risk.model import StyleRiskModel
 from qlib_ext.risk.universe import Universe, read_universe
+from qlib_ext.risk.windows import carried
+from qlib_ext.simulator.simulate import write_market
 
 INDICES = {"csi300": ("SH000300", 0.008), "csi500": ("SH000905", 0.010), "csi1000": ("SH000852", 0.0085)}
 LARGEST_GAP, LEAST_CORRELATION = 0.11, 0.96
@@ -89,17 +92,26 @@ def print_weights(data: Path, official: Path) -> None:
         if members == "csi300" and official:
             by_year = beside_official(found.weights, pd.read_parquet(official))
     print(table(("index", "missed, price return", "missed, total return", "seconds", "target (total)"), lines))
+    print(f"\nsimulated market, gap of the last year: {simulated_gap():.3f}")
     if official:
         header = ("CSI300", *(str(year) for year in by_year.index))
         rows = [(name, *(f"{value:.3f}" for value in by_year[name])) for name in by_year]
         print(f"\n{table(header, rows)}\n")
 
 
+def simulated_gap() -> float:
+    """The gap of implied weights from the true ones of a simulated market of 300 stocks, the mean of its last year."""
+    with TemporaryDirectory() as folder:
+        write_market(folder, stocks=300, days=750, seed=0)
+        true, implied = (
+            index_weights(folder, "SH000300", "csi300", source, total_return=True).weights.iloc[-YEAR:]
+            for source in ("$csi300_weight", "implied")
+        )
+    return float((implied - true).abs().sum(axis=1).mean() / 2)
+
+
 def basket_misses(data: Path, index: str, found: IndexWeights) -> float:
     """The standard deviation of what a basket of yesterday's weights misses, its members with dividends, 2017 on."""
-    from qlib_ext.provider.panels import read_panels
-    from qlib_ext.risk.windows import carried
-
     stocks = list(found.weights.columns)
     close = carried(read_panels(data, ["close"], stocks)["close"])
     own = read_panels(data, ["close"], [index])["close"][:, 0]
