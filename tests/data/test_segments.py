@@ -95,3 +95,14 @@ def test_borders_on_a_weekend_are_those_of_the_trading_days_between_them():
     weekends, days = ({"test": span} for span in (("2020-02-29", "2020-03-15"), ("2020-03-02", "2020-03-13")))
     wide, narrow = (dataset_of(random_rows(), segments=segments).prepare("test") for segments in (weekends, days))
     pd.testing.assert_frame_equal(wide, narrow)
+
+
+def test_one_stock_alone_is_said_to_have_no_label_of_a_cross_section():
+    rows = random_rows()
+    name = rows.index.get_level_values("instrument")[0]
+    alone = rows[rows.index.get_level_values("instrument") == name].copy()
+    alone["label"] = float("nan")  # as the z-score of a day's only stock
+    with pytest.raises(
+        SegmentError, match=f"'train', .* no sample with a label; .* All are of {name}: among one stock"
+    ):
+        dataset_of(alone).samples("train", learn=True)
