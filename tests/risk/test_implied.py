@@ -96,16 +96,17 @@ def test_it_learns_what_the_index_holds():
     assert off[-1] < 0.03
 
 
-def test_nothing_later_is_read():
+@pytest.mark.parametrize("day", [40, 31])  # the members change on 30
+def test_nothing_later_is_read(day):
     returns, index, members, prior = drawn()
     random = np.random.default_rng(9)
-    other = [np.concatenate([x[:40], random.uniform(-0.1, 0.1, x[40:].shape)]) for x in (returns, index)]
-    later_members = np.concatenate([members[:40], random.random(members[40:].shape) < 0.5])
-    later_prior = np.concatenate([prior[:40], random.uniform(1, 9, prior[40:].shape)])
+    other = [np.concatenate([x[:day], random.uniform(-0.1, 0.1, x[day:].shape)]) for x in (returns, index)]
+    later_members = np.concatenate([members[:day], random.random(members[day:].shape) < 0.5])
+    later_prior = np.concatenate([prior[:day], random.uniform(1, 9, prior[day:].shape)])
     whole = implied_weights(returns, index, members, prior).weights
     noisy = implied_weights(*other, later_members, later_prior).weights
-    np.testing.assert_array_equal(noisy[:40], whole[:40])
-    assert not np.array_equal(noisy[40:], whole[40:])
+    np.testing.assert_array_equal(noisy[:day], whole[:day])
+    assert not np.array_equal(noisy[day:], whole[day:])
 
 
 def test_days_that_teach_nothing_are_counted():
