@@ -91,7 +91,7 @@ class FactorRecord(ACRecordTemp):
     group_years.pkl       [years, groups and long_short]: excess return over the universe; of long_short, its return
     style_correlation.pkl [styles, scores], where styles are wanted
     score_correlation.pkl [scores, scores], where compare_with names experiments
-    risk_exposures.pkl    [every horizon-th day, factors], see ``score_exposures``; where risk is given
+    risk_exposures.pkl    [every horizon-th day, styles and industries], see ``score_exposures``; where risk is given
     risk_ic.pkl           [every horizon-th day, (rank_ic, rank_ic_neutral, explained, stocks)]: before and after the
                           factors are taken out of the score, the share of its variance that they explain, and of how
                           many stocks

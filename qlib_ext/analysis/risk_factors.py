@@ -38,4 +38,5 @@ def risk_frames(
         "explained": found.explained,
         "stocks": covered.sum(1),
     }
-    return {"risk_exposures.pkl": found.exposures, "risk_ic.pkl": pd.DataFrame(ic, index=days)}
+    styles_first = sorted(found.exposures, key=lambda name: name.startswith("industry_"))
+    return {"risk_exposures.pkl": found.exposures[styles_first], "risk_ic.pkl": pd.DataFrame(ic, index=days)}

@@ -279,6 +279,8 @@ def test_the_risk_factors_of_a_score(record, signal, market, tmp_path):
     label = close.shift(-6) / close.shift(-1) - 1
     found, exposures = results["risk_ic.pkl"], results["risk_exposures.pkl"]
     assert list(found.index) == list(signal.index[::5]) == list(exposures.index)
+    assert exposures.columns[0] == "size"
+    assert exposures.columns[-1].startswith("industry_")
     for day, row in found.iterrows():
         x, s = model.exposures(day), signal.loc[day].dropna()
         x = x.loc[x.index.intersection(s.index)]

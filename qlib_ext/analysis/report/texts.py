@@ -81,9 +81,9 @@ _EN = {
     "correlation_note": "Mean over days of the cross-sectional rank correlation.",
     "risk": "Risk factors",
     "risk_note": (
-        "Exposures at the close of the score's day, means over days: to a style the correlation with the score, to an "
-        "industry the mean standardised score of its stocks. The second Rank IC is of what a regression on all of them "
-        "leaves of the score; explained is the share of its variance that they take."
+        "Exposures at the close of the score's day, taken every horizon, means over these days: to a style the "
+        "correlation with the score, to an industry the mean standardised score of its stocks. The second Rank IC is of "
+        "what a regression on all of them leaves of the score; explained is the share of its variance that they take."
     ),
     "training": "Training curves",
     "training_note": "By epoch, or by tree; thin lines are the windows of a rolling model, or several seeds.",
@@ -211,7 +211,7 @@ _ZH = {
     "correlation_note": "逐日截面秩相关系数的均值。",
     "risk": "风险因子",
     "risk_note": (
-        "打分当日收盘时的暴露，按日平均：风格为打分与暴露的截面相关系数，行业为该行业股票标准化打分的均值。"
+        "打分当日收盘时的暴露，每隔一个标签期限取一次并平均：风格为打分与暴露的截面相关系数，行业为该行业股票标准化打分的均值。"
         "第二个 Rank IC 取自打分对全部因子回归后的残差；解释度为因子所解释的打分方差占比。"
     ),
     "training": "训练曲线",
