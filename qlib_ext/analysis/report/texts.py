@@ -82,8 +82,8 @@ _EN = {
     "risk": "Risk factors",
     "risk_note": (
         "Exposures at the close of the score's day, taken every horizon, means over these days: to a style the "
-        "correlation with the score, to an industry the mean standardised score of its stocks. The second Rank IC is of "
-        "what a regression on all of them leaves of the score; explained is the share of its variance that they take."
+        "correlation with the score, to an industry the mean standardised score of its stocks. The second Rank IC is "
+        "of what a regression on all of them leaves of the score; explained is the share of its variance they take."
     ),
     "training": "Training curves",
     "training_note": "By epoch, or by tree; thin lines are the windows of a rolling model, or several seeds.",
