@@ -194,10 +194,13 @@ def true_reach(handler: Any, purge: int | str) -> int | None:
     except ConfigError:
         reach = None
     if purge != "auto" and (reach is None or int(purge) < reach):
-        found = "cannot be read from its expression" if reach is None else f"is {reach} trading days"
+        found, remedy = f"is {reach} trading days", "Take purge: auto."
+        if reach is None:
+            found = "cannot be read from an expression"
+            remedy = "Let the label be an expression of operators whose reach is known, and take purge: auto."
         logger.warning(
             f"purge is {purge}, and how far the label reaches {found}: RecordedFactors will refuse the weak factors "
-            "and scores of this run, since training may have seen returns of the test. Take purge: auto."
+            f"and scores of this run, since training may have seen returns of the test. {remedy}"
         )
     return reach
 
