@@ -58,7 +58,7 @@ def shell(tmp_path_factory):
 def test_quickstart_shows_the_results_and_the_way_to_the_recorder(shell):
     assert commands(TWO_COMMANDS) == ["make quickstart", "make test"]
     folder = shell.folder
-    printed = shell(f"make -o install quickstart VENV={sys.prefix} STOCKS=30 MARKET={folder}/quick")
+    printed = shell(f"make -o install quickstart VENV={sys.prefix} STOCKS=30 MARKET={folder}/quick", EPOCHS="2")
     for word in ("Rank ICIR", "excess return", "with cost", "max drawdown", "mlflow ui"):
         assert word in printed
 
@@ -90,7 +90,7 @@ def test_real_data_in_five_lines(shell, tmp_path):
     assert "target_dir" in shell("python -m qlib.cli.data qlib_data --help 2>&1")
     assert export.startswith("export QLIB_DATA=")
     for run in runs:
-        shell(run)
+        shell(run, EPOCHS="2")
     printed = shell(compare)
     assert "csi300_astgnn" in printed
     assert "csi300_lightgbm" in printed

@@ -100,7 +100,7 @@ def assert_engines_agree(config, universe, start=None, end=None, history=19, **k
 
 
 @pytest.mark.parametrize("universe", ["csi300", "all"])
-@pytest.mark.parametrize("days", [(None, None), ("2015-03-10", "2015-09-30"), ("2015-10-01", "2015-10-01")])
+@pytest.mark.parametrize("days", [(None, None), ("2015-03-10", "2015-09-30"), ("2015-10-08", "2015-10-08")])
 def test_alpha158_of_the_simulated_market(small, init, alone, log, universe, days):
     init(small[0])
     fast, slow = (HistoryLoader(ALPHA158, history=19, engine=name) for name in ("fast", "qlib"))
