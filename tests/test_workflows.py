@@ -36,12 +36,12 @@ ZOO_ROWS = {
     "csi300_rsr": [],
 }
 MARKET = {"stocks": 60, "days": 750, "seed": 0}
-QUICK = {"EPOCHS": "2"}
+QUICK = {"EPOCHS": "1"}
 TWO_WINDOWS = {"TRAIN": "1Y", "VALID": "6M", "STEP": "6M", "TEST": "2017-01-01"}  # that three years suffice for
 
 
 def qrun(name: str, provider: Path, cwd: Path, old: str = "", new: str = "") -> subprocess.CompletedProcess:
-    """The workflow with two epochs and short windows, and with new for old, started in cwd."""
+    """The workflow with one epoch and short windows, and with new for old, started in cwd."""
     file = cwd.with_name(f"{cwd.name}-{name}.yaml")
     file.write_text((WORKFLOWS / f"{name}.yaml").read_text().replace(old, new))
     cwd.mkdir(exist_ok=True)
