@@ -12,7 +12,7 @@ from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.data.shapes.frequencies import LENGTHS, Frequencies
 from qlib_ext.data.shapes.images import relative_prices
 from qlib_ext.data.window import Window
-from qlib_ext.keywords import refuse_unknown
+from qlib_ext.keywords import check_type, check_types, refuse_unknown
 
 LABEL = (["Ref($vwap, -11)/Ref($vwap, -1) - 1"], ["LABEL0"])
 PRICES = {name: f"${name}" for name in ("open", "high", "low", "close", "vwap")}
@@ -22,6 +22,7 @@ FREQUENCY_FIELDS = PRICES | {"volume": "$volume * ($volume / $volume)"}  # NaN w
 
 def replaced(fields: Mapping[str, str], given: Mapping[str, str] | None, owner: str) -> dict[str, str]:
     """Expressions by name, those that were given in the place of ours; raises ConfigError for another field's name."""
+    check_type("fields", given, Mapping[str, str] | None)
     refuse_unknown(given or {}, fields, f"fields of {owner}")
     return {**fields, **(given or {})}
 
@@ -87,6 +88,7 @@ class MultiFrequencyBars(WindowHandler):
         learn_processors: Any = LEARN_PROCESSORS,
         **kwargs: Any,
     ) -> None:
+        check_types(MultiFrequencyBars.__init__, locals())
         shape = Frequencies(dict(lengths), calendar)
         super().__init__(
             features=columns_of(FREQUENCY_FIELDS),

@@ -17,6 +17,7 @@ from qlib_ext.data.shapes import frequencies
 from qlib_ext.data.shapes.frequencies import Frequencies, WithFactors
 from qlib_ext.data.window import Window
 from qlib_ext.errors import ConfigError
+from qlib_ext.keywords import check_types
 from qlib_ext.ticks.factors import FAMILIES
 
 FACTORS = "highfreq"  # the series of the factors in lengths
@@ -59,6 +60,7 @@ class FusedBars(WindowHandler):
         learn_processors: Any = LEARN_PROCESSORS,
         **kwargs: Any,
     ) -> None:
+        check_types(FusedBars.__init__, locals())
         if FACTORS not in lengths:
             raise ConfigError(
                 f"lengths names {FACTORS}, the days of the factors, beside others, as {LENGTHS}; not {dict(lengths)}. "

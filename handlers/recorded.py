@@ -18,7 +18,7 @@ from qlib_ext.data.loader import HistoryLoader, first_day
 from qlib_ext.data.window import Window
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.expressions.spans import Spans
-from qlib_ext.keywords import refuse_unknown
+from qlib_ext.keywords import check_types, refuse_unknown
 from qlib_ext.recorder.out_of_sample import SEGMENTS, score_of, weak_factors_of
 from qlib_ext.recorder.runs import find_runs
 
@@ -60,8 +60,9 @@ class RecordedFactors(WindowHandler):
         instruments: Any = "all",
         **kwargs: Any,
     ) -> None:
-        if isinstance(experiments, str) or not len(experiments):
-            raise ConfigError(f"experiments is a list of experiment names, at least one, not {experiments!r}.")
+        check_types(RecordedFactors.__init__, locals())
+        if not len(experiments):
+            raise ConfigError("experiments names at least one experiment.")
         refuse_unknown([kind], KINDS, "kind")
         refuse_unknown(segments, SEGMENTS, "segments")
         if not len(segments):

@@ -26,7 +26,7 @@ from qlib_ext.errors import ConfigError, DataError, ProviderError
 from qlib_ext.expressions.reach import horizon_of
 from qlib_ext.factors.intraday_styles import MINUTE_STYLES
 from qlib_ext.factors.styles import DAY_STYLES
-from qlib_ext.keywords import keywords_of, refuse_unknown
+from qlib_ext.keywords import check_least, check_types, keywords_of, refuse_unknown
 
 logger = get_module_logger("qlib_ext.analysis")
 
@@ -127,6 +127,8 @@ class FactorRecord(ACRecordTemp):
         **unknown: Any,
     ) -> None:
         refuse_unknown(unknown, keywords_of(FactorRecord), type(self).__name__)
+        check_types(FactorRecord.__init__, locals())
+        check_least({"groups": 2, "rebalance": 1, "horizon": 1, "label_col": 0}, locals())
         super().__init__(recorder=recorder, skip_existing=skip_existing)
         self.dataset, self.label, self.label_col, self.horizon = dataset, label, label_col, horizon
         self.groups, self.rebalance, self.price = groups, rebalance, price

@@ -20,7 +20,7 @@ from qlib_ext.data.segments import Bounds, bounds_of, refuse_fitted_on_test, ref
 from qlib_ext.data.window import Window
 from qlib_ext.errors import ConfigError, SegmentError, WindowError
 from qlib_ext.expressions.reach import check_purge, label_reach
-from qlib_ext.keywords import keywords_of, refuse_unknown
+from qlib_ext.keywords import check_types, keywords_of, refuse_unknown
 
 DEFAULT_STEP_LEN = TSDatasetH.DEFAULT_STEP_LEN
 
@@ -52,6 +52,9 @@ class CrossSectionDataset(DatasetH):
         refuse_unknown(unknown, keywords_of(type(self)), type(self).__name__)
         if handler is None or segments is None:  # no positional argument, so that a misspelt one is named above
             raise ConfigError(f"{type(self).__name__} needs a handler and segments.")
+        check_types(CrossSectionDataset.__init__, locals())
+        if isinstance(handler, dict) and "class" not in handler:
+            raise ConfigError(f"The handler names its class, module_path and kwargs, not {handler!r}.")
         if sample_every < 1:
             raise ConfigError(f"sample_every is the step between training days, at least 1; it is {sample_every}.")
         check_purge(purge)
@@ -65,7 +68,8 @@ class CrossSectionDataset(DatasetH):
             handler = handler | {"kwargs": handler.get("kwargs", {}) | {"step_len": step_len}}
         if isinstance(handler, dict):  # before it costs minutes to load
             refuse_overlap(segments)
-            refuse_fitted_on_test([(handler.get("kwargs", {}).get("fit_end_time"), "the handler")], segments)
+            if (end := (handler.get("kwargs") or {}).get("fit_end_time")) is not None:
+                refuse_fitted_on_test([(end, "the handler")], segments)
         super().__init__(handler, segments, fetch_kwargs or {})
         refuse_overlap(self.segments)
         refuse_fitted_on_test(fit_ends(self.handler), self.segments)

@@ -45,7 +45,7 @@ class FittedOnTrainingDays(Processor):
 def fit_on(handler: DataHandlerLP, start: Any, end: Any) -> None:
     """Let the processors that have no dates of their own be fitted on the rows of start..end alone.
 
-    Raises ConfigError for such a processor where both dates are None: it would be fitted on the test as well.
+    Raises ConfigError for such a processor where the last date is None: it would be fitted on the test as well.
     """
     for kind in KINDS:
         setattr(handler, kind, [_fitted_on(processor, start, end) for processor in getattr(handler, kind)])
@@ -79,11 +79,9 @@ def require_rows(days: pd.DatetimeIndex, processors: Iterable[Processor]) -> Non
 
 
 def fit_ends(handler: Any) -> list[tuple[Any, str]]:
-    """The last day that each processor with dates is fitted on, and the processor's name."""
+    """The last day that each processor that learns is fitted on, None for all there are, and the processor's name."""
     processors = handler.get_all_processors() if hasattr(handler, "get_all_processors") else []
-    return [
-        (processor.fit_end_time, name_of(processor)) for processor in processors if hasattr(processor, "fit_end_time")
-    ]
+    return [(getattr(each, "fit_end_time", None), name_of(each)) for each in processors if learns(each)]
 
 
 def name_of(processor: Processor) -> str:
@@ -91,11 +89,15 @@ def name_of(processor: Processor) -> str:
     return type(processor.processor if isinstance(processor, FittedOnTrainingDays) else processor).__name__
 
 
+def learns(processor: Processor) -> bool:
+    """Whether a processor takes numbers from the rows that it is fitted on."""
+    return type(processor).fit is not Processor.fit and not getattr(processor, "learns_nothing", False)
+
+
 def _fitted_on(processor: Processor, start: Any, end: Any) -> Processor:
-    learns = type(processor).fit is not Processor.fit and not getattr(processor, "learns_nothing", False)
-    if not learns or hasattr(processor, "fit_start_time"):
+    if not learns(processor) or hasattr(processor, "fit_end_time"):
         return processor
-    if start is None and end is None:
+    if end is None:
         raise ConfigError(
             f"{name_of(processor)} has a fit and no dates, so it would be fitted on the days of the test as well; give "
             "the handler fit_start_time and fit_end_time, the first and last day of training."

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from qlib.config import C
 from qlib.contrib.data.handler import check_transform_proc
+from qlib.data.dataset import processor as of_qlib
 from qlib.data.dataset.handler import DataHandlerLP
+from qlib.utils import init_instance_by_config
 
 from qlib_ext.data.fitting import fit_on, require_rows
 from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.data.needs import Needs
 from qlib_ext.data.raw_rows import raw_rows
 from qlib_ext.data.window import Window
-from qlib_ext.keywords import keywords_of, refuse_unknown
+from qlib_ext.errors import ConfigError, QlibExtError
+from qlib_ext.keywords import check_types, keywords_of, refuse_unknown
 from qlib_ext.provider.names import fields_in
 
 if TYPE_CHECKING:
@@ -90,6 +93,7 @@ class WindowHandler(DataHandlerLP):
         of_subclasses = {"features", "window", "loader", "others", "data_loader"}
         of_subclasses -= signature(type(self)).parameters.keys()
         refuse_unknown(kwargs, keywords_of(type(self)) - of_subclasses, type(self).__name__)
+        check_types(WindowHandler.__init__, locals())
         self.relations = list(relations)
         if kwargs.get("init_data", True):
             self.relation_tables()  # a kind that is not there is refused before the rows are loaded
@@ -116,8 +120,8 @@ class WindowHandler(DataHandlerLP):
             start_time=start_time,
             end_time=end_time,
             data_loader=data_loader,
-            infer_processors=check_transform_proc(infer_processors, fit_start_time, fit_end_time),
-            learn_processors=check_transform_proc(learn_processors, fit_start_time, fit_end_time),
+            infer_processors=made_processors("infer_processors", infer_processors, fit_start_time, fit_end_time),
+            learn_processors=made_processors("learn_processors", learn_processors, fit_start_time, fit_end_time),
             process_type=process_type,
             **kwargs,
         )
@@ -194,3 +198,22 @@ def joining_days(history: pd.MultiIndex, members: pd.MultiIndex) -> pd.Index:
         direction="forward",
     )
     return pd.Index(matched.sort_values("place")["joined"])
+
+
+def made_processors(name: str, configs: Any, fit_start_time: Any, fit_end_time: Any) -> list[of_qlib.Processor]:
+    """The processors of their configurations, as Qlib makes them; raises ConfigError for one that cannot be made."""
+    if isinstance(configs, str | Mapping) or not isinstance(configs, Sequence):
+        raise ConfigError(f"{name} is a list of processors, not {configs!r}.")
+    made = []
+    for config in configs:
+        try:
+            (whole,) = check_transform_proc([config], fit_start_time, fit_end_time)
+            within = None if isinstance(whole, dict) and "module_path" in whole else of_qlib
+            made.append(init_instance_by_config(whole, within, accept_types=of_qlib.Processor))
+        except QlibExtError:
+            raise
+        except Exception as error:  # whatever a user's class raises
+            raise ConfigError(
+                f"{name}: the processor {config!r} cannot be made, {type(error).__name__}: {error}"
+            ) from error
+    return made

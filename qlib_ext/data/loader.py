@@ -59,7 +59,13 @@ class HistoryLoader(QlibDataLoader):
         traded_only: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(config, **kwargs)
+        try:
+            super().__init__(config, **kwargs)
+        except (TypeError, ValueError, IndexError) as error:
+            raise ConfigError(
+                "Label and other columns are expressions and their names, such as [['Ref($close, -2)/Ref($close, -1) - "
+                f"1'], ['LABEL0']]: {error}"
+            ) from error
         if seasoned_days < 0:
             raise ConfigError(f"seasoned_days is a number of trading days, not {seasoned_days}.")
         if engine not in ENGINES:

@@ -16,7 +16,7 @@ OF_QLIB = ("qlib.data.base", ops.__name__, pit.__name__)  # whose operators are 
 
 def check_purge(purge: int | str) -> None:
     """Raise ConfigError unless purge is "auto" or a number of trading days."""
-    if purge != "auto" and (not isinstance(purge, int) or purge < 0):
+    if purge != "auto" and (isinstance(purge, bool) or not isinstance(purge, int) or purge < 0):
         raise ConfigError(f'purge is "auto" or a number of trading days, not {purge!r}.')
 
 
@@ -43,7 +43,7 @@ def reach_of(expression: str) -> int:
 
     Raises ConfigError for an operator that is not Qlib's and has no ``get_extended_window_size`` of its own.
     """
-    return max(0, *_days_read(ExpressionD.get_expression_instance(expression), 0))
+    return max(0, *map(int, _days_read(ExpressionD.get_expression_instance(expression), 0)))
 
 
 def horizon_of(label: str) -> int:
@@ -60,26 +60,37 @@ def horizon_of(label: str) -> int:
     return max(days) - min(days)
 
 
-def _days_read(node: Any, day: int) -> Iterator[int]:
+def _days_read(node: Expression, day: int) -> Iterator[int]:
     """On which days, counted from the label's own, the fields of an expression that stands on ``day`` are read.
 
     A window of N > 0 rows ends on its day and is one day here. With a period of N < 0, Ref reads the later day, and
     every other rolling operator, such as Delta, both.
     """
-    if not isinstance(node, Expression):
-        return
     if not _is_known(node):
-        yield from (day, day + _declared_reach(node))
+        declared = _declared_reach(node)
+        yield from (day, day + declared)
+        # Qlib's operators do not declare a negative period: what lies within is read from them, not from this one
+        own = declared - max((child.get_extended_window_size()[1] for child in _children(node)), default=0)
+        for child in _children(node):
+            yield from _days_read(child, day + max(0, own))
     elif isinstance(node, (Feature, pit.P)):  # what P reads is what was known on its day
         yield day
     elif isinstance(node, ops.Ref):
         yield from _days_read(node.feature, day - node.N)
     else:
         period = getattr(node, "N", 0)
-        for child in vars(node).values():
+        for child in _children(node):
             yield from _days_read(child, day)
             if period < 0:
                 yield from _days_read(child, day - period)
+
+
+def _children(node: Expression) -> Iterator[Expression]:
+    """The expressions that an expression is made of."""
+    for value in vars(node).values():
+        for each in value if isinstance(value, (list, tuple)) else (value,):
+            if isinstance(each, Expression):
+                yield each
 
 
 def _is_known(node: Expression) -> bool:

@@ -15,7 +15,7 @@ from qlib_ext.layers.adaptive_graph import AdaptiveGraphConvolution, adaptive_ad
 from qlib_ext.layers.scores import Scores
 from qlib_ext.losses import graph_proximity
 from qlib_ext.models.gru import GRU, GRUOptions
-from qlib_ext.models.options import one_of
+from qlib_ext.models.options import at_least_one, at_least_zero, one_of
 
 NODE_EMBEDDINGS = ("state", "instrument")
 UNKNOWN_SHARE = 0.05  # training samples shown as an unknown instrument, so that its vector is learnt
@@ -50,6 +50,8 @@ class ASTGNNOptions(GRUOptions):
         if self.num_graph_layers < 1:
             raise ConfigError(f"num_graph_layers is at least 1, not {self.num_graph_layers}; without a graph take GRU.")
         one_of("node_embedding", self.node_embedding, NODE_EMBEDDINGS)
+        at_least_one(self, "embedding_size")
+        at_least_zero(self, "proximity")
         check_neighbours(self.neighbours, self.temperature)
 
 

@@ -16,7 +16,7 @@ from qlib_ext.layers.encoder import RecurrentEncoder
 from qlib_ext.layers.graph_attention import GraphAttention
 from qlib_ext.layers.scores import Scores
 from qlib_ext.models.base import NeuralModel
-from qlib_ext.models.options import EncoderOptions
+from qlib_ext.models.options import EncoderOptions, at_least_one
 
 
 @dataclass(kw_only=True)
@@ -38,6 +38,7 @@ class GATsOptions(EncoderOptions):
         super().__post_init__()
         if self.num_layers_gat < 1:
             raise ConfigError(f"num_layers_gat is at least 1, not {self.num_layers_gat}; without attention take GRU.")
+        at_least_one(self, "num_heads")
 
 
 class GATsNet(nn.Module):

@@ -13,7 +13,7 @@ from qlib_ext.layers.scores import Scores
 from qlib_ext.layers.weak_factors import ACTIVATIONS, WeakFactorHead
 from qlib_ext.losses import orthogonality
 from qlib_ext.models.base import NeuralModel
-from qlib_ext.models.options import EncoderOptions, one_of
+from qlib_ext.models.options import EncoderOptions, at_least_one, at_least_zero, one_of
 
 
 @dataclass(kw_only=True)
@@ -32,6 +32,8 @@ class GRUOptions(EncoderOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         one_of("activation", self.activation, tuple(ACTIVATIONS))
+        at_least_one(self, "num_factors")
+        at_least_zero(self, "orthogonality")
 
 
 class WeakFactorNet(nn.Module):

@@ -20,7 +20,7 @@ from qlib_ext.layers.multitask import MultiTaskHead
 from qlib_ext.layers.scores import Scores
 from qlib_ext.losses import multi_task_loss
 from qlib_ext.models.base import NeuralModel
-from qlib_ext.models.options import EncoderOptions
+from qlib_ext.models.options import EncoderOptions, at_least_zero
 
 SAME = 1e-5  # states, which lie between -1 and 1, that differ by no more are the same but for rounding
 
@@ -47,6 +47,7 @@ class MultiTaskGRUOptions(EncoderOptions):
         super().__post_init__()
         if self.loss != "ic":
             raise ConfigError(f"The loss of MultiTaskGRU is made of correlations, ic; not {self.loss!r}.")
+        at_least_zero(self, "correlation_penalty")
         if self.min_stocks < 2:
             raise ConfigError(f"min_stocks is at least 2, a correlation needs as many; not {self.min_stocks}.")
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from numbers import Integral, Real
-from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar
 
 from qlib_ext.errors import ConfigError
-from qlib_ext.keywords import check_seeds, refuse_unknown
+from qlib_ext.keywords import check_least, check_seeds, check_types, refuse_unknown
 from qlib_ext.layers.encoder import CELLS, RecurrentEncoder
 from qlib_ext.losses import CROSS_SECTIONAL_LOSSES
 
@@ -17,19 +15,12 @@ LOSSES = ("mse", *CROSS_SECTIONAL_LOSSES, "rank")
 METRICS = ("loss", "ic", "rank_ic")
 OPTIMIZERS = ("adam", "adamw", "gd", "sgd")
 
-SINGLE = {
-    int: (Integral, "a whole number"),
-    float: (Real, "a number"),
-    bool: (bool, "true or false"),
-    str: (str, "a text"),
-}
-
 Options = TypeVar("Options", bound="TrainingOptions")
 
 
 @dataclass(kw_only=True)
 class TrainingOptions:
-    """What every net's training can be told; unknown names are refused by ``read_options``.
+    """What every net's training takes; unknown names are refused by ``read_options``.
 
     d_feat           number of features; None: all that the dataset has
     n_epochs         at most so many passes over the training days
@@ -77,7 +68,9 @@ class TrainingOptions:
         one_of("metric", self.metric, METRICS)
         one_of("loss", self.loss, LOSSES)
         one_of("optimizer", self.optimizer, OPTIMIZERS)
-        at_least_one(self, "n_epochs", "early_stop", "days_per_batch")
+        at_least_one(self, "n_epochs", "early_stop", "days_per_batch", "batch_size", "d_feat")
+        above_zero(self, "lr")
+        at_least_zero(self, "weight_decay", "rank_weight", "clip_norm")
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"ema_decay is at least 0 and below 1, for example 0.998; not {self.ema_decay}.")
         check_seeds(self.seeds)
@@ -113,20 +106,8 @@ class EncoderOptions(TrainingOptions):
 def read_options(kind: type[Options], keywords: dict[str, Any]) -> Options:
     """``kind(**keywords)``; raises ConfigError for a name or a type that is none of its options'."""
     refuse_unknown(keywords, (option.name for option in fields(kind)), kind.__name__.removesuffix("Options"))
-    types = get_type_hints(kind)
-    for name, value in keywords.items():
-        _check_type(name, value, types[name])
+    check_types(kind, keywords)
     return kind(**keywords)
-
-
-def _check_type(name: str, value: Any, annotation: Any) -> None:
-    """Raise ConfigError for a value of another type; of the types that are no single value only None is known."""
-    types = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
-    wanted = [SINGLE[each] for each in types if each in SINGLE]
-    if not wanted or (value is None and NoneType in types):
-        return
-    if not any(isinstance(value, of) and (of is bool or not isinstance(value, bool)) for of, _ in wanted):
-        raise ConfigError(f"{name} is {' or '.join(noun for _, noun in wanted)}, not {value!r}.")
 
 
 def one_of(name: str, value: str, valid: Sequence[str]) -> None:
@@ -136,7 +117,17 @@ def one_of(name: str, value: str, valid: Sequence[str]) -> None:
 
 
 def at_least_one(options: TrainingOptions, *names: str) -> None:
-    """Raise ConfigError for the first of these options that is below 1."""
+    """Raise ConfigError for the first of these options that is below 1; None is fine."""
+    check_least(dict.fromkeys(names, 1), vars(options))
+
+
+def at_least_zero(options: TrainingOptions, *names: str) -> None:
+    """Raise ConfigError for the first of these options that is below 0; None is fine."""
+    check_least(dict.fromkeys(names, 0), vars(options))
+
+
+def above_zero(options: TrainingOptions, *names: str) -> None:
+    """Raise ConfigError for the first of these options that is not above 0."""
     for name in names:
-        if getattr(options, name) < 1:
-            raise ConfigError(f"{name} is at least 1, not {getattr(options, name)}.")
+        if getattr(options, name) <= 0:
+            raise ConfigError(f"{name} is above 0, not {getattr(options, name)}.")

@@ -15,6 +15,7 @@ from qlib_ext.cross_section.ic import ic_summary, rank_information_coefficient
 from qlib_ext.cross_section.matrix import to_matrix
 from qlib_ext.cross_section.zscore import zscore_or_mean
 from qlib_ext.errors import DataError, NotFittedError
+from qlib_ext.keywords import check_type, keywords_of, refuse_unknown
 
 
 class Weighting(Model):
@@ -24,7 +25,8 @@ class Weighting(Model):
     ``weights_``, by feature.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, **unknown: Any) -> None:
+        refuse_unknown(unknown, keywords_of(type(self)), type(self).__name__)
         super().__init__()
         self.weights_: pd.Series | None = None
 
@@ -87,7 +89,9 @@ class Fusion(Weighting):
     frequency as 1 to 3.
     """
 
-    def __init__(self, weights: Mapping[str, float]) -> None:
+    def __init__(self, weights: Mapping[str, float], **unknown: Any) -> None:
+        refuse_unknown(unknown, keywords_of(type(self)), type(self).__name__)
+        check_type("weights", weights, Mapping[str, float])
         super().__init__()
         self.weights = dict(weights)
 

@@ -27,10 +27,12 @@ def read_calendar(folder: Path, freq: str = "day", future: bool = False) -> pd.D
     """
     path = calendar_file(folder, freq, future)
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise ProviderError(f"The calendar {path} cannot be read ({error}). Copy it from a good provider.") from error
     lines = [line for line in lines if line]
+    if not lines:
+        raise ProviderError(f"The calendar {path} has no line. Copy it from a good provider.")
     times = _times(lines, path)
     if len(wrong := times[:-1][times[1:] <= times[:-1]]):
         place = list(times).index(wrong[0]) + 1

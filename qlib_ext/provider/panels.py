@@ -28,7 +28,7 @@ def read_spans(provider: Path, market: str) -> pd.DataFrame:
     """
     require_universe(provider, market)
     path = provider / "instruments" / f"{market.lower()}.txt"
-    rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    rows = [line.split("\t") for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     try:
         spans = pd.DataFrame([row[:3] for row in rows], columns=["instrument", "first", "last"])
         days = {name: pd.to_datetime(spans[name]) for name in ("first", "last")}
@@ -74,6 +74,11 @@ def read_panels(
             _read_into(row, f"{place}/{field}.day.bin", first, length)
         panels[field] = np.ascontiguousarray(by_stock.T)
     return panels
+
+
+def above_zero(values: np.ndarray) -> np.ndarray:
+    """Prices and market values, NaN where one is not above 0 or is infinite: such a number is none, it is missing."""
+    return np.where((values > 0) & np.isfinite(values), values, np.nan)
 
 
 def _read_into(row: np.ndarray, path: str, first: int, length: int) -> None:

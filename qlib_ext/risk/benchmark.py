@@ -14,7 +14,7 @@ from qlib_ext.errors import DataError, ProviderError
 from qlib_ext.provider.calendar import read_calendar
 from qlib_ext.provider.fields import write_field
 from qlib_ext.provider.names import instruments_with_features
-from qlib_ext.provider.panels import checked_folder, fields_known, membership, read_panels, read_spans
+from qlib_ext.provider.panels import above_zero, checked_folder, fields_known, membership, read_panels, read_spans
 from qlib_ext.risk.implied import Matrix, implied_weights, price_returns, prior_of, ratio_to_the_day_before
 from qlib_ext.risk.windows import carried, window_sums
 
@@ -78,6 +78,7 @@ def index_weights(
     if weights is None:
         weights = f"${own}" if fields_known(folder, [own], stocks) else "implied"
     returns = _returns(folder, stocks, total_return)
+    findings += _refused_closes(folder, stocks, days)
     if weights != "implied":
         name = weights.removeprefix("$").lower()
         if not fields_known(folder, [name], stocks):
@@ -89,7 +90,7 @@ def index_weights(
         return IndexWeights(pd.DataFrame(values, days, stocks), "field", findings=findings + found)
     if not fields_known(folder, ["close"], [index]):
         raise ProviderError(f"{folder} has no $close of the index {index}; name its instrument.")
-    index_close = read_panels(folder, ["close"], [index])["close"][:, 0]
+    index_close = above_zero(read_panels(folder, ["close"], [index])["close"][:, 0])
     result = implied_weights(returns, ratio_to_the_day_before(index_close) - 1, member, _prior(folder, stocks))
     for places, what in (
         (
@@ -178,10 +179,19 @@ def write_weights(provider: str | Path, weights: IndexWeights, name: str) -> int
 
 
 def _returns(folder: Path, stocks: Sequence[str], total_return: bool) -> Matrix:
-    close = carried(read_panels(folder, ["close"], stocks)["close"])
+    close = carried(above_zero(read_panels(folder, ["close"], stocks)["close"]))
     if total_return or not fields_known(folder, ["factor"], stocks):
         return np.nan_to_num(ratio_to_the_day_before(close) - 1)
     return price_returns(close, carried(read_panels(folder, ["factor"], stocks)["factor"]))
+
+
+def _refused_closes(folder: Path, stocks: Sequence[str], days: pd.DatetimeIndex) -> list[Finding]:
+    close = read_panels(folder, ["close"], stocks)["close"]
+    refused = np.argwhere(~np.isnan(close) & np.isnan(above_zero(close)))
+    if not len(refused):
+        return []
+    (day, stock), what = refused[0], "closes that are not above 0, or infinite; they count as missing"
+    return [Finding(what, len(refused), f"{days[day]:%Y-%m-%d} {stocks[stock]}")]
 
 
 def _prior(folder: Path, stocks: Sequence[str]) -> Matrix:
@@ -191,8 +201,7 @@ def _prior(folder: Path, stocks: Sequence[str]) -> Matrix:
     panels = read_panels(folder, there, stocks)
     cap = None
     if "total_mv" in panels:
-        cap = carried(panels["total_mv"])
-        cap = np.where(cap > 0, cap, np.nan)
+        cap = above_zero(carried(panels["total_mv"]))
     if "amount" not in panels:
         return np.asarray(cap)
     total, count = window_sums(panels["amount"], AMOUNT_DAYS)

@@ -48,9 +48,10 @@ class RiskFiles:
 
     def remove(self) -> None:
         """Take the model away, the days first, and nothing else that is in the folder."""
-        for name in (DAYS, ORIGINS, ABOUT):
+        for name in (DAYS, ORIGINS):
             (self.folder / name).unlink(missing_ok=True)
         shutil.rmtree(self.folder / STOCKS, ignore_errors=True)
+        (self.folder / ABOUT).unlink(missing_ok=True)  # last: by it the folder is known to hold a model
 
     def days(self) -> pl.DataFrame | None:
         """The finished days, None where there is none."""

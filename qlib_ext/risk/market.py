@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from qlib_ext.errors import DataError, ProviderError
 from qlib_ext.provider.calendar import read_calendar
 from qlib_ext.provider.names import instruments_with_features
-from qlib_ext.provider.panels import checked_folder, fields_known, membership, read_panels, read_spans
+from qlib_ext.provider.panels import above_zero, checked_folder, fields_known, membership, read_panels, read_spans
 from qlib_ext.risk.exposures import AMOUNT, SIZE, STYLES, Mask, Style
 from qlib_ext.risk.styles import LONGEST_REACH, Panel, log_amount
 from qlib_ext.risk.windows import CARRIED_DAYS, carried, window_sums
@@ -116,14 +116,14 @@ def read_market(source: Source, begin: int, end: int) -> Market:
     panels = read_panels(source.provider, sorted(fields), source.stocks, low, end)
     days = source.days[low:end]
     industry = industry_codes(panels.pop(source.industry), days, source.stocks)
-    traded = panels["close"]
+    traded = above_zero(panels["close"])
     panels["close"] = carried(traded)
     if source.size:
         cap = carried(panels[source.size])
     else:
         total, count = window_sums(panels["amount"], AMOUNT_DAYS)
         cap = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
-    cap = np.where(cap > 0, cap, np.nan)
+    cap = above_zero(cap)
     panels["cap"] = cap
     listed = membership(source.spans, days, source.stocks) & ~np.isnan(panels["close"])
     first = max(begin - low - MARKET_DAYS, 0)  # the market's return of no day before is read
@@ -160,7 +160,7 @@ def market_returns(returns: Panel, seasoned: Mask) -> Panel:
 def industry_codes(values: Panel, days: pd.DatetimeIndex, stocks: Sequence[str]) -> NDArray[np.int_]:
     """Industries as int, 0 for none; raises DataError for what is no whole number above 0."""
     codes = np.nan_to_num(values)
-    wrong = (codes < 0) | (codes != np.floor(codes)) | (np.isfinite(values) & (codes == 0))
+    wrong = (codes < 0) | (codes != np.floor(codes)) | (np.isfinite(values) & (codes == 0)) | np.isinf(values)
     if wrong.any():
         day, stock = np.argwhere(wrong)[0]
         raise DataError(

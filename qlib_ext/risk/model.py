@@ -195,7 +195,10 @@ class StyleRiskModel:
         """Factor returns to a day, new industries with the history of where their stocks came from."""
         origins = self.files.origins()
         rows = [] if origins is None else origins.filter(pl.col("datetime") <= at).rows()
-        return inherited(self.factor_returns.loc[: pd.Timestamp(at)], rows)
+        known = self.factor_returns.loc[: pd.Timestamp(at)]
+        # an industry that is new today has no return before tomorrow
+        new = [name for name in self.exposures(at) if name not in known and name.startswith(industry_name(0)[:-1])]
+        return inherited(known.reindex(columns=[*known.columns, *new]), rows)
 
     @cached_property
     def _factor_regime(self) -> pd.Series:

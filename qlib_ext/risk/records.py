@@ -13,7 +13,7 @@ from qlib.workflow.record_temp import RecordTemp
 from qlib.workflow.recorder import Recorder
 
 from qlib_ext.errors import ConfigError
-from qlib_ext.keywords import keywords_of, refuse_unknown
+from qlib_ext.keywords import check_types, keywords_of, refuse_unknown
 from qlib_ext.risk.bias import FactorRisk, bias_table, bias_test
 from qlib_ext.risk.model import StyleRiskModel
 from qlib_ext.risk.universe import read_universe
@@ -31,6 +31,7 @@ class RiskRecord(RecordTemp):
     universe     instruments whose members make up the portfolios, one name or several
     risk         the risk model, a dict of Qlib's form, by default StyleRiskModel of the provider's whole market
     first, last  days; None: the first and the last of pred.pkl
+    model, dataset   not read: Qlib's trainer offers them to every record
 
     It saves into the artifact folder ``risk``, as pandas frames:
 
@@ -52,9 +53,12 @@ class RiskRecord(RecordTemp):
         risk: Mapping[str, Any] | None = None,
         first: Any = None,
         last: Any = None,
+        model: Any = None,
+        dataset: Any = None,
         **unknown: Any,
     ) -> None:
         refuse_unknown(unknown, keywords_of(RiskRecord), type(self).__name__)
+        check_types(RiskRecord.__init__, locals())
         super().__init__(recorder=recorder)
         self.universe = [universe] if isinstance(universe, str) else list(universe)
         self.risk, self.first, self.last = MODEL | dict(risk or {}), first, last

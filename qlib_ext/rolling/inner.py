@@ -29,8 +29,10 @@ def check_inner(model: dict, seed: int | None = None) -> None:
     model = with_seed(model, seed)
     try:
         kind, keywords = get_callable_kwargs(model)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise ConfigError(f"The inner model {model['class']!r} cannot be imported: {error}.") from error
+    if not callable(kind):
+        raise ConfigError(f"The inner model's class is a name or a class, not {kind!r}.")
     keywords = keywords or {}
     parameters = signature(kind).parameters
     if not any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values()):

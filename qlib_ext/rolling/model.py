@@ -18,7 +18,7 @@ from qlib_ext.cross_section.zscore import mean_of_zscores
 from qlib_ext.data.purging import trading_days
 from qlib_ext.errors import ConfigError, DataError, NotFittedError, SegmentError
 from qlib_ext.expressions.reach import check_purge, label_reach
-from qlib_ext.keywords import check_seeds, keywords_of, refuse_unknown
+from qlib_ext.keywords import check_seeds, check_types, keywords_of, refuse_unknown
 from qlib_ext.recorder.windows import (
     RANK_IC,
     ROWS,
@@ -88,8 +88,11 @@ class RollingModel(Model):
         refuse_unknown(unknown, keywords_of(type(self)), type(self).__name__)
         if not isinstance(model, dict) or "class" not in model:
             raise ConfigError("RollingModel needs model: the inner model's class, module_path and kwargs.")
+        check_types(RollingModel.__init__, locals())
         if n_jobs < 1:
             raise ConfigError(f"n_jobs is at least 1, not {n_jobs}.")
+        if gpus < 0:
+            raise ConfigError(f"gpus is how many GPUs a job has, or a part of one, at least 0, not {gpus}.")
         check_seeds(seeds)
         check_purge(purge)
         check_lengths(train, valid, step)

@@ -237,7 +237,7 @@ def test_infinite_scores_and_empty_labels_are_named(record, signal):
     ("kwargs", "message"),
     [
         ({}, "horizon is not known: give FactorRecord dataset: <DATASET>, horizon"),
-        ({"horizon": 0}, "at least 1; it is 0"),
+        ({"horizon": 0}, "horizon is at least 1, not 0"),
         ({"label": LABEL, "groups": 0}, "groups is at least 2"),
         ({"label": LABEL, "compare_with": ["loose"]}, "own experiment 'loose'"),
     ],

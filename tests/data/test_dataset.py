@@ -163,10 +163,23 @@ def test_a_pickled_dataset_carries_no_data():
     assert len(pickle.dumps(data)) < 20_000
 
 
-@pytest.mark.parametrize("segment", [["6Y", "6Y"], "2020-01-01", ["2020-01-01"], ["2020-01-01", "soon"], None, 2020])
+@pytest.mark.parametrize(
+    "segment",
+    [
+        ["6Y", "6Y"],
+        "2020-01-01",
+        ["2020-01-01"],
+        ["2020-01-01", "soon"],
+        None,
+        2020,
+        [20200101, 20200131],
+        ["2020-01", "2020-03"],
+        ["2020-01-01T00:00Z", "2020-01-31T00:00Z"],
+    ],
+)
 def test_a_segment_that_is_no_first_and_last_day_is_named_before_anything_is_loaded(segment):
     handler = {"class": "NoSuchHandler", "module_path": "nowhere"}
-    with pytest.raises(SegmentError, match=r"Segment 'train' is its first and its last day, such as .* not "):
+    with pytest.raises(ConfigError, match=r"Segment 'train' is its first and its last day, such as .* not "):
         CrossSectionDataset(handler=handler, segments={"train": segment})
 
 

@@ -10,8 +10,9 @@ from qlib.data.dataset.loader import StaticDataLoader
 from qlib.data.dataset.processor import Processor
 
 from handlers.bars import DayBars
-from qlib_ext.data.fitting import fit_on, refit_on, require_rows
-from qlib_ext.errors import ConfigError, DataError
+from qlib_ext.data.fitting import fit_ends, fit_on, refit_on, require_rows
+from qlib_ext.data.segments import refuse_fitted_on_test
+from qlib_ext.errors import ConfigError, DataError, SegmentError
 from qlib_ext.processors.neutralise import Neutralise
 from qlib_ext.testing.rows import random_rows
 
@@ -67,6 +68,18 @@ def test_a_processor_that_would_be_fitted_on_the_test_as_well_is_refused():
         fit_on(handler_with(Demean(), random_rows()), None, None)
 
 
+def test_a_first_day_alone_does_not_keep_the_test_out():
+    handler = handler_with(Demean(), random_rows())
+    with pytest.raises(ConfigError, match="Demean has a fit and no dates"):
+        fit_on(handler, TRAIN[0], None)
+    days = random_rows().index.unique("datetime")
+    segments = {"train": (days[0], days[20]), "test": (days[30], days[-1])}
+    with pytest.raises(SegmentError, match="Demean is fitted on days up to the last, and the test begins"):
+        refuse_fitted_on_test(fit_ends(handler), segments)
+    with pytest.raises(ConfigError, match="fit_end_time of x is a day, such as 2015-12-31, not '2015'"):
+        refuse_fitted_on_test([("2015", "x")], segments)
+
+
 def test_a_processor_whose_fit_learns_nothing_needs_no_dates():
     handler = DataHandlerLP(
         data_loader=StaticDataLoader(random_rows()),
@@ -76,7 +89,9 @@ def test_a_processor_whose_fit_learns_nothing_needs_no_dates():
     assert type(handler.learn_processors[0]) is Neutralise
 
 
-@pytest.mark.parametrize("dates", [("2009-01-01", "2015-12-31"), ("2021-01-01", None), ("2020-02-15", "2020-02-16")])
+@pytest.mark.parametrize(
+    "dates", [("2009-01-01", "2015-12-31"), ("2021-01-01", "2021-06-30"), ("2020-02-15", "2020-02-16")]
+)
 def test_dates_without_a_row_are_refused(dates):
     handler = handler_with(Demean(), random_rows())
     fit_on(handler, *dates)

@@ -55,6 +55,7 @@ LABELS = {
     "Sqrt(Ref($close, -3))": 3,
     "Declared($close)/$close": 10,
     "Ref(Declared($close), -2)": 12,
+    "Declared(Delta($close, -3))/$close": 13,
 }
 
 

@@ -350,7 +350,7 @@ def test_days_that_nobody_recorded_are_refused(runs):
     ("options", "said"),
     [
         ({"experiments": []}, "at least one"),
-        ({"experiments": "net"}, "a list of experiment names"),
+        ({"experiments": "net"}, "experiments is a list of texts"),
         ({"experiments": ["net"], "kind": "factors"}, "did you mean 'weak_factors'"),
         ({"experiments": ["net"], "segments": ["train"]}, "no option 'train'"),
         ({"experiments": ["net"], "segments": []}, "at least one of test, valid"),

@@ -8,7 +8,7 @@ import pytest
 from qlib.data.dataset import DatasetH
 
 from qlib_ext.data.dataset import CrossSectionDataset
-from qlib_ext.errors import DataError, NotFittedError, SegmentError
+from qlib_ext.errors import ConfigError, DataError, NotFittedError, SegmentError
 from qlib_ext.models.weighting import EqualWeight, Fusion, ICIRWeight
 from qlib_ext.testing.rows import SEGMENTS, dataset_of, handler_of, random_rows
 
@@ -113,10 +113,23 @@ def test_a_weight_without_its_feature_is_named():
         fitted(Fusion({"F0": 1, "gru": 3}))
 
 
-@pytest.mark.parametrize("weights", [{}, {"F0": 0, "F1": 0}, {"F0": float("nan")}])
+@pytest.mark.parametrize("weights", [{}, {"F0": 0, "F1": 0}])
 def test_weights_that_weigh_nothing_are_refused(weights):
     with pytest.raises(DataError, match="are to be numbers, and not all 0"):
         fitted(Fusion(weights))
+
+
+@pytest.mark.parametrize(("weights", "named"), [({"F0": float("nan")}, "nan"), ({"F0": "1"}, "'1'"), ([1], "1")])
+def test_weights_that_are_no_numbers_are_refused(weights, named):
+    with pytest.raises(ConfigError, match=f"weights is a mapping to numbers, not .*{named}"):
+        Fusion(weights)
+
+
+def test_a_misspelt_keyword_is_named():
+    with pytest.raises(ConfigError, match="EqualWeight has no option 'weigths'; it takes none"):
+        EqualWeight(weigths=1)
+    with pytest.raises(ConfigError, match="Fusion has no option 'weight'; did you mean 'weights'"):
+        Fusion({}, weight=1)
 
 
 def test_scores_before_fit_are_refused():

@@ -75,3 +75,16 @@ def test_the_longest_bars_of_several_folders(tiny, tmp_path):
     qlib.init(provider_uri={"day": str(tiny), "15min": str(tmp_path / "minutes")}, region="cn")
     assert longest_bars((1, 30, 15, 5)) == 15
     assert longest_bars((30, 5, 1)) is None
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path):
+    folder = calendar_in(tmp_path, "2020-01-02", "2020-01-03")
+    plain = read_calendar(folder)
+    path = folder / "calendars" / "day.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_calendar(folder).equals(plain)
+
+
+def test_a_calendar_without_a_line_is_refused(tmp_path):
+    with pytest.raises(ProviderError, match="has no line"):
+        read_calendar(calendar_in(tmp_path, "", "  "))

@@ -109,6 +109,23 @@ def test_members_and_days_that_are_missing_are_counted(provider, changed, tmp_pa
     assert texts[2].endswith(f"{days[200]:%Y-%m-%d}")
 
 
+def test_a_close_of_nothing_is_missing(provider, changed):
+    def edit(path, values, first):
+        if path.name == "close.day.bin" and path.parent.name == "sh600001":
+            values[200:203] = 0, -1, np.inf
+        if path.name == "close.day.bin" and path.parent.name == INDEX.lower():
+            values[220] = 0
+
+    found = index_weights(changed("zeros", edit), INDEX, "csi300", "implied")
+    texts = [str(finding) for finding in found.findings]
+    assert texts[0].startswith("3 closes that are not above 0, or infinite; they count as missing, first ")
+    assert any(text.startswith("2 days without a return of SH000300") for text in texts)
+    whole = index_weights(provider, INDEX, "csi300", "implied").weights
+    pd.testing.assert_frame_equal(found.weights.iloc[:200], whole.iloc[:200])
+    assert found.weights.notna().equals(whole.notna())
+    assert (found.weights - whole).abs().sum(axis=1).max() < 0.2
+
+
 def test_what_a_provider_lacks(provider, changed):
     with pytest.raises(DataError, match=r"universe 'csi500' is not in .* which has all, csi300"):
         index_weights(provider, INDEX, "csi500")

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import qlib
+from qlib.utils import init_instance_by_config
 from qlib.workflow import R
 
 from qlib_ext.cli import main
@@ -103,6 +104,17 @@ def test_a_universe_is_read_once_for_two_names(provider, market):
     assert truth.to_numpy().sum() == market.members.sum()
     with pytest.raises(DataError, match="universe 'csi900'"):
         read_universe(provider, ["csi900"])
+
+
+def test_the_record_is_made_as_qlibs_trainer_makes_it():
+    config = {"class": "RiskRecord", "module_path": "qlib_ext.risk.records", "kwargs": {"universe": "csi300"}}
+    offered = {"model": object(), "dataset": object()}
+    assert init_instance_by_config(
+        config, recorder=None, default_module="qlib.workflow.record_temp", try_kwargs=offered
+    )
+    config["kwargs"] = {"univers": "csi300"}
+    with pytest.raises(ConfigError, match="did you mean 'universe'"):
+        init_instance_by_config(config, recorder=None, default_module="qlib.workflow.record_temp", try_kwargs=offered)
 
 
 def test_the_record(provider, model_folder, tmp_path):

@@ -110,6 +110,8 @@ def test_industries_of_a_new_scheme_have_a_covariance(changed, market, tmp_path)
     assert covariance.loc["industry_99", "industry_99"] > 0
     origins = model.files.origins()
     assert origins.rows() == [(model.days[340].date(), 99, old, 1.0)]
+    live = StyleRiskModel(folder=tmp_path / "live", provider=changed("live", edit, days=341))
+    pd.testing.assert_frame_equal(live.covariance(live.days[340]), model.covariance(model.days[340]))  # that evening
     before = model.covariance(model.days[339])
     assert "industry_99" not in before
     ratio = covariance.loc["industry_99", "industry_99"] / before.loc[f"industry_{old}", f"industry_{old}"]
