@@ -78,7 +78,7 @@ class FactorRecord(ACRecordTemp):
     report      whether to write the page of ``qlib-ext report`` about this run as well
     lang        the language of that page, en or zh
 
-    It saves into the artifact folder ``factor_analysis``, as pandas frames unless it is said:
+    It saves into the artifact folder ``factor_analysis``, as pandas frames unless stated otherwise:
 
     about.pkl             dict: what was tested and how
     ic.pkl                [days, (ic, rank_ic, rank_ic_cumulative, spaced)]; spaced: every horizon-th trading day

@@ -135,7 +135,7 @@ def _day(text: str) -> str:
     try:
         return date.fromisoformat(text).isoformat()
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"is a date such as 2023-02-01, not {text!r}") from error
+        raise argparse.ArgumentTypeError(f"it is a date such as 2023-02-01, not {text!r}") from error
 
 
 def _build(args: argparse.Namespace) -> int:

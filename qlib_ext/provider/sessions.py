@@ -1,6 +1,6 @@
 """The trading sessions of a day, 09:30-11:30 and 13:00-15:00, and where a time of the day lies in them.
 
-A time of the day is told in minutes since midnight. ``ticks.sessions`` is the same for columns of polars.
+A time of the day is given in minutes since midnight. ``ticks.sessions`` is the same for columns of polars.
 """
 
 from __future__ import annotations

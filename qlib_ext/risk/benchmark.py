@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from qlib_ext.errors import DataError, ProviderError
 from qlib_ext.provider.calendar import read_calendar
 from qlib_ext.provider.fields import write_field
-from qlib_ext.provider.names import instruments_with_features
+from qlib_ext.provider.names import instruments_with_features, instruments_with_field
 from qlib_ext.provider.panels import above_zero, checked_folder, fields_known, membership, read_panels, read_spans
 from qlib_ext.risk.implied import Matrix, implied_weights, price_returns, prior_of, ratio_to_the_day_before
 from qlib_ext.risk.windows import carried, window_sums
@@ -171,11 +171,15 @@ def _findings_of(
 def write_weights(provider: str | Path, weights: IndexWeights, name: str) -> int:
     """Write weights as a field of the provider, NaN for non-members; the number of files that changed.
 
+    Stocks of an earlier writing that are no members any more have none either, so that a day's weights sum to 1.
+
     Raises ProviderError for a damaged file, OutputError where the disk refuses.
     """
     folder = checked_folder(provider)
     positions = read_calendar(folder).get_indexer(weights.weights.index)
-    return write_field(folder, name, positions, {stock: column.to_numpy() for stock, column in weights.weights.items()})
+    values = {stock: column.to_numpy() for stock, column in weights.weights.items()}
+    gone = instruments_with_field(folder, name) - values.keys()
+    return write_field(folder, name, positions, values | {stock: np.full(len(positions), np.nan) for stock in gone})
 
 
 def _returns(folder: Path, stocks: Sequence[str], total_return: bool) -> Matrix:

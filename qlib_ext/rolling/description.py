@@ -6,7 +6,9 @@ import inspect
 import os
 from collections.abc import Mapping
 from functools import partial
+from itertools import islice
 from pathlib import Path
+from types import CellType
 from typing import Any
 
 from qlib.data.dataset import Dataset
@@ -19,6 +21,7 @@ OF_WINDOWS: dict[type, set[str]] = {
     DataHandlerABC: {"start_time", "end_time"},
     Processor: {"fit_start_time", "fit_end_time"},
 }
+MOST_FILES = 10_000  # of a folder
 WITH_DATA = {"numpy", "pandas", "torch"}  # libraries whose objects hold data, or are a date
 
 
@@ -26,7 +29,7 @@ class Description:
     """Describes objects, and collects what their parts are made of.
 
     modules  of the classes and functions among the parts, and those that a configuration names: ``module_path``
-    files    that a text among the parts names, at whatever depth
+    files    that a text among the parts names, at whatever depth; of a folder, written with a slash, all in it
     """
 
     def __init__(self) -> None:
@@ -53,12 +56,23 @@ class Description:
         if inspect.isclass(thing) or inspect.isroutine(thing):
             module = thing.__module__ or "builtins"
             self.modules.add(module)
-            return f"{module}.{thing.__qualname__}"
+            name = f"{module}.{thing.__qualname__}"
+            if not inspect.isfunction(thing) or id(thing) in above:
+                return name
+            captured = [cell.cell_contents for cell in thing.__closure__ or () if cell != CellType()]
+            given = [captured, thing.__defaults__, thing.__kwdefaults__]
+            return [name, self.of(given, (*above, id(thing)))] if any(given) else name
+        if inspect.ismodule(thing):
+            self.modules.add(thing.__name__)
+            return thing.__name__
         return self._object(thing, above)
 
     def _text(self, text: str) -> str:
-        if os.path.isfile(text):
-            self.files.add(Path(text))
+        path = Path(os.path.expanduser(text))
+        if os.path.isfile(path):
+            self.files.add(path)
+        elif os.sep in text and os.path.isdir(path):
+            self.files |= {file for file in islice(path.rglob("*"), MOST_FILES) if file.is_file()}
         return text
 
     def _mapping(self, thing: Mapping, above: tuple[int, ...]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def write_workflows(folder: str | Path, overwrite: bool = False) -> list[Path]:
             "name another folder, or replace them with --overwrite."
         )
     for path, text in missing.items():
-        write_whole(path, text.encode(), "name another folder")
+        write_whole(path, text.encode(), "Name another folder.")
     return list(missing)
 
 

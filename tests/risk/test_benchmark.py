@@ -160,3 +160,9 @@ def test_the_command(changed, init, capsys):
     assert main(command) == 2
     assert "has $csi300_weight already; add --overwrite" in capsys.readouterr().err
     assert main([*command, "--overwrite"]) == 0
+    members = folder / "instruments" / "csi300.txt"
+    gone = members.read_text().split("\t")[0]
+    members.write_text("".join(line for line in members.read_text().splitlines(True) if not line.startswith(gone)))
+    assert main([*command, "--overwrite"]) == 0
+    left = np.fromfile(folder / "features" / gone.lower() / "csi300_weight.day.bin", dtype="<f4")[1:]
+    assert np.isnan(left).all(), "no member any more"

@@ -87,10 +87,14 @@ def keys_of_contents(data, model, file) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("form", ["text", "path", "list", "nested"])
-def test_the_content_of_a_file_that_the_model_names_is_part_of_the_key(rows, tmp_path, qlib_expressions, form):
+@pytest.mark.parametrize("form", ["text", "path", "list", "nested", "home", "folder"])
+def test_the_content_of_a_file_that_the_model_names_is_part_of_the_key(
+    rows, tmp_path, qlib_expressions, monkeypatch, form
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
     file, data = tmp_path / "weights.pt", dataset_of(rows)
     forms = {"text": str(file), "path": file, "list": ["a", str(file)], "nested": {"first": [{"from": str(file)}]}}
+    forms |= {"home": "~/weights.pt", "folder": f"{tmp_path}/"}
     assert len(keys_of_contents(data, rolling(ridge(weights=forms[form])), file)) == 2
 
 
@@ -100,6 +104,22 @@ def test_the_content_of_a_file_that_the_dataset_names_is_part_of_the_key(rows, t
         rows, {"class": Since, "kwargs": {"since": [str(file)]}}
     ).learn_processors
     assert len(keys_of_contents(data, rolling(), file)) == 2
+
+
+def power(by, default=1):
+    def of(x, offset=default):
+        return x**by + offset
+
+    return of
+
+
+def test_what_a_function_has_captured_is_part_of_its_description():
+    functions = [power(2), power(2), power(3), power(2, default=5)]
+    same, again, other, shifted = (Description().of(each) for each in functions)
+    assert same == again
+    assert same != other
+    assert same != shifted
+    assert Description().of(np) == "numpy"
 
 
 BASE = "from tests.rolling.inner import Ridge\nfrom .helper import number\n\nclass Base(Ridge): pass\n"

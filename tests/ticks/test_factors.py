@@ -148,10 +148,9 @@ def test_no_frame_is_an_error():
         day_factors()
 
 
-def test_a_group_that_nobody_wants_is_not_computed(monkeypatch):
+def test_a_family_that_nobody_wants_is_left_out():
     trades = trades_at((time(9, 31), 10.0), (time(10), 11.0), (time(11), 10.5))
     whole = day_factors(trades=trades)
-    monkeypatch.setattr(trade_factors, "trade_factors", None)
     own = day_factors(trades=trades, families=["minute"])
     assert own.equals(whole.select("instrument", *FAMILIES["minute"]))
     with pytest.raises(ConfigError, match="and a family that it allows"):

@@ -205,7 +205,7 @@ def test_init_into_a_file(tmp_path, capsys):
     assert main(["init", str(tmp_path / "file")]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "name another folder" in error
+    assert "Name another folder." in error
 
 
 def test_the_list_names_every_workflow_and_variable(capsys):

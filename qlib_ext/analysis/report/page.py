@@ -15,6 +15,7 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 from mlflow import MlflowClient
 from plotly.offline import get_plotlyjs
+from qlib.log import get_module_logger
 from qlib.workflow.recorder import Recorder
 
 from qlib_ext.analysis.compare import render
@@ -30,6 +31,8 @@ from qlib_ext.cross_section.matrix import to_matrix
 from qlib_ext.errors import DataError
 from qlib_ext.recorder.runs import find_runs, load
 from qlib_ext.system.files import write_whole
+
+logger = get_module_logger("qlib_ext.analysis")
 
 MOST = len(PALETTE)
 DAYS = re.compile(r'"x":(\["\d{4}-\d\d-\d\d"(?:,"\d{4}-\d\d-\d\d")*\])')  # as plotly writes them
@@ -103,7 +106,8 @@ def _finish_logging(recorder: Recorder) -> None:
     if queue is not None:
         written = Event()
         queue(written.set)
-        written.wait(timeout=60)  # a thread that has died never answers
+        if not written.wait(timeout=60):  # a thread that has died never answers
+            logger.warning("The recorder did not finish logging within a minute; the page may lack figures.")
 
 
 def _page(
