@@ -6,7 +6,6 @@ import inspect
 import os
 from collections.abc import Mapping
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from types import CellType
 from typing import Any
@@ -21,7 +20,6 @@ OF_WINDOWS: dict[type, set[str]] = {
     DataHandlerABC: {"start_time", "end_time"},
     Processor: {"fit_start_time", "fit_end_time"},
 }
-MOST_FILES = 10_000  # of a folder
 WITH_DATA = {"numpy", "pandas", "torch"}  # libraries whose objects hold data, or are a date
 
 
@@ -29,7 +27,7 @@ class Description:
     """Describes objects, and collects what their parts are made of.
 
     modules  of the classes and functions among the parts, and those that a configuration names: ``module_path``
-    files    that a text among the parts names, at whatever depth; of a folder, written with a slash, all in it
+    files    that a text among the parts names, at whatever depth
     """
 
     def __init__(self) -> None:
@@ -71,8 +69,6 @@ class Description:
         path = Path(os.path.expanduser(text))
         if os.path.isfile(path):
             self.files.add(path)
-        elif os.sep in text and os.path.isdir(path):
-            self.files |= {file for file in islice(path.rglob("*"), MOST_FILES) if file.is_file()}
         return text
 
     def _mapping(self, thing: Mapping, above: tuple[int, ...]) -> dict[str, Any]:
