@@ -21,7 +21,7 @@ SMALL = {"hidden_size": 6, "num_layers": 1, "num_factors": 3, "embedding_size": 
         ({"neighbours": 0}, "neighbours is a whole number of at least 1, or None for all; not 0"),
         ({"neighbours": 2.5}, "not 2.5"),
         ({"temperature": 0.0}, "temperature is above 0, not 0.0"),
-        ({"temperature": float("nan")}, "temperature is above 0, not nan"),
+        ({"temperature": float("nan")}, "temperature is a number, not nan"),
     ],
 )
 def test_a_graph_of_no_neighbours_or_temperature_is_refused(kind, option, says):
