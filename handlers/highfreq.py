@@ -11,7 +11,7 @@ from handlers.bars import LABEL
 from qlib_ext.data.handler import Columns, WindowHandler
 from qlib_ext.data.window import Window
 from qlib_ext.errors import ConfigError
-from qlib_ext.keywords import check_type, refuse_unknown
+from qlib_ext.keywords import check_types, refuse_unknown
 from qlib_ext.ticks.factors import FAMILIES
 
 MEAN_DAYS = 20  # of a factor's mean
@@ -57,6 +57,7 @@ class HighFreq27(WindowHandler):
         learn_processors: Any = LEARN_PROCESSORS,
         **kwargs: Any,
     ) -> None:
+        check_types(HighFreq27.__init__, locals())
         super().__init__(
             features=factor_columns(families, without, type(self).__name__),
             label=label,
@@ -69,8 +70,6 @@ class HighFreq27(WindowHandler):
 
 def factor_columns(families: Sequence[str], without: Sequence[str], owner: str) -> Columns:
     """The means of some families' factors; raises ConfigError for an unknown name, and where no factor is left."""
-    check_type("families", families, Sequence[str])
-    check_type("without", without, Sequence[str])
     refuse_unknown(families, FAMILIES, f"families of {owner}")
     refuse_unknown(without, chain(*FAMILIES.values()), f"without of {owner}")
     names = [name for family in FAMILIES if family in families for name in FAMILIES[family] if name not in without]

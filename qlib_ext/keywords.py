@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from inspect import Parameter, signature
 from math import isnan
@@ -11,8 +11,6 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from qlib_ext.errors import ConfigError
-
-Matches = Callable[[Any], bool]
 
 SINGLE: dict[Any, tuple[type, str, str]] = {
     int: (Integral, "a whole number", "whole numbers"),
@@ -53,11 +51,16 @@ def check_types(owner: Any, given: Mapping[str, Any]) -> None:
 def check_type(name: str, value: Any, annotation: Any) -> None:
     """Raise ConfigError for a value of another type than the annotation's."""
     kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
-    known = [_known(kind) for kind in kinds if kind is not NoneType]
-    if None in known or (value is None and NoneType in kinds):
+    if value is None and NoneType in kinds:
         return
-    if not any(matches(value) for matches, _ in filter(None, known)):
-        raise ConfigError(f"{name} is {' or '.join(noun for _, noun in filter(None, known))}, not {value!r}.")
+    nouns = []
+    for kind in kinds:
+        if kind is not NoneType:
+            noun = _noun_of(kind)
+            if not noun or _is_of(value, kind):
+                return
+            nouns.append(noun)
+    raise ConfigError(f"{name} is {' or '.join(nouns)}, not {value!r}.")
 
 
 def check_least(least: Mapping[str, int], given: Mapping[str, Any]) -> None:
@@ -67,27 +70,29 @@ def check_least(least: Mapping[str, int], given: Mapping[str, Any]) -> None:
             raise ConfigError(f"{name} is at least {bound}, not {given[name]}.")
 
 
-def _known(kind: Any) -> tuple[Matches, str] | None:
-    """What tells a value of a type, and what such a value is called; None for a type that is not looked at."""
+def _noun_of(kind: Any) -> str:
+    """What a value of a type is called; empty for a type that is not looked at."""
     if kind in SINGLE:
-        return (lambda value: _is_single(value, kind)), SINGLE[kind][1]
+        return SINGLE[kind][1]
     origin, elements = get_origin(kind) or kind, get_args(kind)
+    known = bool(elements) and elements[-1] in SINGLE
     if origin in (list, Sequence):
-        if not elements or elements[0] not in SINGLE:
-            return None
-        is_list: Matches = lambda value: (  # noqa: E731
-            isinstance(value, Sequence)
-            and not isinstance(value, str)
-            and all(_is_single(each, elements[0]) for each in value)
-        )
-        return is_list, f"a list of {SINGLE[elements[0]][2]}"
+        return f"a list of {SINGLE[elements[-1]][2]}" if known else ""
     if origin in (dict, Mapping):
-        of = elements[1] if len(elements) > 1 and elements[1] in SINGLE else None
-        is_mapping: Matches = lambda value: (  # noqa: E731
-            isinstance(value, Mapping) and (of is None or all(_is_single(each, of) for each in value.values()))
-        )
-        return is_mapping, "a mapping" if of is None else f"a mapping to {SINGLE[of][2]}"
-    return None
+        return f"a mapping to {SINGLE[elements[-1]][2]}" if known else "a mapping"
+    return ""
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    """Whether a value is of a type that has a noun."""
+    if kind in SINGLE:
+        return _is_single(value, kind)
+    elements = get_args(kind)
+    if (get_origin(kind) or kind) in (list, Sequence):
+        is_list = isinstance(value, Sequence) and not isinstance(value, str)
+        return is_list and all(_is_single(each, elements[-1]) for each in value)
+    of_any = not elements or elements[-1] not in SINGLE
+    return isinstance(value, Mapping) and (of_any or all(_is_single(each, elements[-1]) for each in value.values()))
 
 
 def _is_single(value: Any, kind: type) -> bool:

@@ -14,8 +14,7 @@ CALENDAR_COLUMNS = ("WEEK", "MONTH")
 
 
 class CalendarLoader(HistoryLoader):
-    """Members and their history as ``HistoryLoader`` loads them, with the two features WEEK and MONTH behind the
-    others.
+    """Members and their history as ``HistoryLoader`` loads them, with the features WEEK and MONTH behind the others.
 
     ``WEEK = 7 week + day of the week``, weeks counted over those that have a trading day, Monday 0;
     ``MONTH = 31 month + day of the month - 1``, months counted from the calendar's first. Both are known on the day.

@@ -202,7 +202,7 @@ def joining_days(history: pd.MultiIndex, members: pd.MultiIndex) -> pd.Index:
 
 def made_processors(name: str, configs: Any, fit_start_time: Any, fit_end_time: Any) -> list[of_qlib.Processor]:
     """The processors of their configurations, as Qlib makes them; raises ConfigError for one that cannot be made."""
-    if isinstance(configs, str | Mapping) or not isinstance(configs, Sequence):
+    if isinstance(configs, str) or not isinstance(configs, Sequence):
         raise ConfigError(f"{name} is a list of processors, not {configs!r}.")
     made = []
     for config in configs:

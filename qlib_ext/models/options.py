@@ -69,8 +69,9 @@ class TrainingOptions:
         one_of("loss", self.loss, LOSSES)
         one_of("optimizer", self.optimizer, OPTIMIZERS)
         at_least_one(self, "n_epochs", "early_stop", "days_per_batch", "batch_size", "d_feat")
-        above_zero(self, "lr")
         at_least_zero(self, "weight_decay", "rank_weight", "clip_norm")
+        if self.lr <= 0:
+            raise ConfigError(f"lr is above 0, not {self.lr}.")
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"ema_decay is at least 0 and below 1, for example 0.998; not {self.ema_decay}.")
         check_seeds(self.seeds)
@@ -124,10 +125,3 @@ def at_least_one(options: TrainingOptions, *names: str) -> None:
 def at_least_zero(options: TrainingOptions, *names: str) -> None:
     """Raise ConfigError for the first of these options that is below 0; None is fine."""
     check_least(dict.fromkeys(names, 0), vars(options))
-
-
-def above_zero(options: TrainingOptions, *names: str) -> None:
-    """Raise ConfigError for the first of these options that is not above 0."""
-    for name in names:
-        if getattr(options, name) <= 0:
-            raise ConfigError(f"{name} is above 0, not {getattr(options, name)}.")

@@ -77,8 +77,10 @@ def index_weights(
     own = f"{members.lower()}_weight"
     if weights is None:
         weights = f"${own}" if fields_known(folder, [own], stocks) else "implied"
-    returns = _returns(folder, stocks, total_return)
-    findings += _refused_closes(folder, stocks, days)
+    read = read_panels(folder, ["close"], stocks)["close"]
+    close = above_zero(read)
+    findings += _refused_closes(read, close, days, stocks)
+    returns = _returns(folder, stocks, carried(close), total_return)
     if weights != "implied":
         name = weights.removeprefix("$").lower()
         if not fields_known(folder, [name], stocks):
@@ -182,16 +184,14 @@ def write_weights(provider: str | Path, weights: IndexWeights, name: str) -> int
     return write_field(folder, name, positions, values | {stock: np.full(len(positions), np.nan) for stock in gone})
 
 
-def _returns(folder: Path, stocks: Sequence[str], total_return: bool) -> Matrix:
-    close = carried(above_zero(read_panels(folder, ["close"], stocks)["close"]))
+def _returns(folder: Path, stocks: Sequence[str], close: Matrix, total_return: bool) -> Matrix:
     if total_return or not fields_known(folder, ["factor"], stocks):
         return np.nan_to_num(ratio_to_the_day_before(close) - 1)
     return price_returns(close, carried(read_panels(folder, ["factor"], stocks)["factor"]))
 
 
-def _refused_closes(folder: Path, stocks: Sequence[str], days: pd.DatetimeIndex) -> list[Finding]:
-    close = read_panels(folder, ["close"], stocks)["close"]
-    refused = np.argwhere(~np.isnan(close) & np.isnan(above_zero(close)))
+def _refused_closes(read: Matrix, close: Matrix, days: pd.DatetimeIndex, stocks: Sequence[str]) -> list[Finding]:
+    refused = np.argwhere(~np.isnan(read) & np.isnan(close))
     if not len(refused):
         return []
     (day, stock), what = refused[0], "closes that are not above 0, or infinite; they count as missing"

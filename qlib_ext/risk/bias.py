@@ -136,9 +136,8 @@ def bias_table(scaled: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """B by year and of all, and MRAD: ``outcomes`` by kind, [days, portfolios] -> [kinds, (years, all, mrad, days)].
 
     ``B = std(return / forecast)``, of a year over all its days and portfolios; 1 is right, 2 half of the risk unseen.
-    MRAD is
-    the mean of the years' |B - 1|. Of T independent days B is within ``1 +- sqrt(2 / T)`` of 1 where the model is
-    right.
+    MRAD is the mean of the years' |B - 1|. Of T independent days B is within ``1 +- sqrt(2 / T)`` of 1 where the model
+    is right.
     """
     rows = {}
     for kind, values in scaled.items():

@@ -53,9 +53,8 @@ def variances(values: pd.DataFrame, half_life: float, lags: int = 0) -> pd.DataF
     """Exponentially weighted variances, those of day t made of the days to t: [days, n] -> [days, n].
 
     ``v_t = sum_k d^k (x_{t-k} - m_t)^2 / sum_k d^k``, ``d = 0.5^(1/half_life)``, m the weighted mean; days without a
-    value have
-    no weight. With lags ``v + 2 sum_l (1 - l / (L + 1)) c_l``, c_l the weighted covariance with the value l days before
-    (Newey and West, 1987), at least a tenth of v. NaN with fewer than 63 values.
+    value have no weight. With lags ``v + 2 sum_l (1 - l / (L + 1)) c_l``, c_l the weighted covariance with the value l
+    days before (Newey and West, 1987), at least a tenth of v. NaN with fewer than 63 values.
     """
     window = {"halflife": half_life, "ignore_na": False}
     variance = values.ewm(**window).var(bias=True)

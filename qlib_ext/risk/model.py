@@ -124,7 +124,7 @@ class StyleRiskModel:
         """F: the covariance that is forecast for the factors of ``exposures(day)``, of returns of a day."""
         at, options = self._day(day), self.options
         factors = list(self.exposures(day).columns)
-        history = self._history(at)[factors]
+        history = self._history(at, factors)
         complete = history.dropna()
         if len(complete) < LEAST_DAYS:
             shortest = history.notna().sum().idxmin()
@@ -167,7 +167,7 @@ class StyleRiskModel:
         Raises DataError where there is none.
         """
         last = self.days[-1]
-        complete = self._history(last.date())[list(self.exposures(last).columns)].dropna()
+        complete = self._history(last.date(), list(self.exposures(last).columns)).dropna()
         if len(complete) < LEAST_DAYS:
             raise DataError(f"The factors have {len(complete)} days of history in common and need {LEAST_DAYS}.")
         return complete.index[LEAST_DAYS - 1]
@@ -191,14 +191,14 @@ class StyleRiskModel:
     def _styles(self) -> list[str]:
         return [name for name in self.factor_returns if name != MARKET and not name.startswith(industry_name(0)[:-1])]
 
-    def _history(self, at: date) -> pd.DataFrame:
-        """Factor returns to a day, new industries with the history of where their stocks came from."""
+    def _history(self, at: date, factors: list[str]) -> pd.DataFrame:
+        """Returns of a day's factors to that day, new industries with the history of where their stocks came from."""
         origins = self.files.origins()
         rows = [] if origins is None else origins.filter(pl.col("datetime") <= at).rows()
         known = self.factor_returns.loc[: pd.Timestamp(at)]
         # an industry that is new today has no return before tomorrow
-        new = [name for name in self.exposures(at) if name not in known and name.startswith(industry_name(0)[:-1])]
-        return inherited(known.reindex(columns=[*known.columns, *new]), rows)
+        new = [name for name in factors if name not in known and name.startswith(industry_name(0)[:-1])]
+        return inherited(known.reindex(columns=[*known.columns, *new]), rows)[factors]
 
     @cached_property
     def _factor_regime(self) -> pd.Series:
@@ -227,8 +227,7 @@ def inherited(returns: pd.DataFrame, origins: list[tuple]) -> pd.DataFrame:
     """Factor returns where an industry, on the days before it began, has those of the industries its stocks came from.
 
     ``f_k = sum_j share_kj f_j``; an industry without origins, or of a day without five stocks, has the market's return,
-    so
-    0 of its own. returns [days, factors] to the day that asks; origins (day, industry, origin, share) not after it.
+    so 0 of its own. returns [days, factors] to the day that asks; origins (day, industry, origin, share) not after it.
     Without it a new scheme of industries would have no history; nothing of it is known before its day.
     """
     filled = returns.copy()

@@ -1,9 +1,9 @@
 """What makes up the styles of the risk model: each a function of panels [days, stocks] that are known at the close.
 
 Arguments are named as the provider's fields, but for three that ``read_market`` makes of them: ``cap``, the market
-value carried
-through suspensions; ``returns``, of a day and the one before it; ``market``, their mean over seasoned stocks, [days].
-The result is [days - first, stocks] float64, NaN where there is nothing; ``first`` is the first day that is wanted.
+value carried through suspensions; ``returns``, of a day and the one before it; ``market``, their mean over seasoned
+stocks, [days]. The result is [days - first, stocks] float64, NaN where there is nothing; ``first`` is the first day
+that is wanted.
 
 A window needs half of its days, else the value is NaN. Windows end after 4 half-lives (where 1/16 of the weight is
 left), h63 and h42 after a year. Sources: Orient Securities, DFQ-2020, as far as it is public, for the choice of styles;
