@@ -30,6 +30,7 @@ ORDER = (
     "qlib_ext.data",
     "qlib_ext.recorder",
     "qlib_ext.risk",
+    "qlib_ext.portfolio",
     "qlib_ext.rolling",
     "qlib_ext.models",
     "qlib_ext.testing",

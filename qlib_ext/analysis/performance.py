@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from qlib_ext.errors import DataError
+from qlib_ext.provider.calendar import DAYS_PER_YEAR
 
-DAYS_PER_YEAR = 252
 FEWEST_DAYS = 20  # of which a figure is brought to a year
 
 

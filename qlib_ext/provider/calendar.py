@@ -11,6 +11,8 @@ from qlib.config import C
 
 from qlib_ext.errors import ProviderError
 
+DAYS_PER_YEAR = 252  # of trading, to which returns and risks of days are brought
+
 
 def calendar_file(folder: Path, freq: str = "day", future: bool = False) -> Path:
     """Where a provider keeps the times of its bars; with ``future``, those of the days that are to come as well."""
