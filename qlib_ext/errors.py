@@ -47,6 +47,25 @@ class TrainingError(QlibExtError):
     """Training cannot go on, for example because the loss is no longer a number."""
 
 
+class InfeasibleError(QlibExtError):
+    """No portfolio keeps all constraints of a day.
+
+    relaxed   the block that is most in the way, with its bound and the nearest feasible one; None where no block may
+              be named, as what is built in contradicts itself
+    """
+
+    def __init__(self, message: str, relaxed: object = None) -> None:
+        super().__init__(message)
+        self.relaxed = relaxed
+
+    def __reduce__(self) -> tuple:
+        return type(self), (*self.args, self.relaxed)  # a worker's error arrives whole
+
+
+class SolverError(QlibExtError):
+    """A solver found neither a portfolio nor a proof that there is none."""
+
+
 class WorkerError(QlibExtError):
     """A process or a machine that was given work is gone, or cannot be had."""
 

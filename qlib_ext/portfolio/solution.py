@@ -16,16 +16,22 @@ Vector = NDArray[np.float64]
 class Relaxed:
     """A block that could not be kept on a day.
 
-    asked    its bound; of a block of several rows that which gave way the most
-    granted  what the bound became
+    row      the label of the row that misses its bound the most, empty where a block has no labels
+    asked    that row's bound; granted: what became of it
     share    of the contradiction, by the solver's certificate: the shares of all blocks sum to 1
     """
 
     day: pd.Timestamp
     block: str
+    row: str
     asked: float
     granted: float
     share: float
+
+    @property
+    def name(self) -> str:
+        """The block, and the row where it has a label."""
+        return f"{self.block} ({self.row})" if self.row else self.block
 
 
 @dataclass(frozen=True)

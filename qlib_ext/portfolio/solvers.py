@@ -1,0 +1,133 @@
+"""HiGHS and Clarabel, called directly: a linear program, and one with the cone of the tracking error."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import clarabel
+import highspy
+import numpy as np
+import scipy.sparse as sp
+
+from qlib_ext.errors import SolverError
+from qlib_ext.portfolio.conic import Conic, conic_of
+from qlib_ext.portfolio.day import Vector
+from qlib_ext.portfolio.program import BUILT_IN, Program
+
+MOST_STEPS = 200
+TOLERANCE = 1e-9
+HELP = "its numbers may be of very different sizes, so look at the bounds and the risk model"
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """An answer.
+
+    x       [v]; slack: see ``least_slack``
+    prices  block -> by how much the gain rises where its bounds widen by their unit
+    """
+
+    x: Vector
+    prices: dict[str, float]
+    slack: float = 0.0
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """No x keeps all blocks; shares: what each has of the proof, see ``Conic.shares``."""
+
+    shares: dict[str, float]
+
+
+def linear_optimum(program: Program) -> Optimum | None:
+    """The optimum without the cone, by HiGHS; None where there is none. Raises SolverError where HiGHS gives up."""
+    columns, scale = sp.csc_array(program.rows), _scale(program)
+    model = highspy.HighsLp()
+    model.num_row_, model.num_col_ = program.rows.shape
+    model.col_cost_, model.col_lower_, model.col_upper_ = -program.gain / scale, program.lower, program.upper
+    model.row_lower_, model.row_upper_ = program.low, program.high
+    model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+    model.a_matrix_.start_, model.a_matrix_.index_ = columns.indptr, columns.indices
+    model.a_matrix_.value_ = columns.data
+    solver = highspy.Highs()
+    solver.setOptionValue("output_flag", False)
+    solver.setOptionValue("threads", 1)
+    solver.setOptionValue("primal_feasibility_tolerance", TOLERANCE)
+    solver.setOptionValue("dual_feasibility_tolerance", TOLERANCE)
+    solver.passModel(model)
+    solver.run()
+    status = solver.getModelStatus()
+    if status in (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible):
+        return None
+    if status != highspy.HighsModelStatus.kOptimal:
+        raise _failure(program, "HiGHS", solver.modelStatusToString(status))
+    solution = solver.getSolution()
+    prices = _by_block(program, np.abs(np.asarray(solution.row_dual)) * scale)
+    return Optimum(np.asarray(solution.col_value), prices | ({program.cone.name: 0.0} if program.cone else {}))
+
+
+def conic_optimum(program: Program) -> Optimum | Contradiction:
+    """The optimum with the cone, by Clarabel, or the proof that there is none; raises SolverError for neither."""
+    conic, scale = conic_of(program), _scale(program)
+    result = _clarabel(program, conic, -program.gain / scale)
+    if isinstance(result, Contradiction):
+        return result
+    dual = np.asarray(result.z)
+    prices = _by_block(program, conic.by_row(program, dual)[:-1] * scale)
+    if program.cone:
+        prices[program.cone.name] = float(dual[len(conic.owner)]) * program.cone.limit * scale
+    return Optimum(np.asarray(result.x), prices)
+
+
+def least_slack(program: Program, soft: Collection[str], free: Collection[str] = ()) -> Optimum | Contradiction:
+    """The x for which bounds must widen the least: those of all blocks in ``soft`` by ``slack`` times their unit.
+
+    free   blocks that need not be kept at all; the cone stands in both lists by its name
+
+    Raises SolverError where Clarabel finds neither an x nor a contradiction.
+    """
+    conic = conic_of(program, soft, free)
+    cost = np.zeros(conic.matrix.shape[1])
+    cost[-1] = 1.0
+    result = _clarabel(program, conic, cost)
+    if isinstance(result, Contradiction):
+        return result
+    x = np.asarray(result.x)
+    return Optimum(x[:-1], {}, float(x[-1]))
+
+
+def _clarabel(program: Program, conic: Conic, cost: Vector) -> Any:
+    """Clarabel's solution, or a Contradiction."""
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    settings.max_iter = MOST_STEPS
+    settings.max_threads = 1
+    cones = [clarabel.ZeroConeT(conic.equal), clarabel.NonnegativeConeT(conic.above)]
+    cones += [clarabel.SecondOrderConeT(conic.cone)] if conic.cone else []
+    v = conic.matrix.shape[1]
+    none, matrix = sp.csc_matrix((v, v)), sp.csc_matrix(conic.matrix)
+    result = clarabel.DefaultSolver(none, cost, matrix, conic.bound, cones, settings).solve()
+    status = str(result.status)
+    if status in ("PrimalInfeasible", "AlmostPrimalInfeasible"):
+        return Contradiction(conic.shares(program, np.asarray(result.z)))
+    if status not in ("Solved", "AlmostSolved"):
+        raise _failure(program, "Clarabel", status)
+    return result
+
+
+def _scale(program: Program) -> float:
+    """What gains are divided by, so that a solver's tolerances are relative to the largest of them."""
+    return float(np.abs(program.gain).max()) or 1.0
+
+
+def _by_block(program: Program, duals: Vector) -> dict[str, float]:
+    widened = np.bincount(program.owner, duals * program.unit, len(program.names))
+    return {name: float(gain) for name, gain in zip(program.names, widened, strict=True) if name not in BUILT_IN}
+
+
+def _failure(program: Program, solver: str, status: str) -> SolverError:
+    return SolverError(
+        f"{solver} ended with {status} on {program.day.day:%Y-%m-%d}, no answer and no contradiction: {HELP}."
+    )
