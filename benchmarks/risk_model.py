@@ -19,7 +19,7 @@ import pandas as pd
 from qlib.model.riskmodel import ShrinkCovEstimator, StructuredCovEstimator
 
 from benchmarks.measure import in_fresh_process, machine, peak_bytes, table, target
-from qlib_ext.provider.panels import read_panels
+from qlib_ext.provider.panels import above_zero, read_panels
 from qlib_ext.risk.benchmark import IndexWeights, index_weights
 from qlib_ext.risk.bias import PAST_DAYS, DenseRisk, FactorRisk, bias_table, bias_test
 from qlib_ext.risk.build import build
@@ -36,8 +36,9 @@ QLIB_DAYS = 252
 OPTIONS: dict[str, dict] = {
     "the default": {},
     "no regime": {"regime": None},
-    "Newey-West 2, shrinkage 0.1": {"newey_west": 2, "shrinkage": 0.1},
-    "the same, eigenfactors 1.4": {"newey_west": 2, "shrinkage": 0.1, "eigenfactors": 1.4, "simulations": 50},
+    "no Newey-West": {"newey_west": 0},
+    "no Newey-West, no shrinkage": {"newey_west": 0, "shrinkage": 0.0},
+    "eigenfactors 1.4": {"eigenfactors": 1.4, "simulations": 50},
 }
 QLIB = {
     "Qlib's ShrinkCovEstimator": ShrinkCovEstimator(alpha="lw", target="const_var", scale_return=False),
@@ -113,8 +114,8 @@ def simulated_gap() -> float:
 def basket_misses(data: Path, index: str, found: IndexWeights) -> float:
     """The standard deviation of what a basket of yesterday's weights misses, its members with dividends, 2017 on."""
     stocks = list(found.weights.columns)
-    close = carried(read_panels(data, ["close"], stocks)["close"])
-    own = read_panels(data, ["close"], [index])["close"][:, 0]
+    close = carried(above_zero(read_panels(data, ["close"], stocks)["close"]))
+    own = above_zero(read_panels(data, ["close"], [index])["close"][:, 0])
     returns = np.nan_to_num(close[1:] / close[:-1] - 1)
     missed = own[1:] / own[:-1] - 1 - (np.nan_to_num(found.weights.to_numpy()[:-1]) * returns).sum(1)
     return float(pd.Series(missed, found.weights.index[1:])["2017":"2021"].std())

@@ -15,6 +15,7 @@ from qlib_ext.errors import DataError
 from qlib_ext.factors.intraday_styles import MINUTE_STYLES, complete
 from qlib_ext.factors.styles import DAY_STYLES, LONGEST_WINDOW, fields_of
 from qlib_ext.provider.calendar import longest_bars
+from qlib_ext.provider.panels import above_zero
 from qlib_ext.provider.sessions import MINUTES_A_DAY, bar_of
 from qlib_ext.recorder.runs import find_runs, load
 
@@ -54,13 +55,14 @@ def read(stocks: Sequence[str], expressions: Sequence[str], times: pd.DatetimeIn
         column = without_infinite(rows[name], name)
         if column.notna().any():
             frame = to_matrix(column, name).reindex(index=times, columns=stocks)
-            found[name] = above_zero(frame, name) if name in PRICES else frame
+            found[name] = prices_above_zero(frame, name) if name in PRICES else frame
     return found
 
 
-def above_zero(prices: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The prices, with NaN in place of those that are not above 0, which a warning counts and names."""
-    wrong = (prices <= 0).to_numpy()
+def prices_above_zero(prices: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The prices of ``above_zero``; a warning counts and names those that are none."""
+    kept = above_zero(prices.to_numpy())
+    wrong = np.isnan(kept) & prices.notna().to_numpy()
     if not wrong.any():
         return prices
     day, stock = np.unravel_index(wrong.argmax(), wrong.shape)
@@ -68,7 +70,7 @@ def above_zero(prices: pd.DataFrame, name: str) -> pd.DataFrame:
         f"{name} is not above 0 in {wrong.sum()} of {prices.count().sum()} values, first on {prices.index[day]} at "
         f"{prices.columns[stock]}; these count as missing. Write a suspension as NaN."
     )
-    return prices.mask(wrong)
+    return pd.DataFrame(kept, prices.index, prices.columns)
 
 
 def day_styles(bars: Frames, market: str, names: Sequence[str]) -> tuple[Frames, dict[str, str]]:

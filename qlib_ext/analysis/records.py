@@ -234,7 +234,7 @@ class FactorRecord(ACRecordTemp):
         return saved
 
     def _groups(self, score: pd.DataFrame, bars: reading.Frames, n: int) -> dict[str, Any]:
-        price = reading.above_zero(bars[self.price], self.price).ffill().reindex(score.index)
+        price = reading.prices_above_zero(bars[self.price], self.price).ffill().reindex(score.index)
         test = group_test(score, price, n, self.rebalance)
         return {
             "group_returns.pkl": test.returns,

@@ -33,8 +33,9 @@ day's returns on the exposures of the day before, with t-statistics and R^2; and
 Covariances and own risks are made of these when they are asked for (qlib_ext.risk.model.StyleRiskModel).
 
 Days that the folder has are kept, so the same command adds tomorrow's day, and a run that was stopped
-goes on. A style whose fields the provider lacks is left out and named. qlib_ext.risk.files says
-what the folder holds; its Parquet files open anywhere.
+goes on. A style whose fields the provider lacks is left out and named, and so is a code of an industry
+that fewer than five stocks have, as a mistyped one. qlib_ext.risk.files says what the folder holds; its
+Parquet files open anywhere.
 """
 
 _RISK_EXAMPLE = """\
@@ -104,31 +105,60 @@ def add_risk(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--no-size", action="store_true", help="no market value is known: the mean amount stands in, and is named so"
     )
+    parser.add_argument(
+        "--without", nargs="+", default=(), metavar="STYLE", help="styles to do without, as one that others explain"
+    )
     parser.add_argument("--pictures", metavar="DIR", help="a folder for two SVGs: factor returns and bias statistics")
     parser.add_argument(
         "--universe",
         nargs="+",
-        default=["all"],
         metavar="NAME",
-        help="instruments that make up the portfolios of the bias statistics (default: all)",
+        help="instruments that make up the portfolios of the bias statistics, with --pictures (default: all)",
     )
     parser.add_argument("--overwrite", action="store_true", help="build anew, whatever the folder holds of a model")
 
 
 def _risk(args: argparse.Namespace) -> int:
+    from qlib_ext.errors import ConfigError
     from qlib_ext.risk.build import build
+    from qlib_ext.risk.market import LEFT_OUT
+
+    if args.pictures:
+        _check_pictures(args)
+    elif args.universe:
+        raise ConfigError("--universe is of the bias statistics, which --pictures DIR draws; name DIR or leave it out.")
 
     def progress(done: int, wanted: int) -> None:
         print(f"\r{done} of {wanted} days", end="" if done < wanted else "\n", file=sys.stderr, flush=True)
 
     size = None if args.no_size else args.size
-    built = build(args.data, args.out, args.market, args.industry, size, args.overwrite, progress)
+    built = build(args.data, args.out, args.market, args.industry, size, args.without, args.overwrite, progress)
     for style, missing in built.left_out.items():
-        print(f"left out the style {style}: the provider has no {missing}", file=sys.stderr)
+        if missing != LEFT_OUT:
+            print(f"left out the style {style}: the provider has no {missing}", file=sys.stderr)
+    for code, (day, stock) in built.unknown_industries.items():
+        print(
+            f"left out the industry {code}, which fewer than five stocks have, first {stock} on {day:%Y-%m-%d}; "
+            f"correct it in {args.industry} if it is no industry",
+            file=sys.stderr,
+        )
     print(f"{args.out}: {built.added} days added, {built.total} in all")
     if args.pictures:
         _draw(args)
     return 0
+
+
+def _check_pictures(args: argparse.Namespace) -> None:
+    """Raise what drawing would raise after the build: an unknown universe, a folder that cannot be written."""
+    from pathlib import Path
+
+    from qlib_ext.provider.names import require_universe
+    from qlib_ext.provider.panels import checked_folder
+    from qlib_ext.system.files import require_writable
+
+    for name in args.universe or ["all"]:
+        require_universe(checked_folder(args.data), name)
+    require_writable(Path(args.pictures), "Name another folder for the pictures.")
 
 
 def _draw(args: argparse.Namespace) -> None:
@@ -139,7 +169,7 @@ def _draw(args: argparse.Namespace) -> None:
     from qlib_ext.risk.pictures import write_bias, write_factor_returns
     from qlib_ext.risk.universe import read_universe
 
-    model, universe = StyleRiskModel.read(args.out), read_universe(args.data, args.universe)
+    model, universe = StyleRiskModel.read(args.out), read_universe(args.data, args.universe or ["all"])
     begin, end = model.first_forecast(), model.days[-1]
     outcomes = bias_test(
         lambda day, stocks: FactorRisk.of(model, day, stocks), model, universe.close, universe.members, begin, end

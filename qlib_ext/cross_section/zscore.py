@@ -4,6 +4,30 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+
+
+def zscore_of_all(
+    values: NDArray[np.float64], known: NDArray[np.bool_], weight: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """``(x - m) / s`` of each day, with m the weighted mean of the known stocks and s their deviation, not of a sample.
+
+    ``m = sum w x / sum w``, ``s^2 = mean (x - mean x)^2``: the weights, by default equal, are of the mean alone. Every
+    stock is transformed, known or not; all of a day is NaN where its known values are alike.
+
+    values, known, weight [days, stocks], finite where known.
+    """
+    x = np.where(known, values, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        count = known.sum(1, keepdims=True)
+        centre = x.sum(1, keepdims=True) / count
+        deviation = np.sqrt((np.where(known, x - centre, 0.0) ** 2).sum(1, keepdims=True) / count)
+        mean = centre
+        if weight is not None:
+            weight = np.where(known, weight, 0.0)
+            mean = (weight * x).sum(1, keepdims=True) / weight.sum(1, keepdims=True)
+        varies = deviation > 1e-12 * np.abs(centre)  # rounding leaves a constant a deviation above 0
+        return np.where(varies, (values - mean) / deviation, np.nan)
 
 
 def zscore(values: pd.DataFrame) -> pd.DataFrame:

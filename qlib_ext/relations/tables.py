@@ -17,8 +17,8 @@ from qlib_ext.provider.check import check_provider
 from qlib_ext.provider.dates import read_days
 from qlib_ext.provider.names import instruments_with_features, instruments_with_field
 from qlib_ext.provider.panels import read_panels
-from qlib_ext.provider.tables import read_table, refuse_rows
-from qlib_ext.system.files import write_whole
+from qlib_ext.provider.tables import refuse_rows
+from qlib_ext.system.files import read_checked, write_checked
 
 FOLDER = "relations"
 MEMBERSHIP, EDGE = ("instrument", "group"), ("source", "target")
@@ -64,7 +64,7 @@ def write_relations(provider: str | Path, table: pl.DataFrame, kind: str, overwr
         )
     content = io.BytesIO()
     kept.write_parquet(content)
-    write_whole(file, content.getvalue(), "Make room and run once more.")
+    write_checked(file, content.getvalue(), "Make room and run once more.")
     instruments = pl.concat([kept[column] for column in stocks]).n_unique()
     return Written(len(kept), instruments, sorted(set(named) - set(known)))
 
@@ -73,12 +73,12 @@ def read_relations(provider: str | Path, kinds: Sequence[str]) -> dict[str, pl.D
     """The tables of some kinds of relations, in their order.
 
     A kind is one that ``write_relations`` keeps, or a daily field such as $industry, whose equal values relate. Raises
-    DataError for a kind that the provider lacks, ProviderError for a field that it lacks.
+    DataError for a kind that the provider lacks or whose file has changed, ProviderError for a field that it lacks.
     """
     provider = Path(provider).expanduser().absolute()
     require_relations(provider, [kind for kind in kinds if not kind.startswith("$")])
     return {
-        kind: memberships_of_field(provider, kind[1:]) if kind.startswith("$") else read_table(_file(provider, kind))
+        kind: memberships_of_field(provider, kind[1:]) if kind.startswith("$") else _kept(_file(provider, kind))
         for kind in kinds
     }
 
@@ -123,6 +123,16 @@ def memberships_of_field(provider: str | Path, field: str) -> pl.DataFrame:
     if not parts:
         raise ProviderError(f"None of the instruments of {provider} has the field ${field}.")
     return pl.concat(parts)
+
+
+def _kept(file: Path) -> pl.DataFrame:
+    content = read_checked(file)
+    if content is None:
+        raise DataError(
+            f"{file} is not as `qlib-ext relations` wrote it: it is damaged, or something else wrote it. Write it "
+            "again with --overwrite."
+        )
+    return pl.read_parquet(io.BytesIO(content))
 
 
 def _file(provider: Path, kind: str) -> Path:

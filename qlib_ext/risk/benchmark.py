@@ -85,7 +85,8 @@ def index_weights(
         name = weights.removeprefix("$").lower()
         if not fields_known(folder, [name], stocks):
             raise ProviderError(
-                f"{folder} has no ${name} of any member of {members}; take weights: implied, or write it."
+                f"{folder} has no ${name} of any member of {members}; take weights: implied (--from implied), or "
+                "write it."
             )
         given = read_panels(folder, [name], stocks)[name]
         values, found = drifted(given, returns, member, days, stocks)

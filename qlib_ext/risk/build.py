@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -13,22 +13,30 @@ import polars as pl
 import polars.selectors as cs
 
 from qlib_ext.errors import DataError
-from qlib_ext.risk.days import Exposures, Returns, exposures_of, names_in_order, origins, returns_of
-from qlib_ext.risk.files import RiskFiles
+from qlib_ext.risk.days import Exposures, Returns, exposures_of, industry_name, names_in_order, origins, returns_of
+from qlib_ext.risk.files import ANEW, RiskFiles, styles_in
 from qlib_ext.risk.market import Source, read_market, source_of
 
 DAYS_AT_ONCE = 500  # in memory, beside their history
 SAME = 1e-3  # how far an exposure that is computed again may be from the one that is kept
+SAME_CAP = 1e-6  # of a market value, relatively: what rounding to float32 leaves
+RETURN_OF_INDUSTRY = f"f.{industry_name(0)[:-1]}"
 ORIGIN_COLUMNS = {"datetime": pl.Date, "industry": pl.Int64, "origin": pl.Int64, "share": pl.Float64}
 
 
 @dataclass
 class Built:
-    """What a run of ``build`` did: days added, all days, styles that are left out with their reasons."""
+    """What a run of ``build`` did.
+
+    added, total         days added, and all days
+    left_out             style -> the fields that it lacks, or LEFT_OUT
+    unknown_industries   codes of the days added that are a factor on no day of the model -> the first day and stock
+    """
 
     added: int
     total: int
     left_out: dict[str, str] = field(default_factory=dict)
+    unknown_industries: dict[int, tuple[pd.Timestamp, str]] = field(default_factory=dict)
 
 
 def build(
@@ -37,20 +45,22 @@ def build(
     market: str = "all",
     industry: str = "$industry",
     size: str | None = "$total_mv",
+    without: Sequence[str] = (),
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Built:
     """Add to a folder the days that the provider has and the folder lacks; see RiskFiles for what it holds.
 
-    market, industry, size as in ``Source``. A run that was stopped goes on where it was, and what is there already is
-    not computed again: a day's numbers are the same whether it was added or built with the others.
+    market, industry, size, without as in ``Source``. A run that was stopped goes on where it was, and what is there
+    already is not computed again: a day's numbers are the same whether it was added or built with the others.
     progress: called with the days done and wanted.
 
-    Raises ProviderError for a provider that lacks a field, DataError where the folder holds a model of something else,
-    the provider's past has changed, or a day cannot be regressed; OutputError where the disk refuses.
+    Raises ProviderError for a provider that lacks a field, ConfigError for a style that is none, DataError where the
+    folder holds a model of something else or a damaged one, the provider's past has changed, or a day cannot be
+    regressed; OutputError where the disk refuses.
     """
     files = RiskFiles(folder)
-    source = source_of(provider, market, industry, size)
+    source = source_of(provider, market, industry, size, without)
     if overwrite:
         _remove(files)
     _check_about(files, source)
@@ -58,17 +68,21 @@ def build(
     begin = _begin(source, done)
     end = len(source.days)
     tables = Tables(files, source.stocks, done)
+    small: dict[int, tuple[pd.Timestamp, str]] = {}
     for low in range(begin, end, DAYS_AT_ONCE):
         high = min(low + DAYS_AT_ONCE, end)
         for day, before, now, returns in _days(source, low, high):
             if day >= low:
                 tables.add(source.days[day], before, now, returns)
+                for code, stock in now.small.items():
+                    small.setdefault(code, (source.days[day], source.stocks[stock]))
             elif low == begin:
                 _check_past(files, now, source, source.days[day])
         tables.write()
         if progress is not None:
             progress(high - begin, end - begin)
-    return Built(end - begin, end, source.left_out)
+    unknown = {code: first for code, first in sorted(small.items()) if code not in tables.industries}
+    return Built(end - begin, end, source.left_out, unknown)
 
 
 def _days(source: Source, low: int, high: int) -> Iterator[tuple[int, Exposures | None, Exposures, Returns]]:
@@ -89,12 +103,14 @@ class Tables:
     def __init__(self, files: RiskFiles, stocks: list[str], done: pl.DataFrame | None) -> None:
         self.files, self.stocks = files, stocks
         self.days = [] if done is None else [done]
-        last = None if done is None else done["datetime"][-1]
-        kept = files.origins()
-        kept = pl.DataFrame(schema=ORIGIN_COLUMNS) if kept is None or last is None else kept
-        self.origins = [kept if last is None else kept.filter(pl.col("datetime") <= last)]
-        self.last = last
+        self.last = None if done is None else done["datetime"][-1]
+        kept = pl.DataFrame(schema=ORIGIN_COLUMNS) if done is None else files.origins()
+        self.origins = [kept if self.last is None else kept.filter(pl.col("datetime") <= self.last)]
         self.rows: dict[str, list[pl.DataFrame]] = {}
+        names = [] if done is None else done.columns
+        self.industries = {
+            int(name[len(RETURN_OF_INDUSTRY) :]) for name in names if name.startswith(RETURN_OF_INDUSTRY)
+        }
 
     def add(self, day: pd.Timestamp, before: Exposures | None, now: Exposures, returns: Returns) -> None:
         """Take a day."""
@@ -103,6 +119,7 @@ class Tables:
             self.rows[month] = []
             if self.last is not None and f"{self.last:%Y-%m}" == month:
                 self.rows[month].append(self.files.stocks(month).filter(pl.col("datetime") <= self.last))
+        self.industries |= {*now.codes}
         self.rows[month].append(self._stocks(day, now, returns))
         self.days.append(day_row(day, now, returns))
         if before is not None and before.codes:
@@ -172,7 +189,7 @@ def day_row(day: pd.Timestamp, now: Exposures, returns: Returns) -> pl.DataFrame
 
 def _remove(files: RiskFiles) -> None:
     """Take a model away; a folder of something else is left alone."""
-    if files.about() is None and files.folder.is_dir() and any(files.folder.iterdir()):
+    if files.holds_something_else():
         raise DataError(f"{files.folder} holds something that is no risk model; it is not overwritten.")
     files.remove()
 
@@ -182,6 +199,7 @@ def _check_about(files: RiskFiles, source: Source) -> None:
         "market": source.market,
         "industry": source.industry,
         "size": source.size,
+        "without": [*source.without],
         "styles": [style.name for style in source.styles],
         "left_out": source.left_out,
         "version": version("qlib_ext"),
@@ -214,12 +232,31 @@ def _begin(source: Source, done: pl.DataFrame | None) -> int:
 def _check_past(files: RiskFiles, now: Exposures, source: Source, day: pd.Timestamp) -> None:
     """Refuse to go on where the last day that is kept would come out otherwise today."""
     kept = files.stocks(f"{day:%Y-%m}").filter((pl.col("datetime") == day.date()) & (pl.col("industry") > 0))
-    same = kept["instrument"].to_list() == [source.stocks[place] for place in now.stocks]
-    if same and len(now.stocks):
-        there = kept.select(now.names).to_numpy()
-        same = bool(np.allclose(there, now.styles, rtol=0, atol=SAME, equal_nan=True))
-    if not same:
+    if changed := _first_change(kept, now, [source.stocks[place] for place in now.stocks]):
         raise DataError(
-            f"The provider's past has changed: the exposures of {day:%Y-%m-%d}, the last day built, are others now. "
-            "Build the model anew with overwrite (--overwrite)."
+            f"The provider's past has changed: of {day:%Y-%m-%d}, the last day built, {changed}. "
+            f"{ANEW.capitalize()}, or mend the provider."
         )
+
+
+def _first_change(kept: pl.DataFrame, now: Exposures, stocks: list[str]) -> str:
+    """What is not as it is kept of a day; empty where all is."""
+    if other := {*kept["instrument"]} ^ {*stocks}:
+        return f"{len(other)} stocks are covered as it was built or now, not both, first {min(other)}"
+    if other := {*styles_in(kept)} ^ {*now.names}:
+        return f"{', '.join(sorted(other))} is a factor as it was built or now, not both"
+    numbers: dict[str, tuple[np.ndarray, float, float]] = {
+        "industry": (now.industry, 0.0, 0.0),
+        "cap": (now.cap, SAME_CAP, 0.0),
+    }
+    numbers |= {name: (now.styles[:, place], 0.0, SAME) for place, name in enumerate(now.names)}
+    for name, (values, relative, absolute) in numbers.items():
+        before = kept[name].to_numpy()
+        wrong = np.flatnonzero(~np.isclose(values, before, rtol=relative, atol=absolute))
+        if len(wrong):
+            first = wrong[0]
+            return (
+                f"{name} was another in {len(wrong)} of {len(stocks)} stocks, first of {stocks[first]}: "
+                f"{before[first]:g}, now {values[first]:g}"
+            )
+    return ""

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from qlib_ext.errors import ConfigError
+from qlib_ext.keywords import check_least, check_types
 
 Matrix = NDArray[np.float64]
 LEAST_DAYS = 63  # of history before there is a forecast
@@ -26,20 +27,22 @@ class CovarianceOptions:
     regime                    half-life of the volatility regime; None: without
     newey_west                lags whose autocovariance is added, with Bartlett's weights; 0: none
     eigenfactors              the strength a of the eigenfactor adjustment, commonly 1.4; 0: without
-    shrinkage                 of a stock's own volatility to the mean of its tenth by size, commonly 0.1; 0: without
+    shrinkage                 of a stock's own volatility to the mean of its tenth by size; 0: without
     simulations, seed         of the eigenfactor adjustment
     """
 
     volatility: float = 84
     correlation: float = 252
     regime: float | None = 42
-    newey_west: int = 0
+    newey_west: int = 2
     eigenfactors: float = 0.0
-    shrinkage: float = 0.0
+    shrinkage: float = 0.1
     simulations: int = 200
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_types(type(self), vars(self))
+        check_least({"simulations": 1, "seed": 0}, vars(self))
         for name in ("volatility", "correlation", "regime"):
             half_life = getattr(self, name)
             if half_life is not None and not half_life > 0:

@@ -28,6 +28,7 @@ class Exposures:
     stocks     their places; cap, industry, seasoned [stocks]; styles [stocks, styles] float32, 0 where a value is
                missing
     codes      the industries that are factors; names: the styles that are
+    small      code of an industry that is no factor -> the first of its stocks, which are not here
     missing    style -> how many covered stocks have no value of their own
     excluded   reason -> how many listed stocks are not here, or here but not in the regression
     """
@@ -39,6 +40,7 @@ class Exposures:
     styles: NDArray[np.float32]
     codes: list[int]
     names: list[str]
+    small: dict[int, int]
     missing: dict[str, int]
     excluded: dict[str, int]
 
@@ -81,6 +83,7 @@ def _day(market: Market, values: dict[str, NDArray[np.float32]], at: int, day: i
     codes, count = np.unique(industry[seasoned], return_counts=True)
     codes = codes[count >= LEAST_IN_INDUSTRY]
     small = market.covered[at] & ~np.isin(industry, codes)
+    first_of_small = np.flatnonzero(small)[np.unique(industry[small], return_index=True)[1]]
     stocks = np.flatnonzero(market.covered[at] & ~small)
     known = {name: np.isfinite(panel[day, stocks]) for name, panel in values.items()}
     enough = seasoned[stocks].sum() * LEAST_KNOWN
@@ -97,6 +100,7 @@ def _day(market: Market, values: dict[str, NDArray[np.float32]], at: int, day: i
         styles,
         [int(code) for code in codes],
         names,
+        {int(industry[stock]): int(stock) for stock in first_of_small},
         {name: int((~has).sum()) for name, has in known.items()},
         excluded | {SMALL_INDUSTRY: int(small.sum()), "negative book value": int(market.negative_book[at].sum())},
     )
@@ -120,7 +124,10 @@ def returns_of(before: Exposures, returns: Panel, day: pd.Timestamp) -> Returns:
     try:
         return Returns(before.stocks[rows], r, factors, fit(r, x, before.cap[rows], len(codes), factors))
     except DataError as error:
-        raise DataError(f"The regression of {day:%Y-%m-%d}, of {len(rows)} stocks: {error}") from error
+        raise DataError(
+            f"The regression of {day:%Y-%m-%d}, of {len(rows)} stocks: {error} Leave a style out by without (--without "
+            "STYLE)."
+        ) from error
 
 
 def origins(before: Exposures, now: Exposures) -> list[tuple[int, int, float]]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlib_ext.cross_section.robust import REACH, SCALED_MAD, median
+from qlib_ext.cross_section.zscore import zscore_of_all
 from qlib_ext.risk import styles
 from qlib_ext.risk.styles import Panel
 
@@ -19,12 +20,13 @@ Mask = NDArray[np.bool_]
 class Style:
     """A style: the weighted sum of its standardised parts, standardised anew.
 
-    parts           functions of ``qlib_ext.risk.styles`` with their weights
-    orthogonal_to   styles, named before this one, that are taken out by a regression with weights sqrt(cap)
+    parts           functions of ``qlib_ext.risk.styles`` with their weights; none: it is the cube of size or amount
+    orthogonal_to   styles, named before this one, that are taken out by a regression with weights sqrt(cap), where the
+                    model has them; size stands for amount too
     """
 
     name: str
-    parts: tuple[tuple[float, Callable[..., Panel]], ...]
+    parts: tuple[tuple[float, Callable[..., Panel]], ...] = ()
     orthogonal_to: tuple[str, ...] = ()
 
     @property
@@ -38,10 +40,11 @@ def _one(name: str, part: Callable[..., Panel]) -> Style:
 
 
 SIZE, AMOUNT = "size", "amount"
-NON_LINEAR_SIZE = "non_linear_size"  # the cube of the first style, orthogonal to it; it has no parts
+NON_LINEAR_SIZE = "non_linear_size"
 
 STYLES: tuple[Style, ...] = (
     _one(SIZE, styles.log_cap),
+    Style(NON_LINEAR_SIZE, orthogonal_to=(SIZE,)),
     _one("beta", styles.beta),
     _one("momentum", styles.momentum),
     _one("reversal", styles.reversal),
@@ -82,16 +85,7 @@ def standardised(values: Panel, cap: Panel, universe: Mask) -> Panel:
     reach = REACH * SCALED_MAD * median(np.abs(x - middle))
     # half of the stocks alike have no MAD: such a day is left unclipped, as an exposure of few stocks is still one
     reach = np.where(reach > 0, reach, np.inf)
-    clipped = np.clip(values, middle - reach, middle + reach)
-    x = np.where(known, clipped, 0.0)
-    weight = np.where(known, cap, 0.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = (weight * x).sum(1, keepdims=True) / weight.sum(1, keepdims=True)
-        count = known.sum(1, keepdims=True)
-        centre = x.sum(1, keepdims=True) / count
-        deviation = np.sqrt((np.where(known, x - centre, 0.0) ** 2).sum(1, keepdims=True) / count)
-        varies = deviation > 1e-12 * np.abs(centre)
-        return np.where(varies, (clipped - mean) / deviation, np.nan)
+    return zscore_of_all(np.clip(values, middle - reach, middle + reach), known, cap)
 
 
 def orthogonal(values: Panel, others: Sequence[Panel], cap: Panel, universe: Mask) -> Panel:
@@ -121,24 +115,22 @@ def exposures(
     panels     [days, stocks], the fields of the styles; ``market`` is [days]
     cap        [days - first, stocks]: what weights the mean
     universe   [days - first, stocks]: the stocks whose values set mean and deviation
-
-    After the first style, where it is size or amount, comes non_linear_size, its cube orthogonal to it.
     """
     found: dict[str, Panel] = {}
     for style in wanted:
         parts = [_part(part, panels, first) for _, part in style.parts]
-        if len(parts) > 1:
+        if not parts:
+            value = found[SIZE if SIZE in found else AMOUNT] ** 3
+        elif len(parts) > 1:
             weights = [weight for weight, _ in style.parts]
             value = _weighted_mean([standardised(part, cap, universe) for part in parts], weights)
         else:
             value = parts[0]
         if style.orthogonal_to:
-            others = [found[name if name in found else AMOUNT] for name in style.orthogonal_to]
-            value = orthogonal(value, [np.nan_to_num(other) for other in others], cap, universe)
+            names = [AMOUNT if name == SIZE and AMOUNT in found else name for name in style.orthogonal_to]
+            others = [np.nan_to_num(found[name]) for name in names if name in found]
+            value = orthogonal(value, others, cap, universe)
         found[style.name] = standardised(value, cap, universe)
-        if style.name in (SIZE, AMOUNT):
-            size = found[style.name]
-            found[NON_LINEAR_SIZE] = standardised(orthogonal(size**3, [size], cap, universe), cap, universe)
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ import polars as pl
 
 from qlib_ext.errors import DataError
 from qlib_ext.provider.fields import MAKE_ROOM
-from qlib_ext.system.files import write_whole
+from qlib_ext.system.files import checksum_of, read_checked, write_checked
 
 ABOUT, DAYS, ORIGINS, STOCKS = "about.json", "days.parquet", "origins.parquet", "stocks"
+NOT_STYLES = ("datetime", "instrument", "industry", "seasoned", "cap", "return", "residual")
+ANEW = "build the model anew with overwrite (--overwrite)"
 
 
 class RiskFiles:
@@ -28,53 +30,56 @@ class RiskFiles:
     stocks/2017-03.parquet   a row a day and stock: datetime, instrument, industry (0: not covered that day),
                              seasoned, cap,
                           the styles at the close, and return and residual of the day, null where not in its regression
+
+    Beside each file is its checksum, and a file that is not as it was written is refused with DataError.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder).expanduser().absolute()
 
     def about(self) -> dict[str, Any] | None:
-        """What the model is made of, None for a folder without a model; raises DataError where that is not readable."""
-        path = self.folder / ABOUT
-        if not path.is_file():
+        """What the model is made of, None for a folder that has no days either."""
+        if not (self.folder / ABOUT).is_file() and not (self.folder / DAYS).is_file():
             return None
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise DataError(f"{path} is damaged ({error}); build the model anew with --overwrite.") from error
+        return json.loads(_content(self.folder / ABOUT))
 
     def write_about(self, about: Mapping[str, Any]) -> None:
-        write_whole(self.folder / ABOUT, json.dumps(about, indent=2, ensure_ascii=False).encode(), MAKE_ROOM)
+        write_checked(self.folder / ABOUT, json.dumps(about, indent=2, ensure_ascii=False).encode(), MAKE_ROOM)
+
+    def holds_something_else(self) -> bool:
+        """Whether the folder is not empty, and what is in it is no risk model, damaged or whole."""
+        if not self.folder.is_dir() or (self.folder / ABOUT).is_file():
+            return False
+        parts = {path.name for name in (ABOUT, DAYS, ORIGINS) for path in (Path(name), checksum_of(Path(name)))}
+        return not {path.name for path in self.folder.iterdir()} <= parts | {STOCKS}
 
     def remove(self) -> None:
         """Take the model away, the days first, and nothing else that is in the folder."""
-        for name in (DAYS, ORIGINS):
-            (self.folder / name).unlink(missing_ok=True)
         shutil.rmtree(self.folder / STOCKS, ignore_errors=True)
-        (self.folder / ABOUT).unlink(missing_ok=True)  # last: by it the folder is known to hold a model
+        for name in (DAYS, ORIGINS, ABOUT):  # the last one: by it the folder is known to hold a model
+            checksum_of(self.folder / name).unlink(missing_ok=True)
+            (self.folder / name).unlink(missing_ok=True)
 
     def days(self) -> pl.DataFrame | None:
         """The finished days, None where there is none."""
-        return self._read(self.folder / DAYS)
+        return _table(self.folder / DAYS) if (self.folder / DAYS).is_file() else None
 
-    def origins(self) -> pl.DataFrame | None:
-        return self._read(self.folder / ORIGINS)
+    def origins(self) -> pl.DataFrame:
+        """The origins of new industries; raises DataError where there are no days."""
+        return _table(self.folder / ORIGINS)
 
     def months(self) -> list[str]:
-        """The months of which there are stocks, such as 2017-03."""
-        return sorted(path.stem for path in (self.folder / STOCKS).glob("*.parquet"))
+        """The months of its days, such as 2017-03."""
+        days = self.days()
+        return [] if days is None else days["datetime"].dt.strftime("%Y-%m").unique().sort().to_list()
 
-    def stocks(self, month: str) -> pl.DataFrame:
-        """The rows of a month; raises DataError where it is not there."""
-        table = self._read(self.folder / STOCKS / f"{month}.parquet")
-        if table is None:
-            raise DataError(f"{self.folder} has no stocks of {month}; build the model anew with --overwrite.")
-        return table
+    def stocks(self, month: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """The rows of a month."""
+        return _table(self.folder / STOCKS / f"{month}.parquet", columns)
 
     def residuals(self) -> pl.DataFrame:
         """Columns datetime, instrument and residual of all days."""
-        files = [self.folder / STOCKS / f"{month}.parquet" for month in self.months()]
-        return pl.concat(pl.read_parquet(file, columns=["datetime", "instrument", "residual"]) for file in files)
+        return pl.concat(self.stocks(month, ["datetime", "instrument", "residual"]) for month in self.months())
 
     def write(self, stocks: Mapping[str, pl.DataFrame], origins: pl.DataFrame, days: pl.DataFrame) -> None:
         """Write months of stocks, then origins, then the days that make them count."""
@@ -84,16 +89,24 @@ class RiskFiles:
         self._write(self.folder / DAYS, days)
 
     @staticmethod
-    def _read(path: Path) -> pl.DataFrame | None:
-        if not path.is_file():
-            return None
-        try:
-            return pl.read_parquet(path)
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise DataError(f"{path} is damaged ({error}); build the model anew with --overwrite.") from error
-
-    @staticmethod
     def _write(path: Path, table: pl.DataFrame) -> None:
         content = io.BytesIO()
         table.write_parquet(content, compression="lz4")
-        write_whole(path, content.getvalue(), MAKE_ROOM)
+        write_checked(path, content.getvalue(), MAKE_ROOM)
+
+
+def styles_in(stocks: pl.DataFrame) -> list[str]:
+    """The styles of rows of stocks: those that have a value on one of their days."""
+    return [name for name in stocks.columns if name not in NOT_STYLES and not stocks[name].is_null().all()]
+
+
+def _content(path: Path) -> bytes:
+    content = read_checked(path)
+    if content is None:
+        fault = "is not as it was written" if path.is_file() else "is missing"
+        raise DataError(f"{path} of a risk model {fault}; {ANEW}.")
+    return content
+
+
+def _table(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    return pl.read_parquet(io.BytesIO(_content(path)), columns=None if columns is None else [*columns])

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from qlib_ext.errors import DataError, ProviderError
+from qlib_ext.keywords import refuse_unknown
 from qlib_ext.provider.calendar import read_calendar
 from qlib_ext.provider.names import instruments_with_features
 from qlib_ext.provider.panels import above_zero, checked_folder, fields_known, membership, read_panels, read_spans
@@ -23,6 +24,7 @@ HISTORY = LONGEST_REACH + CARRIED_DAYS  # days before a day that its exposures r
 AMOUNT_DAYS = 250
 MARKET_DAYS = 253  # before a day, of which its beta reads the market's return: a window of 252 and the day before it
 DERIVED = ("cap", "returns", "market")
+LEFT_OUT = "not wanted"
 NO_INDUSTRY, NO_CAP, NEW = "no industry", "no market value", "new listing"
 
 
@@ -34,6 +36,7 @@ class Source:
     industry   the field of a stock's industry, a whole number above 0
     size       the field of its market value; None: the mean amount of 250 days stands in, and the style is called
                amount
+    without    styles that the model is to do without, as where one is a sum of others
     styles     the styles whose fields the provider has; left_out: the others, with the fields that are missing
     """
 
@@ -41,6 +44,7 @@ class Source:
     market: str
     industry: str
     size: str | None
+    without: tuple[str, ...]
     days: pd.DatetimeIndex
     stocks: list[str]
     spans: pd.DataFrame
@@ -48,8 +52,18 @@ class Source:
     left_out: dict[str, str]
 
 
-def source_of(provider: str | Path, market: str, industry: str, size: str | None) -> Source:
-    """See what a provider has. Raises ProviderError where it has no industry, no size, no bars of these stocks."""
+def source_of(
+    provider: str | Path, market: str, industry: str, size: str | None, without: Sequence[str] = ()
+) -> Source:
+    """See what a provider has.
+
+    Raises ProviderError where it has no industry, no size, no bars of these stocks, ConfigError for a style that is
+    none.
+    """
+    sized = (
+        STYLES if size else (Style(AMOUNT, ((1.0, log_amount),)), *(style for style in STYLES if style.name != SIZE))
+    )
+    refuse_unknown(without, [style.name for style in sized], "The risk model")
     folder = checked_folder(provider)
     days, spans = read_calendar(folder), read_spans(folder, market)
     stocks = sorted({*spans["instrument"]} & instruments_with_features(folder))
@@ -62,25 +76,25 @@ def source_of(provider: str | Path, market: str, industry: str, size: str | None
     there = {*fields_known(folder, sorted({*wanted, *names.values()}), stocks)}
     for role, name in names.items():
         if name not in there:
-            hint = "; size: null takes the mean amount in its place" if role == "size" else ""
+            hint = "; size=None (--no-size) takes the mean amount in its place" if role == "size" else ""
             raise ProviderError(
                 f"{folder} has no ${name}, the {role} of the risk model; write it with `qlib-ext fields`{hint}."
             )
     if size is None and "amount" not in there:
         raise ProviderError(f"{folder} has no $amount, which stands in for size; name the field of the market value.")
-    sized = (
-        STYLES if size else (Style(AMOUNT, ((1.0, log_amount),)), *(style for style in STYLES if style.name != SIZE))
-    )
     usable, left_out = [], {}
     for style in sized:
         missing = [field for field in style.fields if field not in DERIVED and field not in there]
         if "cap" in style.fields and not size:
             missing.append("a market value")
-        if missing:
+        if style.name in without or (not style.parts and sized[0].name in without):
+            left_out[style.name] = LEFT_OUT
+        elif missing:
             left_out[style.name] = ", ".join(f"${field}" if field in wanted else field for field in missing)
         else:
             usable.append(style)
-    return Source(folder, market, names["industry"], names.get("size"), days, stocks, spans, usable, left_out)
+    industry, size = names["industry"], names.get("size")
+    return Source(folder, market, industry, size, tuple(sorted(without)), days, stocks, spans, usable, left_out)
 
 
 @dataclass(frozen=True)

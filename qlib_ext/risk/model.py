@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import date
 from functools import cached_property, lru_cache
@@ -13,8 +14,9 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from qlib_ext.errors import DataError
-from qlib_ext.keywords import refuse_unknown
+from qlib_ext.data.segments import whole_day
+from qlib_ext.errors import ConfigError, DataError
+from qlib_ext.keywords import check_types, refuse_unknown
 from qlib_ext.risk.build import build
 from qlib_ext.risk.covariance import (
     LEAST_DAYS,
@@ -26,9 +28,10 @@ from qlib_ext.risk.covariance import (
     variances,
 )
 from qlib_ext.risk.days import MARKET, industry_name
-from qlib_ext.risk.files import RiskFiles
+from qlib_ext.risk.files import NOT_STYLES, RiskFiles, styles_in
 
 Day = Any  # whatever pandas.Timestamp takes
+SOURCE = ("market", "industry", "size", "without")  # of what a model is made, as about.json names it
 
 
 class StyleRiskModel:
@@ -38,30 +41,35 @@ class StyleRiskModel:
 
     folder    of ``qlib-ext risk``, read as it is unless a provider is named; None: a temporary one
     provider  its days that the folder lacks are added. None: where the folder has no model yet, that of qlib.init
-    market, industry, size   as in ``qlib_ext.risk.market.Source``
-    options   of ``CovarianceOptions``, such as newey_west=2
+    market, industry, size, without   as in ``qlib_ext.risk.market.Source``; those of the folder's model where it has
+              one, and the defaults of ``build`` where it has none
+    options   of ``CovarianceOptions``, such as newey_west=5
 
     What it says of a day is made of that day and the days before. Raises DataError for a day that it does not have or
-    that has no history yet, ConfigError for an option that is none; the errors of ``build`` where it builds.
+    that has no history yet, ConfigError for an option that is none, and for a market, industry, size or without that is
+    not the folder's; the errors of ``build`` where it builds.
     """
 
     def __init__(
         self,
         folder: str | Path | None = None,
         provider: str | Path | None = None,
-        market: str = "all",
-        industry: str = "$industry",
-        size: str | None = "$total_mv",
         **options: Any,
     ) -> None:
-        refuse_unknown(options, [option.name for option in fields(CovarianceOptions)], type(self).__name__)
+        known = [*SOURCE, *(option.name for option in fields(CovarianceOptions))]
+        refuse_unknown(options, known, type(self).__name__)
+        source = {name: options.pop(name) for name in SOURCE if name in options}
+        check_types(build, source)
         self.options = CovarianceOptions(**options)
         self._scratch = TemporaryDirectory(prefix="qlib_ext_risk_") if folder is None else None
         self.files = RiskFiles(self._scratch.name if self._scratch else str(folder))
+        if about := self.files.about():
+            _refuse_another(source, about, self.files.folder)
+            source = {name: about[name] for name in SOURCE}
         if provider is None and (folder is None or self.files.days() is None):
             provider = _provider_of_qlib()
         if provider is not None:
-            build(provider, self.files.folder, market, industry, size)
+            build(provider, self.files.folder, **source)
         self._stocks = lru_cache(maxsize=3)(self.files.stocks)
 
     @classmethod
@@ -104,8 +112,8 @@ class StyleRiskModel:
         """What is kept of a day's stocks: industry, seasoned, cap, styles, return and residual; see RiskFiles."""
         at = self._day(day)
         rows = self._stocks(f"{at:%Y-%m}").filter(pl.col("datetime") == at)
-        empty = [name for name in rows.columns if name in self._styles and rows[name].is_null().all()]
-        return rows.drop("datetime", *empty).to_pandas().set_index("instrument")
+        kept = [name for name in rows.columns if name in NOT_STYLES or name in styles_in(rows)]
+        return rows.select(kept).drop("datetime").to_pandas().set_index("instrument")
 
     def exposures(self, day: Day) -> pd.DataFrame:
         """X at the close: [stocks, factors] of the stocks covered; market 1, industries 0 or 1, styles standardised."""
@@ -113,7 +121,7 @@ class StyleRiskModel:
         codes = covered["industry"].to_numpy()
         columns: dict[str, np.ndarray] = {MARKET: np.ones(len(covered))}
         columns |= {industry_name(code): (codes == code).astype(float) for code in np.unique(codes)}
-        columns |= {name: covered[name].to_numpy(dtype=float) for name in covered if name in self._styles}
+        columns |= {name: covered[name].to_numpy(dtype=float) for name in covered if name not in NOT_STYLES}
         return pd.DataFrame(columns, index=covered.index)
 
     def residuals(self, day: Day) -> pd.Series:
@@ -159,7 +167,7 @@ class StyleRiskModel:
 
     def styles(self, day: Day) -> list[str]:
         """The styles that are factors on a day."""
-        return [name for name in self.stocks(day) if name in self._styles]
+        return [name for name in self.stocks(day) if name not in NOT_STYLES]
 
     def first_forecast(self) -> pd.Timestamp:
         """The first day with a covariance: all factors of the last day have 63 days of history in common.
@@ -173,7 +181,12 @@ class StyleRiskModel:
         return complete.index[LEAST_DAYS - 1]
 
     def _day(self, day: Day) -> date:
-        at = pd.Timestamp(day)
+        try:
+            at = whole_day(day)
+        except (ValueError, TypeError):
+            at = None
+        if at is None:
+            raise ConfigError(f"{day!r} is no day; name one as in 2021-06-30.")
         if at not in self.days:
             raise DataError(
                 f"The risk model has no {at:%Y-%m-%d}; it has {self.days[0]:%Y-%m-%d} to {self.days[-1]:%Y-%m-%d}."
@@ -187,18 +200,14 @@ class StyleRiskModel:
             raise DataError(f"On {self._day(day)} the risk model covers no stock; its excluded counts say why.")
         return covered
 
-    @cached_property
-    def _styles(self) -> list[str]:
-        return [name for name in self.factor_returns if name != MARKET and not name.startswith(industry_name(0)[:-1])]
-
     def _history(self, at: date, factors: list[str]) -> pd.DataFrame:
         """Returns of a day's factors to that day, new industries with the history of where their stocks came from."""
-        origins = self.files.origins()
-        rows = [] if origins is None else origins.filter(pl.col("datetime") <= at).rows()
+        origins = self.files.origins().filter(pl.col("datetime") <= at).rows()
         known = self.factor_returns.loc[: pd.Timestamp(at)]
-        # an industry that is new today has no return before tomorrow
-        new = [name for name in factors if name not in known and name.startswith(industry_name(0)[:-1])]
-        return inherited(known.reindex(columns=[*known.columns, *new]), rows)[factors]
+        new = [
+            name for name in factors if name not in known
+        ]  # a factor that is new today has no return before tomorrow
+        return inherited(known.reindex(columns=[*known.columns, *new]), origins)[factors]
 
     @cached_property
     def _factor_regime(self) -> pd.Series:
@@ -238,7 +247,7 @@ def inherited(returns: pd.DataFrame, origins: list[tuple]) -> pd.DataFrame:
         if name not in filled:
             continue
         before = filled.index < pd.Timestamp(day)
-        sources = filled.loc[before, [industry_name(origin) for origin in rows["origin"]]]
+        sources = filled.loc[before].reindex(columns=[industry_name(origin) for origin in rows["origin"]])
         inherited_returns = sources.fillna(0.0) @ rows["share"].to_numpy()
         filled.loc[before, name] = filled.loc[before, name].fillna(inherited_returns)
     industries = [name for name in filled if name.startswith("industry_")]
@@ -246,7 +255,28 @@ def inherited(returns: pd.DataFrame, origins: list[tuple]) -> pd.DataFrame:
     return filled
 
 
+def _refuse_another(wanted: Mapping[str, Any], about: Mapping[str, Any], folder: Path) -> None:
+    """Raise ConfigError for a part of the source that is not that of the model in the folder."""
+    for name, value in wanted.items():
+        if _plain(value) != _plain(about[name]):
+            raise ConfigError(
+                f"The model in {folder} is made with {name} {about[name]!r}, not {value!r}; leave {name} out to read "
+                "it, or name another folder."
+            )
+
+
+def _plain(value: str | Sequence[str] | None) -> str | list[str] | None:
+    """A field or market as about.json has it, or styles in order."""
+    if isinstance(value, str):
+        return value.removeprefix("$").lower()
+    return value if value is None else sorted(value)
+
+
 def _provider_of_qlib() -> str:
     from qlib.config import C
 
+    if not C.registered:
+        raise ConfigError(
+            "StyleRiskModel builds a model of the provider of qlib.init: call it before, or name provider."
+        )
     return str(C.dpm.get_data_uri("day"))

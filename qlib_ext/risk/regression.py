@@ -78,7 +78,5 @@ def _inverse(normal: Panel, constraint: Panel, names: Sequence[str]) -> Panel:
     if values[0] < SINGULAR * values[-1]:
         alike = np.abs(constraint @ (vectors[:, 0] / scale))
         guilty = [names[place] for place in np.argsort(-alike)[:3] if alike[place] > 0.1 * alike.max()]
-        raise DataError(
-            f"The factors {', '.join(guilty)} cannot be told apart: one is a sum of the others; leave one of them out."
-        )
+        raise DataError(f"The factors {', '.join(guilty)} cannot be told apart: one is a sum of the others.")
     return (vectors / values) @ vectors.T / np.outer(scale, scale)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from qlib_ext.cross_section.zscore import zscore_of_all
 from qlib_ext.errors import DataError
 from qlib_ext.risk.model import StyleRiskModel
 
@@ -43,9 +44,9 @@ def score_exposures(model: StyleRiskModel, score: pd.DataFrame) -> ScoreExposure
         if len(x) < 2 * x.shape[1]:
             continue
         own = values[x.index].to_numpy(dtype=float)
-        if own.std() == 0:
+        z = zscore_of_all(own[None], np.isfinite(own)[None])[0]
+        if np.isnan(z).any():
             continue
-        z = (own - own.mean()) / own.std()
         left = z - x.to_numpy() @ np.linalg.lstsq(x.to_numpy(), z, rcond=None)[0]
         exposures[day] = {name: _exposure(name, z, column.to_numpy()) for name, column in x.items() if name != "market"}
         explained[day] = 1 - float(left @ left) / float(z @ z)

@@ -11,7 +11,7 @@ import pandas as pd
 from qlib_ext.errors import DataError
 from qlib_ext.provider.calendar import read_calendar
 from qlib_ext.provider.names import instruments_with_features
-from qlib_ext.provider.panels import checked_folder, membership, read_panels, read_spans
+from qlib_ext.provider.panels import above_zero, checked_folder, membership, read_panels, read_spans
 from qlib_ext.risk.windows import carried
 
 
@@ -34,5 +34,5 @@ def read_universe(provider: str | Path, names: Sequence[str]) -> Universe:
     stocks = sorted({*spans["instrument"]} & instruments_with_features(folder))
     if not stocks:
         raise DataError(f"{folder} has bars of none of the {len(spans)} members of {', '.join(names)}; name others.")
-    close = carried(read_panels(folder, ["close"], stocks)["close"])
+    close = carried(above_zero(read_panels(folder, ["close"], stocks)["close"]))
     return Universe(pd.DataFrame(close, days, stocks), pd.DataFrame(membership(spans, days, stocks), days, stocks))

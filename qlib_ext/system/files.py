@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 
 from qlib_ext.errors import OutputError, ProviderError
 
@@ -29,18 +29,40 @@ def write_whole(path: str | Path, content: bytes, advice: str) -> None:
         raise OutputError(f"{target} cannot be written ({error.strerror or error}). {advice}") from error
 
 
+def require_writable(folder: str | Path, advice: str) -> None:
+    """Make a folder, and raise OutputError where no file can be written into it: before the work that ends there."""
+    place = Path(folder).expanduser()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise OutputError(f"{place} cannot be written to ({error.strerror or error}). {advice}") from error
+
+
 def write_checked(path: Path, content: bytes, advice: str) -> None:
-    """Write a file as ``write_whole`` does, and its checksum beside it, for ``is_as_written``."""
-    write_whole(checksum_of(path), _checksum(content), advice)
+    """Write a file as ``write_whole`` does, and its checksum beside it, for ``read_checked``.
+
+    Where a run is stopped between the two, what was there before is still as it was written.
+    """
+    before = read_checked(path)
+    checksums = [_checksum(content), *([] if before is None else [_checksum(before)])]
+    write_whole(checksum_of(path), b"\n".join(checksums), advice)
     write_whole(path, content, advice)
+
+
+def read_checked(path: Path) -> bytes | None:
+    """The content of a file that ``write_checked`` wrote; None where it is not there or a byte of it has changed."""
+    try:
+        checksums, content = checksum_of(path).read_bytes(), path.read_bytes()
+    except FileNotFoundError:
+        return None
+    return content if _checksum(content) in checksums.split(b"\n") else None
 
 
 def is_as_written(path: Path) -> bool:
     """Whether a file that ``write_checked`` wrote is there and no byte of it has changed."""
-    try:
-        return checksum_of(path).read_bytes() == _checksum(path.read_bytes())
-    except FileNotFoundError:
-        return False
+    return read_checked(path) is not None
 
 
 def checksum_of(path: Path) -> Path:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from qlib_ext.cross_section.zscore import mean_of_zscores, zscore, zscore_or_mean
+from qlib_ext.cross_section.zscore import mean_of_zscores, zscore, zscore_of_all, zscore_or_mean
 
 VALUES = st.sampled_from([-1.5, -0.1, 0.0, 0.1, 2.0, np.nan])
 
@@ -40,3 +40,18 @@ def test_scores_count_alike_whatever_their_scale():
     assert mean.dtype == np.float32
     np.testing.assert_allclose(mean, zscore(scores[0].to_frame())["score"] / 3, rtol=1e-5, atol=1e-6)
     assert mean_of_zscores(scores[:1]) is scores[0]
+
+
+def test_zscores_of_all_equal_the_definition():
+    random = np.random.default_rng(1)
+    values, weight = random.standard_normal((4, 30)), random.uniform(1, 9, (4, 30))
+    known = random.random((4, 30)) < 0.8
+    values[2] = 0.1 + 0.2  # alike
+    known[3] = False
+    for weights in (None, weight):
+        found = zscore_of_all(values, known, weights)
+        for day in range(2):
+            x = values[day, known[day]]
+            mean = np.average(x, weights=None if weights is None else weights[day, known[day]])
+            np.testing.assert_allclose(found[day], (values[day] - mean) / x.std(), rtol=0, atol=1e-12)
+        assert np.isnan(found[2:]).all()

@@ -56,6 +56,18 @@ def test_a_weight_and_a_last_day_need_not_be_given(provider):
     assert read_relations(provider, ["suppliers"])["suppliers"].select("weight", "to").rows() == [(1.0, None)]
 
 
+def test_a_flipped_bit_is_refused(provider):
+    write_relations(provider, pl.DataFrame(PAIRS), "suppliers")
+    file = provider / "relations" / "suppliers.parquet"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=r"suppliers\.parquet is not as .* wrote it.*--overwrite"):
+        read_relations(provider, ["suppliers"])
+    write_relations(provider, pl.DataFrame(PAIRS), "suppliers", overwrite=True)
+    read_relations(provider, ["suppliers"])
+
+
 def test_a_kind_is_replaced_only_when_asked(provider):
     write_relations(provider, pl.DataFrame(GROUPS), "industry")
     with pytest.raises(ProviderError, match="has relations of the kind industry already"):

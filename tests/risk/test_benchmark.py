@@ -129,7 +129,9 @@ def test_a_close_of_nothing_is_missing(provider, changed):
 def test_what_a_provider_lacks(provider, changed):
     with pytest.raises(DataError, match=r"universe 'csi500' is not in .* which has all, csi300"):
         index_weights(provider, INDEX, "csi500")
-    with pytest.raises(ProviderError, match=r"no \$weights of any member of csi300; take weights: implied"):
+    with pytest.raises(
+        ProviderError, match=r"no \$weights of any member of csi300; take weights: implied \(--from implied\)"
+    ):
         index_weights(provider, INDEX, "csi300", "$weights")
     with pytest.raises(ProviderError, match=r"no \$close of the index SH000905"):
         index_weights(provider, "SH000905", "csi300", "implied")

@@ -106,6 +106,17 @@ def test_a_universe_is_read_once_for_two_names(provider, market):
         read_universe(provider, ["csi900"])
 
 
+def test_a_close_that_is_none_is_carried(provider, changed):
+    def edit(path, values, first):
+        if path.name == "close.day.bin" and path.parent.name == "sh600001":
+            values[200:203] = 0, -1, np.inf
+
+    close = read_universe(changed("zeros", edit), ["csi300"]).close
+    whole = read_universe(provider, ["csi300"]).close
+    assert (close["SH600001"].iloc[200:203] == whole["SH600001"].iloc[199]).all()
+    pd.testing.assert_frame_equal(close.drop(columns="SH600001"), whole.drop(columns="SH600001"))
+
+
 def test_the_record_is_made_as_qlibs_trainer_makes_it():
     config = {"class": "RiskRecord", "module_path": "qlib_ext.risk.records", "kwargs": {"universe": "csi300"}}
     offered = {"model": object(), "dataset": object()}

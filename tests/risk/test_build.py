@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -122,18 +123,88 @@ def test_a_past_that_has_changed_is_refused(provider, changed, tmp_path):
     folder = tmp_path / "model"
     build(changed("short", days=250), folder)
 
-    def edit(path, values, first):
+    def caps(path, values, first):
         if path.name == "total_mv.day.bin" and path.parent.name.endswith("7"):
             values[200 - first :] *= 3
 
-    with pytest.raises(DataError, match=r"past has changed: the exposures of .* are others now.*--overwrite"):
-        build(changed("revised", edit), folder)
+    def little(path, values, first):
+        if path.name == "total_mv.day.bin":
+            values[:] *= 1.0005
+
+    def industries(path, values, first):
+        if path.name == "industry.day.bin" and path.parent.name == stock:
+            values[:] = np.where(values == 1, 2, 1)
+
+    def listing(path, values, first):
+        if path.name == "close.day.bin" and path.parent.name == stock:
+            values[:] = np.nan
+
+    def fewer(path, values, first):
+        if path.name == "book.day.bin":
+            values[:] = np.nan
+
+    def prices(path, values, first):
+        if path.name == "close.day.bin" and path.parent.name == stock:
+            values[:] *= np.linspace(1, 3, len(values))
+
+    stock = str(RiskFiles(folder).stocks("2015-09")["instrument"][0]).lower()
+    for edit, says in (
+        (caps, r"cap was another in \d+ of \d+ stocks, first of SH\d+7: [\d.e+]+, now"),
+        (little, "cap was another"),
+        (industries, rf"industry was another in 1 of \d+ stocks, first of {stock.upper()}: \d, now \d"),
+        (listing, f"1 stocks are covered as it was built or now, not both, first {stock.upper()}"),
+        (fewer, r"value is a factor as it was built or now, not both"),
+        (prices, r"(momentum|beta|reversal) was another in \d+ of \d+ stocks, first of .*"),
+    ):
+        wrong = changed(edit.__name__, edit)
+        says = rf"past has changed: of 2015-09-01, the last day built, {says}.*--overwrite"
+        with pytest.raises(DataError, match=says):
+            build(wrong, folder)
+        shutil.rmtree(wrong)
     assert len(RiskFiles(folder).days()) == 250
+    assert build(changed("as_it_was"), folder).added == 110
     longer = tmp_path / "longer"
     build(provider, longer)
     with pytest.raises(DataError, match=r"360 days .* are not the first ones of the provider's 250"):
         build(changed("again", days=250), longer)
     assert build(changed("anew", days=250), longer, overwrite=True).total == 250
+
+
+def test_a_style_that_is_filled_later_is_a_changed_past(provider, changed, tmp_path):
+    def edit(path, values, first):
+        if path.name == "book.day.bin":
+            values[:] = np.nan
+
+    build(changed("empty", edit, days=250), tmp_path / "model")
+    with pytest.raises(DataError, match=r"value is a factor as it was built or now, not both.*--overwrite"):
+        build(provider, tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", ["about.json", "days.parquet", "origins.parquet", "stocks/2015-01.parquet"])
+def test_a_flipped_bit_or_a_lost_file_is_refused(provider, model_folder, tmp_path, name):
+    folder = tmp_path / "model"
+
+    def everything():
+        model = StyleRiskModel(folder=folder, provider=provider)
+        day = model.days[-1]
+        return model.specific(day), model.covariance(day)
+
+    shutil.copytree(model_folder, folder)
+    expected = everything()
+    file = folder / name
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=rf"{name} of a risk model is not as it was written; build .*--overwrite"):
+        everything()
+    file.unlink()
+    if name != "days.parquet":  # without days there is no model yet
+        with pytest.raises(DataError, match=rf"{name} of a risk model is missing; build .*--overwrite"):
+            everything()
+    file.write_bytes(content)
+    assert build(provider, folder, overwrite=True).added == 360
+    for found, want in zip(everything(), expected, strict=True):
+        assert found.equals(want)
 
 
 def test_another_model_in_the_folder(provider, model_folder, tmp_path):
@@ -143,10 +214,6 @@ def test_another_model_in_the_folder(provider, model_folder, tmp_path):
     with pytest.raises(DataError, match="something that is no risk model"):
         build(provider, tmp_path, overwrite=True)
     assert (tmp_path / "precious").read_text() == "mine"
-    (tmp_path / "damaged").mkdir()
-    (tmp_path / "damaged" / "about.json").write_text("{")
-    with pytest.raises(DataError, match="is damaged"):
-        build(provider, tmp_path / "damaged")
 
 
 def test_without_a_market_value_the_amount_stands_in(provider, tmp_path):
@@ -220,6 +287,42 @@ def test_an_industry_of_a_few_is_no_factor(changed, market, tmp_path):
     assert model.statistics()["excluded.industry of fewer than 5"].iloc[-1] == 3
 
 
+def test_an_unknown_industry_code_is_counted_and_named(provider, changed, market, tmp_path, capsys):
+    stock = market.symbols[4]
+    folder, model = changed("unknown", one_field("industry", stock.lower(), put(200, 990102))), tmp_path / "model"
+    assert main(["risk", "--data", str(folder), "--out", str(model)]) == 0
+    day = market.calendar[200]
+    assert (
+        f"left out the industry 990102, which fewer than five stocks have, first {stock} on {day:%Y-%m-%d}; correct it "
+        "in $industry if it is no industry" in capsys.readouterr().err
+    )
+    found = StyleRiskModel.read(model)
+    assert stock in found.exposures(found.days[199]).index
+    assert stock not in found.exposures(day).index
+    counts = found.statistics()["excluded.industry of fewer than 5"]
+    assert counts[day] == counts[found.days[199]] + 1
+    assert build(provider, tmp_path / "whole").unknown_industries == {}
+
+
+def test_an_industry_that_was_a_factor_before_is_not_unknown(changed, market, tmp_path):
+    """From day 300 on one stock is left in it, and the folder is built to the day before."""
+    code = int(market.fields["industry"][300, 0])
+    inside = np.flatnonzero(market.fields["industry"][300] == code)
+    others = [market.symbols[place].lower() for place in inside[1:]]
+    other = code % 2 + 1
+
+    def edit(path, values, first):
+        if path.name == "industry.day.bin" and path.parent.name in others:
+            values[300 - first :] = other
+
+    build(changed("before", edit, days=300), tmp_path / "model")
+    built = build(changed("after", edit), tmp_path / "model")
+    assert built.added == 60
+    assert built.unknown_industries == {}
+    statistics = StyleRiskModel.read(tmp_path / "model").statistics()
+    assert statistics["excluded.industry of fewer than 5"].iloc[-1] >= 1
+
+
 def test_two_industries_on_one_day(provider):
     table = pl.DataFrame({"instrument": ["SH600001"] * 2, "date": ["2015-01-05"] * 2, "industry2": ["11", "12"]})
     with pytest.raises(DataError, match=r"several rows of SH600001 on 2015-01-05"):
@@ -227,7 +330,7 @@ def test_two_industries_on_one_day(provider):
 
 
 def test_a_provider_that_lacks_what_is_needed(provider, changed, tmp_path):
-    for name, says in (("industry", r"no \$industry, the industry of"), ("total_mv", r"no \$total_mv.*size: null")):
+    for name, says in (("industry", r"no \$industry, the industry of"), ("total_mv", r"no \$total_mv.*\(--no-size\)")):
         folder = changed(name)
         for path in (folder / "features").glob(f"*/{name}.day.bin"):
             path.unlink()
@@ -262,9 +365,51 @@ def test_factors_that_cannot_be_told_apart(changed, tmp_path):
 
     folder = changed("alike", edit)
     with pytest.raises(
-        DataError, match=r"The regression of 20\d\d-\d\d-\d\d, of \d+ stocks: The factors .*(value|yield)"
+        DataError,
+        match=r"The regression of 20\d\d-\d\d-\d\d, of \d+ stocks: The factors .*(value|yield).*\(--without STYLE\)",
     ):
         build(folder, tmp_path / "model")
+    build(folder, tmp_path / "model", without=["value"], overwrite=True)
+    styles = StyleRiskModel.read(tmp_path / "model").styles("2015-09-01")
+    assert "earnings_yield" in styles
+    assert "value" not in styles
+
+
+def test_styles_to_do_without(provider, tmp_path, capsys):
+    """Those that others are orthogonal to among them."""
+    folder = tmp_path / "model"
+    command = ["risk", "--data", str(provider), "--out", str(folder), "--without"]
+    assert main([*command, "sise"]) == 2
+    assert "The risk model has no option 'sise'; did you mean 'size'?" in capsys.readouterr().err
+    assert main([*command, "size", "beta"]) == 0
+    assert "not wanted" not in capsys.readouterr().err
+    about = RiskFiles(folder).about()
+    assert about["without"] == ["beta", "size"]
+    assert {*about["left_out"]} >= {"size", "non_linear_size", "beta"}
+    styles = StyleRiskModel.read(folder).styles("2015-09-01")
+    assert "residual_volatility" in styles
+    assert {"size", "non_linear_size", "beta"}.isdisjoint(styles)
+    assert main([*command, "non_linear_size", "--overwrite"]) == 0
+    styles = StyleRiskModel.read(folder).styles("2015-09-01")
+    assert "size" in styles
+    assert "non_linear_size" not in styles
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--universe", "csi999", "--pictures", "PICTURES"], "universe 'csi999' is not in"),
+        (["--pictures", "FILE"], "cannot be written to"),
+        (["--universe", "csi300"], "--universe is of the bias statistics"),
+    ],
+)
+def test_what_the_pictures_need_is_looked_at_before_the_build(provider, tmp_path, capsys, options, says):
+    (tmp_path / "FILE").write_text("mine")
+    named = [str(tmp_path / name) if name.isupper() else name for name in options]
+    assert main(["risk", "--data", str(provider), "--out", str(tmp_path / "model"), *named]) == 2
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "model").exists()
+    assert (tmp_path / "FILE").read_text() == "mine"
 
 
 def test_the_command(provider, tmp_path, capsys):

@@ -73,6 +73,19 @@ def test_correlations_equal_pandas():
     np.testing.assert_allclose(np.diag(lagged), 1)
 
 
+def test_newey_west_of_correlations_equals_the_definition():
+    w = weights(300, 252)
+    means = np.average(X, axis=0, weights=w)
+    total = sum(w[t] * np.outer(X[t] - means, X[t] - means) for t in range(300)) / w.sum()
+    for lag, share in ((1, 2 / 3), (2, 1 / 3)):
+        own, before, w_lag = X[lag:], X[:-lag], w[lag:]
+        means, shifted_means = (np.average(x, axis=0, weights=w_lag) for x in (own, before))
+        lagged = sum(w_lag[t] * np.outer(own[t] - means, before[t] - shifted_means) for t in range(300 - lag))
+        total = total + share * (lagged + lagged.T) / w_lag.sum()
+    want = total / np.sqrt(np.outer(np.diag(total), np.diag(total)))
+    np.testing.assert_allclose(correlations(X, 252, lags=2), want, atol=1e-12)
+
+
 def test_correlations_of_what_does_not_move():
     still = np.column_stack([X[:, :2], np.zeros(300)])
     np.testing.assert_allclose(correlations(still, 252)[2], [0, 0, 1])
@@ -136,4 +149,4 @@ def test_shrinking_to_the_tenth_by_size():
 
 
 def test_the_defaults_are_what_was_measured():
-    assert CovarianceOptions() == CovarianceOptions(84, 252, 42, 0, 0.0, 0.0)
+    assert CovarianceOptions() == CovarianceOptions(84, 252, 42, 2, 0.0, 0.1)

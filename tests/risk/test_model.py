@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
+from qlib.config import C
 
 from qlib_ext.errors import ConfigError, DataError
-from qlib_ext.risk.covariance import variances
+from qlib_ext.risk.build import build
+from qlib_ext.risk.covariance import correlations, variances
 from qlib_ext.risk.model import StyleRiskModel, inherited
+
+PLAIN = {"newey_west": 0, "shrinkage": 0.0}
 
 
 @pytest.fixture(scope="module")
 def model(model_folder):
     return StyleRiskModel.read(model_folder)
+
+
+@pytest.fixture(scope="module")
+def plain(model_folder):
+    """Without what is added to exponentially weighted moments."""
+    return StyleRiskModel.read(model_folder, **PLAIN)
 
 
 def test_exposures(model):
@@ -32,8 +44,9 @@ def test_exposures(model):
             assert abs(np.average(x.loc[known, style], weights=rows.loc[known, "cap"])) < 1e-5
 
 
-def test_the_covariance_by_its_definition(model):
+def test_the_covariance_by_its_definition(plain):
     """84 days for variances, 252 for correlations, and the regime: in pandas, factor by factor."""
+    model = plain
     at = 340
     day = model.days[at]
     factors = list(model.exposures(day).columns)
@@ -47,7 +60,21 @@ def test_the_covariance_by_its_definition(model):
     assert np.linalg.eigvalsh(model.covariance(day))[0] > -1e-15
 
 
-def test_own_risk_by_its_definition(model):
+def test_the_default_has_two_lags(model):
+    """Of variances and correlations, whose own definitions stand in test_covariance."""
+    at = 340
+    day = model.days[at]
+    every = model.factor_returns.iloc[: at + 1]
+    history = every[list(model.exposures(day).columns)].dropna()
+    deviation = np.sqrt(variances(history, 84, 2).iloc[-1])
+    bias = (every**2 / variances(every, 84, 2).shift(1)).mean(axis=1).ewm(halflife=42).mean().iloc[-1]
+    want = correlations(history.to_numpy(), 252, 2) * np.outer(deviation, deviation) * bias
+    np.testing.assert_allclose(model.covariance(day), want, rtol=1e-9)
+    assert np.linalg.eigvalsh(model.covariance(day))[0] > -1e-15
+
+
+def test_own_risk_by_its_definition(plain):
+    model = plain
     day = model.days[340]
     residuals = pd.DataFrame({at: model.residuals(at) for at in model.days[:341]}).T.reindex(model.days[:341])
     own = residuals.ewm(halflife=84).var(bias=True).where(residuals.notna().cumsum() >= 63)
@@ -64,7 +91,7 @@ def test_own_risk_by_its_definition(model):
 def test_options_change_the_covariance(model_folder, model):
     day = model.days[-1]
     plain = model.covariance(day)
-    for options in ({"newey_west": 2}, {"eigenfactors": 1.4, "simulations": 20}, {"regime": None}, {"volatility": 42}):
+    for options in ({"newey_west": 0}, {"eigenfactors": 1.4, "simulations": 20}, {"regime": None}, {"volatility": 42}):
         other = StyleRiskModel.read(model_folder, **options).covariance(day)
         assert other.columns.equals(plain.columns)
         assert not np.allclose(other, plain, rtol=1e-3)
@@ -118,6 +145,25 @@ def test_industries_of_a_new_scheme_have_a_covariance(changed, market, tmp_path)
     assert 0.5 < ratio < 2
 
 
+def test_a_style_that_begins_is_there_that_evening(changed, tmp_path):
+    """And it is the same as it is seen a day later, when it has a return."""
+
+    def edit(path, values, first):
+        if path.name == "book.day.bin":
+            values[: 340 - first] = np.nan
+
+    evening = StyleRiskModel(folder=tmp_path / "evening", provider=changed("evening", edit, days=341))
+    later = StyleRiskModel(folder=tmp_path / "later", provider=changed("later", edit, days=343))
+    day = evening.days[340]
+    assert "value" not in evening.styles(evening.days[339])
+    assert "value" in evening.styles(day)
+    assert evening.styles(day) == later.styles(day)
+    pd.testing.assert_frame_equal(evening.exposures(day), later.exposures(day))
+    for model in (evening, later):
+        with pytest.raises(DataError, match=r"0 days of history .* the shortest is that of value"):
+            model.covariance(day)
+
+
 def test_it_builds_itself_from_qlibs_provider(provider, init):
     init(provider)
     model = StyleRiskModel()
@@ -140,3 +186,39 @@ def test_what_it_refuses(model, tmp_path):
         StyleRiskModel.read(model.files.folder, regime=0)
     with pytest.raises(ConfigError, match="shrinkage is at least 0, not -1"):
         StyleRiskModel.read(model.files.folder, shrinkage=-1)
+    with pytest.raises(ConfigError, match="newey_west is a whole number, not '2'"):
+        StyleRiskModel.read(model.files.folder, newey_west="2")
+    with pytest.raises(ConfigError, match="volatility is a number, not nan"):
+        StyleRiskModel.read(model.files.folder, volatility=float("nan"))
+    for day in ("foo", "June the 3rd", 20150601, None, ["2015-06-01"]):
+        with pytest.raises(ConfigError, match="is no day; name one as in 2021-06-30"):
+            model.exposures(day)
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        ({"size": "$float_mv"}, "size 'total_mv', not '$float_mv'"),
+        ({"size": None}, "size 'total_mv', not None"),
+        ({"industry": "$citic"}, "industry 'industry', not '$citic'"),
+        ({"market": "csi300"}, "market 'all', not 'csi300'"),
+        ({"without": ["value"]}, "without [], not ['value']"),
+    ],
+)
+def test_a_model_of_something_else_is_not_read_in_silence(provider, model_folder, other, says):
+    for named in (None, provider):
+        with pytest.raises(ConfigError, match=re.escape(f"is made with {says}; leave {next(iter(other))} out")):
+            StyleRiskModel(folder=model_folder, provider=named, **other)
+
+
+def test_what_the_folder_is_made_of_need_not_be_said_again(provider, tmp_path):
+    build(provider, tmp_path, size=None, without=["value"])
+    for named in (None, provider):
+        assert "amount" in StyleRiskModel(folder=tmp_path, provider=named).styles("2015-06-01")
+    StyleRiskModel(folder=tmp_path, size=None, industry="$Industry", without=["value"])
+
+
+def test_without_qlib_it_asks_for_a_provider(monkeypatch):
+    monkeypatch.setattr(type(C), "registered", False)
+    with pytest.raises(ConfigError, match=r"provider of qlib\.init: call it before, or name provider"):
+        StyleRiskModel()

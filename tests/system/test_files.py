@@ -7,7 +7,8 @@ import os
 import pytest
 
 from qlib_ext.errors import OutputError
-from qlib_ext.system.files import is_as_written, write_checked, write_whole
+from qlib_ext.system import files
+from qlib_ext.system.files import is_as_written, read_checked, require_writable, write_checked, write_whole
 
 
 def test_a_file_is_written_with_its_folders_and_replaced_whole(tmp_path):
@@ -43,6 +44,34 @@ def test_a_byte_that_changes_is_noticed(tmp_path):
     assert is_as_written(file)
     file.unlink()
     assert not is_as_written(file)
+
+
+def test_a_run_that_is_stopped_while_it_writes_leaves_what_was_there(tmp_path, monkeypatch):
+    file = tmp_path / "day.parquet"
+    write_checked(file, b"scores", "Make room.")
+    write, calls = files.write_whole, []
+
+    def stopped_at_the_second(*args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise OutputError("stopped")
+        write(*args)
+
+    monkeypatch.setattr(files, "write_whole", stopped_at_the_second)
+    with pytest.raises(OutputError):
+        write_checked(file, b"other scores", "Make room.")
+    assert read_checked(file) == b"scores"
+    monkeypatch.undo()
+    write_checked(file, b"other scores", "Make room.")
+    assert read_checked(file) == b"other scores"
+
+
+def test_a_folder_is_tried_before_the_work(tmp_path):
+    require_writable(tmp_path / "new" / "deep", "Name another one.")
+    assert os.listdir(tmp_path / "new" / "deep") == []
+    (tmp_path / "taken").write_text("kept")
+    with pytest.raises(OutputError, match=r"taken cannot be written to \(.+\)\. Name another one\."):
+        require_writable(tmp_path / "taken", "Name another one.")
 
 
 def test_a_file_of_before_there_were_checksums_is_not_taken_as_it_is(tmp_path):
