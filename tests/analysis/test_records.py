@@ -298,7 +298,7 @@ def test_a_risk_model_that_cannot_be_read_is_left_out_with_the_reason(record, si
     (tmp_path / "about.json").write_text("{")
     results = record(signal, label=LABEL, risk={"kwargs": {"folder": str(tmp_path)}}, report=False)
     assert "risk_ic.pkl" not in results
-    assert "is damaged" in results["about.pkl"]["left_out"]["risk factors"]
+    assert "is not as it was written" in results["about.pkl"]["left_out"]["risk factors"]
 
 
 def test_infinite_labels_count_as_missing(record, signal, market):
