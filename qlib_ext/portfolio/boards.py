@@ -16,6 +16,7 @@ BOARDS = Path(__file__).with_name("boards.csv")
 COLUMNS = ("board", "codes", "since", "limit", "st_limit", "free_days", "first_up", "first_down", "lot")
 CENTS = 100  # a yuan; the tick of stocks is 0.01 yuan
 NO_BOARD = -1
+RULES = ("one_price", "close")
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

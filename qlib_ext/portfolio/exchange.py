@@ -15,9 +15,9 @@ from qlib.data import D
 
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.keywords import check_types, refuse_unknown
-from qlib_ext.portfolio.boards import NO_BOARD, Boards, age_of, closed_directions, listing_days
+from qlib_ext.portfolio.boards import NO_BOARD, RULES, Boards, age_of, closed_directions, listing_days
 
-RULES = ("one_price", "close")
+LEAST_RATE = 1e-18  # Qlib divides by the rate where cash is short
 BARS = ("$close", "$high", "$low", "$change", "$factor")
 
 
@@ -88,7 +88,7 @@ class BoardExchange(Exchange):
             codes=codes,
             deal_price=deal_price,
             subscribe_fields=[*subscribe_fields, *BARS, *([st] if st else [])],
-            open_cost=open_cost,
+            open_cost=max(float(open_cost), LEAST_RATE),  # type: ignore[arg-type]
             close_cost=close_cost,
             min_cost=min_cost,
             trade_unit=100 if lots else None,
@@ -97,7 +97,7 @@ class BoardExchange(Exchange):
     def get_quote_from_qlib(self) -> None:
         """Read the bars as Qlib does, then put the boards' limits in the place of Qlib's."""
         super().get_quote_from_qlib()
-        rows = self.quote_df
+        self.quote_df = rows = self.quote_df.astype(float)  # an account summed in float32 loses yuan
         traded = rows["$close"].notna()
         if not traded.any():
             raise DataError(f"The provider has no bars of {self.codes} from {self.start_time} to {self.end_time}.")

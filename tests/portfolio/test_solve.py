@@ -121,7 +121,9 @@ def test_a_shadow_price_is_what_the_objective_gains_from_a_wider_bound(te):
     assert sum(found.shadow_prices[block] > 1e-6 for block in block_of.values()) >= 2
     for name, block in block_of.items():
         wider = solve(day, constraints_of(**limits | {name: limits[name] * (1 + step)}), OBJECTIVE, relax=[])
-        assert (wider.objective - found.objective) / step == pytest.approx(found.shadow_prices[block], rel=0.05, abs=1e-6)
+        assert (wider.objective - found.objective) / step == pytest.approx(
+            found.shadow_prices[block], rel=0.05, abs=1e-6
+        )
 
 
 def test_what_does_not_trade_keeps_its_weight_and_new_stocks_are_not_bought():
