@@ -47,6 +47,7 @@ class BoardExchange(Exchange):
     Raises ConfigError for options that make no sense, DataError for a provider without $factor or $change.
     """
 
+    quote_df: pd.DataFrame
     trade_unit: float | None  # of Qlib's Exchange: shares of a lot, None for any amount
 
     def __init__(

@@ -62,7 +62,9 @@ class Ledger:
             raise ConfigError(f"An account begins with cash above 0, not {cash}.")
         self.quotes, self.cash, self.costs = quotes, float(cash), costs
         self.amounts = np.zeros(len(quotes.stocks))
-        self._values, self._rows, self._held = [float(cash)], [], []
+        self._values = [float(cash)]
+        self._rows: list[tuple[float, ...]] = []
+        self._held: list[tuple[NDArray[np.int_], Array]] = []
         self._turnover = self._cost = 0.0
 
     @property
