@@ -29,6 +29,7 @@ class Quotes:
     """Bars of days as BoardExchange has them; matrices [days, stocks], prices and shares as adjusted by ``factor``.
 
     close     of the day, of a suspended stock its last one; NaN before its first
+    before    [stocks] the close of the day before the first, NaN where the calendar begins with it
     price     at which orders are dealt, the close where it is missing
     no_buy, no_sell   closed directions: suspended, or at the limit
     lot       [stocks] shares as traded of which orders are multiples, NaN for no multiple
@@ -37,6 +38,7 @@ class Quotes:
     days: pd.DatetimeIndex
     stocks: tuple[str, ...]
     close: Array
+    before: Array
     price: Array
     factor: Array
     no_buy: Mask
@@ -45,9 +47,8 @@ class Quotes:
 
     @property
     def returns(self) -> Array:
-        """Close to close, 0 where a stock does not trade and on its first day; the first day of all is 0."""
-        before = np.vstack([self.close[:1], self.close[:-1]])
-        return np.nan_to_num(self.close / before - 1)
+        """Close to close, 0 where a stock does not trade and on its first day."""
+        return np.nan_to_num(self.close / np.vstack([self.before, self.close[:-1]]) - 1)
 
 
 def read_quotes(
@@ -79,7 +80,9 @@ def read_quotes(
         raise ProviderError(f"{folder} has no ${', $'.join(missing)}, which quotes are made of.")
     bars = read_panels(folder, sorted({*names}), stocks, 0, int(end))
     flagged = bars[st.removeprefix("$")] > 0 if st else np.zeros((1, 1), dtype=bool)
-    close = carried(bars["close"], end)[begin:]
+    close = carried(bars["close"], end)
+    before = close[begin - 1] if begin else np.full(len(stocks), np.nan)
+    close = close[begin:]
     bars = {name: values[begin:] for name, values in bars.items()}
     days = calendar[begin:end]
     raw = {name: bars[name] / bars["factor"] for name in ("close", "high", "low")}
@@ -94,6 +97,7 @@ def read_quotes(
         days,
         tuple(stocks),
         close,
+        before,
         np.where(dealt > SMALLEST, dealt, close),
         bars["factor"],
         no_buy | (board == NO_BOARD),
