@@ -7,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
-from qlib.config import C
 
 from qlib_ext.errors import ProviderError
 
@@ -76,6 +75,8 @@ def longest_bars(minutes: Sequence[int]) -> int | None:
 
     Its folders may differ by frequency: ``qlib.init(provider_uri={"day": ..., "15min": ...})``.
     """
+    from qlib.config import C  # who reads a calendar alone starts sooner without
+
     for length in sorted(minutes, reverse=True):
         freq = f"{length}min"
         named = freq in C.dpm.provider_uri or C.DEFAULT_FREQ in C.dpm.provider_uri

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from qlib.utils import code_to_fname, parse_field
 
 from qlib_ext.errors import DataError
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
 _FIELD = re.compile(r'\bFeature\("([^"]+)"\)')  # Qlib turns $close into Feature("close"), $$roe into PFeature("roe")
 _RENAMED = "_qlib_"  # the prefix that Qlib gives the folders of names that Windows keeps for devices
+_DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(10))}
 _CODE = r"(?i)^(?:(SH|SZ|BJ)\.?)?(\d{6})(?:\.([A-Z]+))?$"
 _SHORT = r"(?i)^(?:(?:SH|SZ|BJ)\.?)?\d{1,5}(?:\.[A-Z]+)?$"
 _EXCHANGES = {"SH": "SH", "SS": "SH", "XSHG": "SH", "SZ": "SZ", "XSHE": "SZ", "BJ": "BJ", "XBSE": "BJ"}
@@ -28,17 +28,25 @@ def fields_in(expressions: Iterable[str]) -> list[str]:
 
     Names are what Qlib's own parser takes for one, ``$5d`` and Chinese ones too.
     """
+    from qlib.utils import parse_field  # commands that read no expression start sooner without
+
     return sorted({name for expression in expressions for name in _FIELD.findall(parse_field(expression))})
 
 
 def is_field(name: str) -> bool:
     """Whether expressions can read a field of this name, as ``$name``."""
+    from qlib.utils import parse_field
+
     return parse_field(f"${name}") == parse_field("$x").replace("x", name)
 
 
 def feature_folder(provider: Path, instrument: str) -> Path:
-    """Where a provider keeps the .bin files of an instrument; Qlib names those of CON, PRN and the like otherwise."""
-    return provider / "features" / code_to_fname(instrument).lower()
+    """Where a provider keeps the .bin files of an instrument; Qlib names those of CON, PRN and the like otherwise.
+
+    Qlib's own ``code_to_fname`` makes its list of devices anew for each of thousands of instruments.
+    """
+    name = f"{_RENAMED}{instrument}" if instrument.upper() in _DEVICES else instrument
+    return provider / "features" / name.lower()
 
 
 def instrument_of(folder: Path) -> str:

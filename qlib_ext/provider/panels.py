@@ -14,6 +14,8 @@ from qlib_ext.provider.calendar import read_calendar
 from qlib_ext.provider.check import check_provider, refuse_damage
 from qlib_ext.provider.names import feature_folder, require_universe
 
+BAR = np.dtype("<f4")
+
 
 def checked_folder(provider: str | Path) -> Path:
     """The absolute path of a provider of day bars; raises ProviderError where it is none."""
@@ -69,10 +71,10 @@ def read_panels(
     places = [feature_folder(provider, stock) for stock in stocks]
     panels = {}
     for field in fields:
-        by_stock = np.empty((len(stocks), end - first))
+        by_stock = np.empty((len(stocks), end - first), dtype=np.float32)
         for row, place in zip(by_stock, places, strict=True):
             _read_into(row, f"{place}/{field}.day.bin", first, length)
-        panels[field] = np.ascontiguousarray(by_stock.T)
+        panels[field] = by_stock.T.astype(np.float64, order="C")
     return panels
 
 
@@ -92,10 +94,13 @@ def _read_into(row: np.ndarray, path: str, first: int, length: int) -> None:
         content = os.read(file, 4 * length + 8)  # a day more than there may be
     finally:
         os.close(file)
-    values = np.frombuffer(content[: len(content) // 4 * 4], dtype="<f4")
-    if len(values) < 2 or len(content) % 4 or not 0 <= values[0] <= length - len(values) + 1 or values[0] % 1:
+    if len(content) < 8 or len(content) % 4:
         refuse_damage(path, len(content), content[:4], length)
-    start = int(values[0])
+    values = np.frombuffer(content, BAR)
+    place = values.item(0)
+    if not 0 <= place <= length - len(values) + 1 or place % 1:
+        refuse_damage(path, len(content), content[:4], length)
+    start = int(place)
     begin, end = max(start, first), min(start + len(values) - 1, first + len(row))
     if begin >= end:
         row[:] = np.nan
