@@ -75,7 +75,7 @@ def program_of(day: Day, constraints: Sequence[Constraint], objective: Objective
         day,
         gain=np.concatenate([gain, np.zeros(k)]),
         lower=np.concatenate([lower, np.zeros(len(held)), np.full(k, -np.inf)]),
-        upper=np.concatenate([upper, np.full(len(held) + k, np.inf)]),
+        upper=np.concatenate([upper, np.where(day.tradable[held], 1.0, 0.0), np.full(k, np.inf)]),
         rows=sp.csr_array(sp.vstack([part.rows for part in parts])),
         low=np.concatenate([part.of_rows("low") for part in parts]),
         high=np.concatenate([part.of_rows("high") for part in parts]),

@@ -15,6 +15,7 @@ from qlib_ext.portfolio.solvers import Contradiction, least_slack
 
 ROOM = 1e-3  # by which a relaxation is larger than the least, relatively: a solver needs an interior
 LEAST_ROOM = 1e-6  # of a unit
+LEAST_SHARE = 0.005  # of a contradiction that a message names
 
 
 def relaxed_program(
@@ -74,7 +75,8 @@ def _infeasible(program: Program, order: Sequence[str], contradiction: Contradic
     """The error: the block with the largest share that alone could resolve the contradiction, else all of them."""
     day, names = program.day.day, _constraints(program)
     by_share = sorted(names, key=lambda name: -contradiction.shares.get(name, 0.0))
-    shares = ", ".join(f"{name} {share:.0%}" for name, share in sorted(contradiction.shares.items(), key=_falling))
+    known = sorted(contradiction.shares.items(), key=lambda item: -item[1])
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in known if share >= LEAST_SHARE)
     head = f"No portfolio keeps all constraints on {day:%Y-%m-%d}"
     tail = f"The shares of the contradiction are {shares}; relax names {', '.join(order) or 'no block'}."
     for name in by_share:
@@ -92,7 +94,3 @@ def _infeasible(program: Program, order: Sequence[str], contradiction: Contradic
     records = [_record(program, name, found.slack, found.x, contradiction) for name in by_share]
     nearest = ", ".join(f"{record.name} {record.granted:.4g} for {record.asked:.4g}" for record in records)
     return InfeasibleError(f"{head}, and none of them alone is in the way; near are {nearest}. {tail}", records[0])
-
-
-def _falling(item: tuple[str, float]) -> float:
-    return -item[1]
