@@ -16,12 +16,8 @@ from qlib_ext.portfolio.relax import relaxed_program
 from qlib_ext.portfolio.solution import Relaxed, Solution
 from qlib_ext.portfolio.solvers import Contradiction, Optimum, conic_optimum, linear_optimum
 
-ORDER = ("turnover", "members", "industries", "styles", "tracking_error", "active_weight")
 
-
-def solve(
-    day: Day, constraints: Sequence[Constraint], objective: Objective, relax: Sequence[str] = ORDER[:-1]
-) -> Solution:
+def solve(day: Day, constraints: Sequence[Constraint], objective: Objective, relax: Sequence[str]) -> Solution:
     """The portfolio of the largest ``alpha'w - c_b buys - c_s sells`` that keeps all constraints.
 
     Built in are the budget, ``1'w + c_b buys + c_s sells = 1 - buffer``, long positions, and what the day says cannot

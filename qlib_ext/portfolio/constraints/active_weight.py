@@ -26,7 +26,8 @@ class ActiveWeight(Constraint):
         self.limit = limit
 
     def blocks(self, day: Day) -> list[Block]:
-        low = np.minimum(np.maximum(day.benchmark - self.limit, 0), day.held)
+        low = np.minimum(day.benchmark - self.limit, day.held)
+        low = np.where(low > 0, low, -np.inf)  # long positions are never below 0, at no price of this constraint
         high = np.maximum(day.benchmark + self.limit, day.held)
         each = sp.eye_array(len(day.stocks))
         return [Block(self.name, w=each, low=low, high=high, labels=day.stocks, unit=self.limit)]
