@@ -17,7 +17,7 @@ from qlib_ext.portfolio.solution import Relaxed, Solution
 from qlib_ext.portfolio.solvers import Contradiction, Optimum, conic_optimum, linear_optimum
 
 
-def solve(day: Day, constraints: Sequence[Constraint], objective: Objective, relax: Sequence[str]) -> Solution:
+def solve(day: Day, constraints: Sequence[Constraint], objective: Objective, relax: Sequence[str] = ()) -> Solution:
     """The portfolio of the largest ``alpha'w - c_b buys - c_s sells`` that keeps all constraints.
 
     Built in are the budget, ``1'w + c_b buys + c_s sells = 1 - buffer``, long positions, and what the day says cannot

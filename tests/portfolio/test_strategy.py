@@ -78,7 +78,7 @@ def test_what_is_ordered_keeps_every_bound(enhanced, planted, days, lots, te, st
 def test_a_planted_score_earns_more_the_more_may_be_traded(enhanced, planted):
     """Without noise the score is the return to come, so that the limit of turnover is what is earned."""
     rules = [constraints(Turnover={"one_sided": delta}) for delta in (0.05, 0.15, 0.4)]
-    earned = [excess(enhanced(planted, 320, 440, constraints=each)[0]) for each in rules]
+    earned = [excess(enhanced(planted, 320, 480, constraints=each)[0]) for each in rules]
     means = [252 * series.mean() for series in earned]
     assert 0 < means[0] < means[1] < means[2]
 
