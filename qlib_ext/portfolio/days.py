@@ -79,6 +79,11 @@ class Days:
         self._weights = found.weights.reindex(columns=self.stocks, fill_value=np.nan).to_numpy()
         self._base = lru_cache(maxsize=KEPT_DAYS)(self._base_of)
 
+    @property
+    def weights(self) -> pd.DataFrame:
+        """The index's weights at the close of each day, [days, stocks], NaN for non-members."""
+        return pd.DataFrame(self._weights, self.calendar, self.stocks)
+
     def at(self, day: Any, score: pd.Series, held: pd.Series | None = None) -> Day:
         """The close of a day.
 

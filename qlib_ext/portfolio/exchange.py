@@ -115,6 +115,7 @@ class BoardExchange(Exchange):
                 f"$factor is missing on {count} days with a close, first {stock} on {day:%Y-%m-%d}; limits are on "
                 "prices as traded, so every bar needs its factor."
             )
+        self._days = pd.DatetimeIndex(rows.index.unique("datetime")).sort_values()
         self._close_directions(rows)
         names = list(rows.index.unique("instrument"))
         known = zip(names, self.boards.lots(names), strict=True)
@@ -154,7 +155,8 @@ class BoardExchange(Exchange):
         Raises ConfigError for an order of several days, whose price would be that of the last day, DataError for an
         amount that is no number.
         """
-        if order.start_time.normalize() != order.end_time.normalize():
+        first, last = self._days.searchsorted([order.start_time, order.end_time], side="right")
+        if last > first + (order.start_time not in self._days):  # Qlib's steps last over a weekend
             raise ConfigError(
                 f"BoardExchange deals an order on one day, and that of {order.stock_id} runs from {order.start_time} "
                 f"to {order.end_time}: set the executor's time_per_step to day and let the strategy say when it trades."

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from qlib.backtest.decision import Order, TradeDecisionWO
 from qlib.backtest.exchange import Exchange
 from qlib.backtest.signal import SignalWCache
@@ -20,33 +18,12 @@ from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.keywords import check_types, keywords_of, refuse_unknown
 from qlib_ext.portfolio.block import Constraint
 from qlib_ext.portfolio.boards import Boards
-from qlib_ext.portfolio.day import Vector
 from qlib_ext.portfolio.days import Days
-from qlib_ext.portfolio.orders import in_order, traded_shares
+from qlib_ext.portfolio.decision import Decision, Lots, decide
 from qlib_ext.portfolio.setting import rebalancing_days, setting_of
-from qlib_ext.portfolio.solution import Solution
-from qlib_ext.portfolio.solve import solve
 from qlib_ext.risk.model import StyleRiskModel
 
 RISK = {"class": "StyleRiskModel", "module_path": "qlib_ext.risk.model"}
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What was decided at the close of ``day`` for ``traded``, the trading day after it.
-
-    value   of the account at the close; held: weights then [n]; shares [n]: what is bought, or sold where below 0
-    order   places of the orders, in which they are given
-    """
-
-    day: pd.Timestamp
-    traded: pd.Timestamp
-    stocks: tuple[str, ...]
-    value: float
-    held: Vector
-    shares: Vector
-    order: NDArray[np.int_]
-    solution: Solution
 
 
 class IndexEnhancement(BaseSignalStrategy):
@@ -127,15 +104,10 @@ class IndexEnhancement(BaseSignalStrategy):
         position, value = self.trade_position, self.trade_position.calculate_value()
         stocks = position.get_stock_list()
         worth = [position.get_stock_amount(stock) * position.get_stock_price(stock) / value for stock in stocks]
-        day = self.days.at(before, score, pd.Series(worth, stocks, dtype=float))
-        found = solve(day, self.setting.constraints, self.setting.objective, self.setting.relax)
-        price, lot = self.days.closes(before, day.stocks), None
-        if self.trade_exchange.trade_unit is not None:
-            lots = getattr(self.trade_exchange, "boards", Boards()).lots(day.stocks)
-            lots = np.where(np.isnan(lots), self.trade_exchange.trade_unit, lots)
-            lot = lots / self.days.factors(before, day.stocks)
-        shares = traded_shares(day, found.weights, value, price, lot)
-        decision = Decision(day.day, traded, day.stocks, value, day.held, shares, in_order(shares, price), found)
+        held = pd.Series(worth, stocks, dtype=float)
+        unit, boards = self.trade_exchange.trade_unit, getattr(self.trade_exchange, "boards", Boards())
+        lots = None if unit is None else Lots(boards, unit)
+        decision = decide(self.days, self.setting, before, traded, score, held, value, lots)
         self.decisions.append(decision)
         return decision
 

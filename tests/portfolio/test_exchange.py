@@ -165,6 +165,13 @@ def test_an_order_of_a_week_is_refused(provider):
         board_exchange().deal_order(order("SH600002", 400, Order.BUY, day=0, last=4), position=Position(1e6))
 
 
+def test_an_order_may_last_over_a_weekend(provider):
+    """As the steps of Qlib's executor do, to the day before the next trading day."""
+    over = Order("SH600002", 400, Order.BUY, DAYS[4], DAYS[5] - pd.Timedelta(seconds=1))
+    assert over.end_time.day_name() == "Sunday"
+    assert board_exchange().deal_order(over, position=Position(1e6))[0] > 0
+
+
 def test_costs_beside_the_exchange_are_not_dropped_in_silence(provider):
     """backtest/__init__.py:110: with an exchange of one's own, Qlib ignores start, end and costs beside it."""
     beside = {"open_cost": 0.3, "close_cost": 0.4, "start_time": DAYS[3], "end_time": DAYS[4]}

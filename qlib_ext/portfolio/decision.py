@@ -1,0 +1,135 @@
+"""A decision: what is known at a close, solved, and rounded to orders; and tables of many of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from qlib_ext.portfolio.attribution import risk_shares
+from qlib_ext.portfolio.boards import Boards
+from qlib_ext.portfolio.day import Vector
+from qlib_ext.portfolio.days import Days
+from qlib_ext.portfolio.orders import LEAST_WEIGHT, in_order, traded_shares
+from qlib_ext.portfolio.setting import Setting
+from qlib_ext.portfolio.solution import Solution
+from qlib_ext.portfolio.solve import solve
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided at the close of ``day`` for ``traded``, the trading day after it; n stocks.
+
+    value           of the account at the close; held: weights then [n]
+    shares          [n] what is bought, or sold where below 0; order: places of the orders, in which they are given
+    exposures       [factors] y = X'(w - b) of what was decided; risk: the factors' and the specific share of its
+                    tracking error
+    member_share    of the decided weights
+    """
+
+    day: pd.Timestamp
+    traded: pd.Timestamp
+    stocks: tuple[str, ...]
+    value: float
+    held: Vector
+    shares: Vector
+    order: NDArray[np.int_]
+    solution: Solution
+    exposures: pd.Series
+    risk: pd.Series
+    member_share: float
+
+
+@dataclass(frozen=True)
+class Lots:
+    """The boards whose lots amounts are multiples of, and the lot of a stock of no board."""
+
+    boards: Boards
+    unit: float
+
+    def of(self, stocks: Sequence[str]) -> Vector:
+        """[stocks] shares as traded."""
+        lots = self.boards.lots(stocks)
+        return np.where(np.isnan(lots), self.unit, lots)
+
+
+def decide(
+    days: Days,
+    setting: Setting,
+    day: pd.Timestamp,
+    traded: pd.Timestamp,
+    score: pd.Series,
+    held: pd.Series,
+    value: float,
+    lots: Lots | None,
+) -> Decision:
+    """Decide at the close of a day from that day's score.
+
+    held     weights of the account by stock; value: of the account, yuan; lots: None for any amount
+
+    Raises what ``Days.at``, ``solve`` and ``traded_shares`` raise.
+    """
+    known = days.at(day, score, held)
+    found = solve(known, setting.constraints, setting.objective, setting.relax)
+    price = days.closes(day, known.stocks)
+    lot = None if lots is None else lots.of(known.stocks) / days.factors(day, known.stocks)
+    shares = traded_shares(known, found.weights, value, price, lot)
+    return Decision(
+        known.day,
+        traded,
+        known.stocks,
+        value,
+        known.held,
+        shares,
+        in_order(shares, price),
+        found,
+        pd.Series(known.active_exposures(found.weights), list(known.factors)),
+        risk_shares(known, found.weights),
+        float(found.weights[known.member].sum()),
+    )
+
+
+def decision_tables(decisions: Sequence[Decision]) -> dict[str, pd.DataFrame]:
+    """Tables of decisions by the day on which they were traded.
+
+    decisions      day, tracking_error (of a year, foreseen), transfer_coefficient, buys, sells (one-sided, fractions of
+                   the account), names, member_share, objective, status, relaxed (how many blocks gave way)
+    exposures      [decisions, factors]; risk: [decisions, factors and specific]; NaN for a factor that is none yet
+    shadow_prices  [decisions, blocks], of a period
+    relaxed        a row each, "day block": asked, granted, share
+    """
+    traded = pd.DatetimeIndex([each.traded for each in decisions], name="datetime")
+    rows = [
+        {
+            "day": each.day,
+            "tracking_error": each.solution.tracking_error,
+            "transfer_coefficient": each.solution.transfer_coefficient,
+            "buys": float(each.solution.buys.sum()),
+            "sells": float(each.solution.sells.sum()),
+            "names": int((each.solution.weights > LEAST_WEIGHT).sum()),
+            "member_share": each.member_share,
+            "objective": each.solution.objective,
+            "status": each.solution.status,
+            "relaxed": len(each.solution.relaxed),
+        }
+        for each in decisions
+    ]
+    relaxed = {
+        f"{each.traded:%Y-%m-%d} {block.block}": {
+            "asked": block.asked,
+            "granted": block.granted,
+            "share": block.share,
+        }
+        for each in decisions
+        for block in each.solution.relaxed
+    }
+    return {
+        "decisions": pd.DataFrame(rows, traded),
+        "exposures": pd.DataFrame([each.exposures for each in decisions]).set_axis(traded),
+        "risk": pd.DataFrame([each.risk for each in decisions]).set_axis(traded),
+        "shadow_prices": pd.DataFrame([each.solution.shadow_prices for each in decisions], traded),
+        "relaxed": pd.DataFrame.from_dict(relaxed, "index", columns=["asked", "granted", "share"]),
+    }
