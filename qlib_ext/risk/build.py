@@ -190,7 +190,7 @@ def day_row(day: pd.Timestamp, now: Exposures, returns: Returns) -> pl.DataFrame
 def _remove(files: RiskFiles) -> None:
     """Take a model away; a folder of something else is left alone."""
     if files.holds_something_else():
-        raise DataError(f"{files.folder} holds something that is no risk model; it is not overwritten.")
+        raise DataError(f"{files.folder} is, or has in it, something that is no risk model; it is not overwritten.")
     files.remove()
 
 

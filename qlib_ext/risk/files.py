@@ -47,8 +47,10 @@ class RiskFiles:
         write_checked(self.folder / ABOUT, json.dumps(about, indent=2, ensure_ascii=False).encode(), MAKE_ROOM)
 
     def holds_something_else(self) -> bool:
-        """Whether the folder is not empty, and what is in it is no risk model, damaged or whole."""
-        if not self.folder.is_dir() or (self.folder / ABOUT).is_file():
+        """Whether there is a file in the folder's place, or in it what is no risk model, damaged or whole."""
+        if not self.folder.is_dir():
+            return self.folder.exists()
+        if (self.folder / ABOUT).is_file():
             return False
         parts = {path.name for name in (ABOUT, DAYS, ORIGINS) for path in (Path(name), checksum_of(Path(name)))}
         return not {path.name for path in self.folder.iterdir()} <= parts | {STOCKS}

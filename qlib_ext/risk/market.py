@@ -178,7 +178,7 @@ def industry_codes(values: Panel, days: pd.DatetimeIndex, stocks: Sequence[str])
     if wrong.any():
         day, stock = np.argwhere(wrong)[0]
         raise DataError(
-            f"{wrong.sum()} industries are no codes, whole numbers above 0, first {codes[day, stock]:g} of "
+            f"{wrong.sum()} industries are no codes, whole numbers above 0, first {values[day, stock]:g} of "
             f"{stocks[stock]} on {days[day]:%Y-%m-%d}; correct the field."
         )
     return codes.astype(np.int64)

@@ -138,7 +138,7 @@ class StyleRiskModel:
             shortest = history.notna().sum().idxmin()
             raise DataError(
                 f"On {at} the factors have {len(complete)} days of history in common and need {LEAST_DAYS}; the "
-                f"shortest is that of {shortest}. Begin later."
+                f"shortest is that of {shortest}. Begin later, or leave a style out by without (--without STYLE)."
             )
         deviation = np.sqrt(variances(complete, options.volatility, options.newey_west).iloc[-1].to_numpy())
         correlation = correlations(complete.to_numpy(), options.correlation, options.newey_west)

@@ -45,7 +45,7 @@ def write_checked(path: Path, content: bytes, advice: str) -> None:
 
     Where a run is stopped between the two, what was there before is still as it was written.
     """
-    before = read_checked(path)
+    before = read_checked(path) if path.is_file() else None
     checksums = [_checksum(content), *([] if before is None else [_checksum(before)])]
     write_whole(checksum_of(path), b"\n".join(checksums), advice)
     write_whole(path, content, advice)

@@ -216,6 +216,15 @@ def test_another_model_in_the_folder(provider, model_folder, tmp_path):
     assert (tmp_path / "precious").read_text() == "mine"
 
 
+def test_a_file_in_the_place_of_the_folder(provider, tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(OutputError, match=r"taken.* cannot be written"):
+        build(provider, tmp_path / "taken")
+    with pytest.raises(DataError, match="something that is no risk model"):
+        build(provider, tmp_path / "taken", overwrite=True)
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
 def test_without_a_market_value_the_amount_stands_in(provider, tmp_path):
     build(provider, tmp_path / "model", size=None)
     model = StyleRiskModel.read(tmp_path / "model")
@@ -266,11 +275,13 @@ def test_odd_stocks_are_left_out_and_counted(changed, market, tmp_path):
     assert counts["missing.value"][day] >= 1
 
 
-@pytest.mark.parametrize("code", [-3.0, 27.5, 0.0])
+@pytest.mark.parametrize("code", [-3.0, 27.5, 0.0, np.inf])
 def test_an_industry_that_is_no_code(changed, market, tmp_path, code):
     stock = market.symbols[4]
     folder = changed("code", one_field("industry", stock.lower(), put(200, code)))
-    with pytest.raises(DataError, match=rf"industries are no codes, .* of {stock} on {market.calendar[200]:%Y-%m-%d}"):
+    with pytest.raises(
+        DataError, match=rf"industries are no codes, .* first {code:g} of {stock} on {market.calendar[200]:%Y-%m-%d}"
+    ):
         build(folder, tmp_path / "model")
 
 

@@ -66,6 +66,14 @@ def test_a_run_that_is_stopped_while_it_writes_leaves_what_was_there(tmp_path, m
     assert read_checked(file) == b"other scores"
 
 
+def test_a_checked_file_that_cannot_be_written(tmp_path):
+    (tmp_path / "taken").write_text("kept")
+    (tmp_path / "folder").mkdir()
+    for target in (tmp_path / "taken" / "day.parquet", tmp_path / "folder"):
+        with pytest.raises(OutputError, match=r"cannot be written \(.+\)\. Make room\."):
+            write_checked(target, b"scores", "Make room.")
+
+
 def test_a_folder_is_tried_before_the_work(tmp_path):
     require_writable(tmp_path / "new" / "deep", "Name another one.")
     assert os.listdir(tmp_path / "new" / "deep") == []
