@@ -23,7 +23,7 @@ from qlib_ext.simulator.simulate import simulate, write_market
 from qlib_ext.workflows.variables import MEANINGS
 
 WORKFLOWS = Path(__file__).parents[1] / "workflows"
-NAMES = sorted(path.stem for path in WORKFLOWS.glob("csi300_*.yaml"))
+NAMES = sorted(path.stem for path in WORKFLOWS.glob("csi300_*.yaml") if "enhanced" not in path.stem)
 ROLLING = [name for name in NAMES if name.endswith("_rolling")]
 PLAIN = [name for name in NAMES if name not in ROLLING]
 NETS = [name for name in PLAIN if "lightgbm" not in name]

@@ -27,6 +27,16 @@ MEANINGS = {
     "FLOAT_MV": "the float market value; '$total_mv', else 'Mean($amount, 60)', where the provider lacks it",
     "INDUSTRY": "a number for each industry",
     "RELATIONS": "who hears of whom: '[$industry, suppliers]', fields, and kinds that `qlib-ext relations` keeps",
+    "SCORES": "the experiment whose score is held, any of the others: market_model0",
+    "MEMBERS": "the members of the index: a file of the provider's instruments/",
+    "WEIGHTS": "of the index: '$csi500_weight' or implied; by default the field where there is one, else implied",
+    "RISK": "the folder of `qlib-ext risk`, made there where it has none; by default one that is made and removed",
+    "REBALANCE": "day, week or month, on whose first trading day is traded",
+    "TE": "the limit of the tracking error, of a year",
+    "CPCT": "the share of the members; 0: none is asked for",
+    "DELTA": "the limit of what is bought, and of what is sold, at a time; of both where the turnover is two-sided",
+    "ACCOUNT": "yuan to begin with",
+    "LIMIT": "one_price: no trade where the whole day stood at the price limit; close: where its close did",
     "GRAPH_GROUP": "'$industry': a graph of vectors, one a stock, drawn together by industry; by default of states",
 }
 # of a model that is trained once, whose segments are days and not lengths

@@ -75,13 +75,21 @@ class RecordedRuns:
         return str(run.info.run_id)
 
     def rolling(
-        self, experiment: str, *windows: tuple[str, pd.DataFrame | None], seeds: tuple = (None,), **more: Any
+        self,
+        experiment: str,
+        *windows: tuple[str, pd.DataFrame | None],
+        seeds: tuple = (None,),
+        pred: pd.DataFrame | None = None,
+        **more: Any,
     ) -> str:
         """A run of RollingModel: of each window the last training day and the weak factors with their marks.
 
-        No label looks ahead, unless ``more`` gives other columns of the table of windows.
+        No label looks ahead, unless ``more`` gives other columns of the table of windows; pred is of September, unless
+        it is given.
         """
-        parent = self.run(experiment, pred=rows("2015-09-01", "2015-09-30", columns=1).set_axis(["score"], axis=1))
+        if pred is None:
+            pred = rows("2015-09-01", "2015-09-30", columns=1).set_axis(["score"], axis=1)
+        parent = self.run(experiment, pred=pred)
         lines = []
         for number, (trained_to, frame) in enumerate(windows):
             child = self.run(experiment, parent=parent, **({} if frame is None else {"weak_factors": frame}))

@@ -24,6 +24,16 @@ class DataSet(Kind):
     needs: str = "day bars"
 
 
+@dataclass(frozen=True)
+class Enhancement:
+    """How an index is enhanced: its members, constraints as lines of YAML, and costs of buying and selling."""
+
+    members: str
+    constraints: tuple[str, ...]
+    buy: float
+    sell: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """What the file of a workflow says where it differs from the others.
@@ -36,6 +46,7 @@ class Entry:
     universe, benchmark   the defaults of UNIVERSE and BENCHMARK
     dataset               the options of CrossSectionDataset; None: Qlib's DatasetH, where nothing is trained
     strategy              the options of TopkDropoutStrategy beside topk and n_drop
+    enhancement           of IndexEnhancement, in its place; None where there is none
     analysis              the options of FactorRecord beside dataset
     """
 
@@ -49,6 +60,7 @@ class Entry:
     benchmark: str = "SH000905"
     dataset: Options | None = field(default_factory=dict)
     strategy: Options = field(default_factory=dict)
+    enhancement: Enhancement | None = None
     analysis: Options = field(default_factory=dict)
 
     @property
