@@ -30,7 +30,7 @@ def test_frames_are_those_that_factor_record_saved(recorders):
 
 def test_frames_that_are_given_are_not_read(recorders):
     save_findings(recorders.run("net"), findings("net"))
-    assert recorded_run(recorders, frames={"about": {}}).frames == {"about": {}}
+    assert recorded_run(recorders, at_hand={"frames": {"about": {}}}).frames == {"about": {}}
 
 
 def test_a_damaged_frame_is_named_and_the_others_are_read(recorders):

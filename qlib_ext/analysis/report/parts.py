@@ -1,0 +1,35 @@
+"""What a page is made of: sections of pictures and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+from markupsafe import Markup
+
+from qlib_ext.analysis.report.tables import Grid, Shaded
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section of the page; ``key`` is its heading among the texts."""
+
+    key: str
+    figures: Sequence[Markup] = ()
+    grids: Sequence[Grid] = ()
+    shaded: Sequence[Shaded] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.figures or self.grids or self.shaded)
+
+
+def as_html(key: str, figure: go.Figure) -> Markup:
+    """The figure as an element of the page; a fixed id keeps the page the same for the same runs."""
+    config = {
+        "displaylogo": False,
+        "showTips": False,
+        "responsive": True,
+        "modeBarButtons": [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
+    }
+    return Markup(figure.to_html(config, include_plotlyjs=False, full_html=False, div_id=f"figure-{key}"))

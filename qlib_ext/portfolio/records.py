@@ -1,0 +1,120 @@
+"""The record that backtests index enhancement and leaves the reports' tables in Qlib's recorder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from qlib.config import C
+from qlib.utils import fill_placeholder, get_callable_kwargs, init_instance_by_config
+from qlib.workflow import R
+from qlib.workflow.record_temp import PortAnaRecord
+from qlib.workflow.recorder import Recorder
+
+from qlib_ext.analysis.records import Score
+from qlib_ext.analysis.report.texts import LANGUAGES
+from qlib_ext.errors import ConfigError
+from qlib_ext.keywords import check_types, keywords_of, refuse_unknown
+from qlib_ext.portfolio.history import History
+from qlib_ext.portfolio.quotes import read_quotes
+from qlib_ext.portfolio.results import results_of
+from qlib_ext.portfolio.strategy import IndexEnhancement
+
+FOLDER = "enhancement"
+METRICS = {
+    "enhancement.excess_return": ("performance", "excess", "annual_return"),
+    "enhancement.excess_over_basket": ("performance", "excess_basket", "annual_return"),
+    "enhancement.tracking_error": ("performance", "excess", "volatility"),
+    "enhancement.information_ratio": ("performance", "excess", "ratio"),
+    "enhancement.excess_max_drawdown": ("performance", "excess", "max_drawdown"),
+    "enhancement.turnover_one_sided": ("holding", "all", "turnover_one_sided"),
+    "enhancement.bias": ("holding", "all", "bias"),
+}
+
+
+class EnhancementRecord(PortAnaRecord):
+    """PortAnaRecord of an IndexEnhancement, and the tables of the reports beside it.
+
+        - class: EnhancementRecord
+          module_path: qlib_ext.portfolio.records
+          kwargs:
+              config: {strategy: ..., executor: ..., backtest: ...}
+
+    config    as that of PortAnaRecord; the strategy is an IndexEnhancement, the backtest names the index as benchmark
+    report    whether to write the page of ``qlib-ext report`` about this run as well; lang: its language, en or zh
+    model, dataset   not read: Qlib's trainer offers them to every record
+
+    Beside what PortAnaRecord saves into ``portfolio_analysis`` it saves into ``enhancement`` the frames that
+    ``qlib_ext.portfolio.results.results_of`` names, and report.html where report is true. The figures of the excess
+    return are logged as metrics, ``enhancement.information_ratio`` and so on.
+
+    Raises ConfigError for a strategy of another kind, a backtest without benchmark, and unknown options.
+    """
+
+    depend_cls = Score
+    strategy_config: Any  # of PortAnaRecord
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        config: Mapping[str, Any] | None = None,
+        report: bool = True,
+        lang: str = "en",
+        model: Any = None,
+        dataset: Any = None,
+        skip_existing: bool = False,
+        **unknown: Any,
+    ) -> None:
+        refuse_unknown(unknown, keywords_of(EnhancementRecord), type(self).__name__)
+        check_types(EnhancementRecord.__init__, locals())
+        refuse_unknown([lang], LANGUAGES, "lang")
+        for part in ("strategy", "backtest"):
+            if not (config or {}).get(part):
+                raise ConfigError(f"EnhancementRecord has no {part}; write config: {{strategy: ..., backtest: ...}}.")
+        klass, _ = get_callable_kwargs(config["strategy"])  # type: ignore[index]
+        if not (isinstance(klass, type) and issubclass(klass, IndexEnhancement)):
+            raise ConfigError(
+                f"EnhancementRecord reports on IndexEnhancement and classes made of it, not on {klass.__name__}; "
+                "PortAnaRecord takes every strategy."
+            )
+        if not config["backtest"].get("benchmark"):  # type: ignore[index]
+            raise ConfigError("The backtest has no benchmark; write the index that is enhanced, benchmark: SH000905.")
+        super().__init__(recorder, config, skip_existing=skip_existing)
+        self.report, self.lang = report, lang
+
+    def _generate(self, **kwargs: Any) -> dict[str, Any]:
+        filled = fill_placeholder(self.strategy_config, {"<PRED>": self.load("pred.pkl")})
+        strategy: IndexEnhancement = init_instance_by_config(filled)
+        # PortAnaRecord keeps the strategy that it makes to itself, and what was decided is to be read of this one
+        self.strategy_config = {"class": lambda: strategy, "kwargs": {}}
+        saved = super()._generate(**kwargs)
+        frames = self._frames(strategy, saved)
+        self.recorder.save_objects(artifact_path=FOLDER, **{f"{name}.pkl": frame for name, frame in frames.items()})
+        metrics = {name: float(frames[table].loc[row, column]) for name, (table, row, column) in METRICS.items()}
+        self.recorder.log_metrics(**metrics)
+        print(frames["years"].round(4).to_string())
+        if self.report:
+            from qlib_ext.analysis.report.page import attach_report  # plotly, which a run without a page does without
+
+            attach_report(self.recorder, FOLDER, {f"{name}.pkl": frame for name, frame in frames.items()}, self.lang)
+        return saved
+
+    def _frames(self, strategy: IndexEnhancement, saved: Mapping[str, Any]) -> dict[str, Any]:
+        report, positions = saved["report_normal_1day.pkl"], saved["positions_normal_1day.pkl"]
+        exchange = strategy.trade_exchange
+        folder = str(C.dpm.get_data_uri("day"))
+        quotes = read_quotes(folder, report.index[0], report.index[-1], price=exchange.buy_price)
+        column = {stock: place for place, stock in enumerate(quotes.stocks)}
+        holdings = np.zeros(quotes.close.shape)
+        for row, position in zip(holdings, positions.values(), strict=True):
+            for stock, amount in position.get_stock_amount_dict().items():
+                row[column[stock]] = amount
+        history = History.of(report, holdings, quotes, strategy.days.weights)
+        about = {
+            "experiment": R.get_exp(experiment_id=self.recorder.experiment_id, create=False).name,
+            "account": float(report["account"].iloc[0]),
+            "deal_price": exchange.buy_price,
+            "limit": getattr(exchange, "rule", "of Qlib's Exchange"),
+        }
+        return results_of(history, strategy.decisions, strategy.setting, strategy.days.model, about)
