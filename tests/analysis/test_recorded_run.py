@@ -14,9 +14,9 @@ from tests.analysis.recorders import save, save_windows
 NAMES = ("2016-06-01", "2016-12-01")
 
 
-def recorded_run(recorders, experiment="net", frames=None):
+def recorded_run(recorders, experiment="net", at_hand=None):
     (run,) = find_runs(recorders.store, experiment)
-    return read_recorded_run(recorders.client, experiment, run, frames)
+    return read_recorded_run(recorders.client, experiment, run, at_hand)
 
 
 def test_frames_are_those_that_factor_record_saved(recorders):
