@@ -10,13 +10,13 @@ from qlib.data.dataset.handler import DataHandlerLP
 from qlib.data.dataset.loader import StaticDataLoader
 from qlib.workflow.recorder import MLflowRecorder
 
-from qlib_ext.data.raw_rows import put_raw_rows, raw_rows
+from qlib_ext.data.views import put_raw_rows, raw_rows
 from qlib_ext.testing.rows import random_rows
 from tests.test_rooms import MODULES
 
 PRIVATE = {
-    r"\._data\b|\"_data\"": ["qlib_ext.data.raw_rows"],
-    r"\._(infer|learn)\b": [],
+    r"\._data\b|\"_data\"": ["qlib_ext.data.views"],
+    r"\._(infer|learn)\b": ["qlib_ext.data.views"],
     r"async_log": ["qlib_ext.analysis.report.page"],
     r"joblib\.externals": ["qlib_ext.system.vendored_loky"],
 }
@@ -29,7 +29,7 @@ def test_it_is_used_in_one_file(member):
 
 
 def test_a_handler_of_qlibs_still_processes_the_rows_that_we_put_into_it():
-    changed = "Qlib no longer keeps raw rows in DataHandlerLP._data: qlib_ext/data/raw_rows.py must find them elsewhere"
+    changed = "Qlib no longer keeps raw rows in DataHandlerLP._data: qlib_ext/data/views.py must find them elsewhere"
     rows = random_rows()
     handler = DataHandlerLP(data_loader=StaticDataLoader(rows), learn_processors=[{"class": "DropnaLabel"}])
     assert raw_rows(handler) is not None, changed

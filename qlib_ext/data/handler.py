@@ -14,10 +14,11 @@ from qlib.data.dataset import processor as of_qlib
 from qlib.data.dataset.handler import DataHandlerLP
 from qlib.utils import init_instance_by_config
 
+from qlib_ext.data.blocks import copies, written_over
 from qlib_ext.data.fitting import fit_on, require_rows
 from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.data.needs import Needs
-from qlib_ext.data.raw_rows import raw_rows
+from qlib_ext.data.views import FEATURES, SharedViews, raw_rows
 from qlib_ext.data.window import Window
 from qlib_ext.errors import ConfigError, QlibExtError
 from qlib_ext.keywords import check_types, keywords_of, refuse_unknown
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 Columns = tuple[list[str], list[str]]  # expressions, and the names of their columns
 
 
-class WindowHandler(DataHandlerLP):
+class WindowHandler(SharedViews):
     """A handler whose members' windows reach back to before they joined the universe.
 
     ``fetch`` returns members only, so that Qlib's own datasets see exactly what Qlib's handlers would give them.
@@ -147,24 +148,26 @@ class WindowHandler(DataHandlerLP):
         Processors are fitted on fit_start_time..fit_end_time alone; raises DataError where there is no row of these
         days, ConfigError for a processor that has a ``fit`` where nobody says on which days.
         """
+        members, history = raw_rows(self), self.data_loader.history_
+        assert members is not None
         if with_fit:
             fit_on(self, self.fit_start_time, self.fit_end_time)
-            rows = raw_rows(self)
-            assert rows is not None
-            require_rows(rows.index.unique("datetime"), self.get_all_processors())
+            require_rows(members.index.unique("datetime"), self.get_all_processors())
         processors = [*self.shared_processors, *self.infer_processors]
-        if not processors:
-            self._history = self.data_loader.history_["feature"]
-            super().process_data(with_fit=with_fit)
-            return
-        cohorts = self._cohorts()  # before the members are processed: some processors write in place
-        super().process_data(with_fit=with_fit)
+        cohorts = self._cohorts() if processors else []  # before the members are processed, which may be in place
+        if not self.drop_raw and not all(processor.readonly() for processor in processors):
+            members, history = copies([members, history])
+        self.make_views(members, with_fit)
+        if self.drop_raw:
+            self.data_loader.history_ = None
         processed = []
         for frame, rows in cohorts:
             for processor in processors:
                 frame = processor(frame)
-            processed.append(frame["feature"].loc[frame.index.isin(rows)])  # a processor may have dropped some
-        self._history = pd.concat(processed).sort_index() if processed else self.fetch(col_set="feature").iloc[:0]
+            processed.append(frame[FEATURES].loc[frame.index.isin(rows)])  # a processor may have dropped some
+        self._history = (
+            written_over(history, FEATURES, pd.concat(processed).sort_index()) if processed else history[FEATURES]
+        )
 
     def history(self) -> pd.DataFrame:
         """Processed features of the days before each stock joined, by (datetime, instrument)."""

@@ -14,6 +14,7 @@ from qlib.data.dataset.loader import QlibDataLoader
 from qlib.log import get_module_logger
 
 from qlib_ext.cross_section.cells import CHUNK_ROWS, by_row
+from qlib_ext.data.blocks import values_of
 from qlib_ext.data.needs import Needs
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.expressions import engine as fast
@@ -184,7 +185,10 @@ class HistoryLoader(QlibDataLoader):
             if len(infinite):
                 day, instrument = members.index[infinite[0]]
                 name = members.columns[column][1]
-                members.iloc[infinite, column] = np.nan
+                if (values := values_of(members)) is not None:
+                    values[infinite, column] = np.nan  # pandas would copy all of them
+                else:
+                    members.iloc[infinite, column] = np.nan
                 logger.warning(
                     f"{len(infinite)} values of the label {name} = {self._expressions()[name]} are infinite and taken "
                     f"for missing, the first on {day:%Y-%m-%d} for {instrument}. Is a price 0? Of a suspended day it "

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from qlib_ext.cross_section.cells import CHUNK_ROWS, cells_of, refuse_missing
+from qlib_ext.data.blocks import joined
 from qlib_ext.errors import DataError
 
 if TYPE_CHECKING:
@@ -23,9 +24,10 @@ DAYS_AT_ONCE = 64  # days whose members are counted at a time
 
 @dataclass(frozen=True)
 class Panel:
-    """All that a model sees, on one device.
+    """All that a model sees, on one device; rows are sorted by (day, instrument).
 
-    values       [rows, fields] float32, rows sorted by (day, instrument)
+    values       [rows, fields] float32, the memory of the frames where it is in one piece, else a copy
+    places       [rows] int32: where in values a row stands; None where they are in the order of the rows
     labels       [rows, k] float32, NaN where a row has none
     groups       [rows] float32 prior group of the stock on that day (for example its industry), or None
     relations    who is related to whom on each day, or None
@@ -48,6 +50,7 @@ class Panel:
     fields: tuple[str, ...]
     last_row: Tensor
     next_row: Tensor
+    places: Tensor | None = None
     relations: DatedRelations | None = None
 
     @classmethod
@@ -57,6 +60,7 @@ class Panel:
         """Merge frames of features, each indexed by (datetime, instrument), into one panel.
 
         The first frame's rows are those of the members, the others' only complete windows.
+        Frames of float32 that lie one after the other in one block are not copied: the panel reads their memory.
         Raises DataError where two rows have the same (datetime, instrument), or a label has no features.
         """
         frames = [frame for frame in features if len(frame)]
@@ -82,9 +86,15 @@ class Panel:
             group_values[row_of[cells_of(groups.index, days, instruments)]] = groups.to_numpy(dtype=np.float32)
         last_row, next_row = _fill_both_ways(row_of.reshape(len(days), len(instruments)), rows)
         del label_rows, row_of
-        values = _gather_values(frames, row_of_source)
+        values, places = joined(frames), None
+        if values is None:
+            values = _gather_values(frames, row_of_source)
+        elif (np.diff(row_of_source) != 1).any():
+            places = np.empty_like(row_of_source)
+            places[row_of_source] = np.arange(rows, dtype=row_of_source.dtype)
         return cls(
             values=torch.from_numpy(values),
+            places=None if places is None else torch.from_numpy(places),
             labels=torch.from_numpy(label_values),
             groups=None if group_values is None else torch.from_numpy(group_values),
             member=torch.from_numpy(member),
@@ -101,9 +111,10 @@ class Panel:
             return self
         names = ("values", "labels", "member", "last_row", "next_row")
         moved = {name: getattr(self, name).to(device) for name in names}
-        groups = None if self.groups is None else self.groups.to(device)
-        relations = None if self.relations is None else self.relations.to(device)
-        return replace(self, groups=groups, relations=relations, **moved)
+        for name in ("places", "groups", "relations"):
+            own = getattr(self, name)
+            moved[name] = None if own is None else own.to(device)
+        return replace(self, **moved)
 
     def window_rows(self, day: Tensor, instrument: Tensor, length: int) -> Tensor:
         """The rows of the windows that end at (day, instrument): ``[length, samples]`` int32, oldest first.
@@ -125,8 +136,9 @@ class Panel:
         transposed view costs nothing to a recurrent net, which reads time-major anyway. Without ``fill``
         the days that have no row are NaN.
         """
-        rows = self.window_rows(day, instrument, length)  # [length, samples]
-        values = self.values.index_select(0, rows.flatten())  # [length * samples, fields]
+        rows = self.window_rows(day, instrument, length).flatten()  # [length * samples]
+        rows = rows if self.places is None else self.places.index_select(0, rows)
+        values = self.values.index_select(0, rows)  # [length * samples, fields]
         if not fill:
             values.masked_fill_(~self.has_row(day, instrument, length).view(-1, 1), torch.nan)
         return values.view(length, len(day), -1).transpose(0, 1)  # [samples, length, fields]
@@ -160,6 +172,7 @@ class Panel:
             bad = ~torch.isfinite(self.values[:, column])
             if not bad.any():
                 continue
+            bad = bad if self.places is None else bad[self.places.long()]
             row = int(bad.nonzero()[0, 0])
             day, instrument = ((self.last_row == row) & (self.next_row == row)).nonzero()[0].tolist()
             raise DataError(

@@ -18,7 +18,6 @@ from qlib.data.data import ExpressionD
 from qlib.log import get_module_logger
 
 from qlib_ext.cross_section.cells import cells_of, index_of
-from qlib_ext.expressions.kernels import compiled
 from qlib_ext.expressions.program import NotNative, Program
 from qlib_ext.expressions.spans import Spans, grid
 from qlib_ext.provider.names import feature_folder, fields_in
@@ -34,8 +33,8 @@ def load_rows(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows of ``members``, and those that ``extended`` has beyond them, a column for each expression.
 
-    Both frames are sorted by (datetime, instrument), and share one block ``[columns, rows]`` of float32. Raises
-    NotNative as the module says.
+    Both frames are sorted by (datetime, instrument), and share one block ``[rows, columns]`` of float32 in which a row
+    lies in one piece, the members' rows before the others'. Raises NotNative as the module says.
     """
     if any(C[name] != local for name, local in LOCAL.items()):
         raise NotNative("the provider is not Qlib's local one")
@@ -43,13 +42,12 @@ def load_rows(
     fields = fields_in(expressions)
     bars = {name: StockBars.read(name, fields) for name in sorted(extended)}
     layout = Layout.of(bars, members, extended)
-    values = np.empty((len(expressions), layout.count), dtype=np.float32)
+    values = np.empty((layout.count, len(expressions)), dtype=np.float32)
     declined = compute(values, programs, native, bars, layout)
     computed = [name for name in bars if name not in declined]
     for columns, names in ((foreign, computed), (list(range(len(expressions))), declined)):
         if columns and names:
             fill(values, by_qlib(columns, names), columns, names, layout)
-    reorder(values, layout.order)
     return layout.frames(values)
 
 
@@ -111,11 +109,10 @@ class StockBars:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the row of (day, instrument) stands: stock after stock while it is computed, then by (day, instrument).
+    """Where the row of (day, instrument) stands: by (day, instrument), the members' rows before the others'.
 
-    positions [days, instruments] int32: the row's position stock after stock, -1 where there is no row; members,
-    others: the rows of the result in their order, as cells of ``positions.ravel()``; first: the first day's position in
-    the calendar.
+    positions [days, instruments] int32: the row's position, -1 where there is no row; members, others: the rows in
+    their order, as cells of ``positions.ravel()``; first: the first day's position in the calendar.
     """
 
     days: pd.DatetimeIndex
@@ -138,30 +135,25 @@ class Layout:
                 low, high = start - first, start - first + len(stock.values[field])
                 present[max(low, 0) : max(high, 0), column] = True
         present &= grid(extended, days, names)
-        positions = np.cumsum(present.T, dtype=np.int32).reshape(present.shape[::-1]).T - 1
-        positions[~present] = -1
         member = grid(members, days, names)
-        member_cells, other_cells = np.flatnonzero(present & member), np.flatnonzero(present & ~member)
-        return cls(days, names, np.ascontiguousarray(positions), member_cells, other_cells, int(first))
+        cells = np.flatnonzero(present & member), np.flatnonzero(present & ~member)
+        positions = np.full(present.shape, -1, dtype=np.int32)
+        positions.ravel()[np.concatenate(cells)] = np.arange(sum(map(len, cells)), dtype=np.int32)
+        return cls(days, names, positions, *cells, int(first))
 
     @property
     def count(self) -> int:
         """The number of rows."""
         return len(self.members) + len(self.others)
 
-    @property
-    def order(self) -> np.ndarray:
-        """The position, stock after stock, of each row of the result."""
-        return self.positions.ravel()[np.concatenate([self.members, self.others])]
-
     def frames(self, values: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The members' rows and the others', as frames over the values themselves."""
         border = len(self.members)
-        return self._frame(values[:, :border], self.members), self._frame(values[:, border:], self.others)
+        return self._frame(values[:border], self.members), self._frame(values[border:], self.others)
 
     def _frame(self, values: np.ndarray, cells: np.ndarray) -> pd.DataFrame:
         index = index_of(cells, self.days, self.names).remove_unused_levels()
-        return pd.DataFrame(values.T, index=index, copy=False)
+        return pd.DataFrame(values, index=index, copy=False)
 
 
 def compute(
@@ -178,10 +170,13 @@ def compute(
         except NotNative as reason:
             declined.append((name, reason))
             continue
-        start = layout.positions[days[0], number]
+        rows = layout.positions[days, number]
         with np.errstate(over="ignore"):  # beyond 3e38 a float32 is infinite, as Qlib's is
-            for column, result in zip(native, results, strict=True):
-                values[column, start : start + len(days)] = result
+            own = np.stack(results, axis=1, dtype=np.float32, casting="unsafe")  # [days, native columns]
+        if len(native) == values.shape[1]:
+            values[rows] = own
+        else:
+            values[rows[:, None], native] = own
     if declined:
         name, why = declined[0]
         logger.warning(f"Qlib's engine computes {len(declined)} of {len(bars)} stocks, the first {name}: {why}.")
@@ -225,13 +220,4 @@ def fill(values: np.ndarray, frame: pd.DataFrame, columns: list[int], names: lis
     if (targets < 0).any() or len(targets) != np.count_nonzero(expected >= 0):
         raise NotNative(f"{len(columns)} columns of {len(names)} stocks have rows where there are no bars")
     for number, column in enumerate(columns):
-        values[column, targets] = frame.iloc[:, number].to_numpy()
-
-
-@compiled
-def reorder(values, order):
-    """``values[c, i] = values[c, order[i]]``, column after column in place."""
-    for c in range(len(values)):
-        column = values[c].copy()
-        for i in range(len(order)):
-            values[c, i] = column[order[i]]
+        values[targets, column] = frame.iloc[:, number].to_numpy()

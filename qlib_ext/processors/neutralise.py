@@ -35,7 +35,7 @@ class MADClip(Processor):
         self.reach = reach
 
     def __call__(self, df: pd.DataFrame) -> pd.DataFrame:
-        def clip(columns: np.ndarray, bounds: np.ndarray) -> None:
+        def clip(columns: np.ndarray, bounds: np.ndarray, rows: np.ndarray) -> None:
             for low, high in pairwise(bounds):
                 x = columns[:, low:high]  # [columns, stocks]
                 x[np.isinf(x)] = np.nan
@@ -85,12 +85,10 @@ class Neutralise(Processor):
     def __call__(self, df: pd.DataFrame) -> pd.DataFrame:
         codes, known = pd.factorize(self._column(df, self.industry), use_na_sentinel=False)
         size = self._column(df, self.size)
-        order, _ = order_by_day(df.index)
-        codes, size = codes[order], size[order]
 
-        def regress(columns: np.ndarray, bounds: np.ndarray) -> None:
+        def regress(columns: np.ndarray, bounds: np.ndarray, rows: np.ndarray) -> None:
             rounding = max(np.finfo(columns.dtype).eps, ROUNDING)
-            residuals(columns, bounds, codes, size, len(known), rounding)
+            residuals(columns, bounds, codes[rows], size[rows], len(known), rounding)
 
         return by_day(df, self.fields_group, regress)
 
@@ -105,28 +103,27 @@ class Neutralise(Processor):
 
 
 def by_day(
-    df: pd.DataFrame, groups: str | list | None, change: Callable[[np.ndarray, np.ndarray], None]
+    df: pd.DataFrame, groups: str | list | None, change: Callable[[np.ndarray, np.ndarray, np.ndarray], None]
 ) -> pd.DataFrame:
-    """df itself, its columns changed by ``change(columns [k, rows], bounds)``, which writes into the columns.
+    """df itself, its columns changed by ``change(columns [k, rows], bounds, rows)``, which writes into the columns.
 
-    Rows lie there day after day, those of day d from ``bounds[d]`` to ``bounds[d + 1]``.
+    Rows lie there day after day, those of day d from ``bounds[d]`` to ``bounds[d + 1]``; rows: their places in df.
     """
-    order, bounds = order_by_day(df.index)
 
-    def changed(values: np.ndarray, own: np.ndarray) -> np.ndarray:
+    def changed(values: np.ndarray, own: np.ndarray, part: slice) -> np.ndarray:
+        order, bounds = order_by_day(df.index[part])
         columns = np.array(values.T[:, order], order="C")  # [k, rows]
-        change(columns, bounds)
+        change(columns, bounds, order + (part.start or 0))
         values.T[:, order] = columns
         return values
 
     return rewrite(df, columns_of(df, groups), changed)
 
 
-def order_by_day(index: pd.MultiIndex) -> tuple[np.ndarray | slice, np.ndarray]:
+def order_by_day(index: pd.MultiIndex) -> tuple[np.ndarray, np.ndarray]:
     """What puts rows in the order of their days, and where in that order each day begins, the end included."""
     days = index.codes[index.names.index("datetime")]
-    in_order = bool((np.diff(days) >= 0).all())
-    order = slice(None) if in_order else np.argsort(days, kind="stable")
+    order = np.argsort(days, kind="stable")
     return order, np.append(np.flatnonzero(np.diff(days[order], prepend=-1)), len(days))
 
 

@@ -1,11 +1,12 @@
 """Qlib's processors that are slow on a large frame: the same names, keywords and numbers, in less time.
 
-Each writes in place, as Qlib's do, and leaves the frame in one block.
+Each writes in place, as Qlib's do: a frame of one type and one block keeps its memory, and no second one is needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from qlib.data.dataset.utils import fetch_df_by_index
 from qlib_ext.cross_section.zscore import zscore
 from qlib_ext.errors import DataError
 
-COLUMNS = 16  # taken at a time, so that no step needs a second frame
+COLUMNS = 16  # read at a time: so many float32 are a cache line of rows that lie in one piece
+CHUNK_VALUES = 1 << 24  # written at a time, so that no step needs a second frame
 
 
 class RobustZScoreNorm(processor.RobustZScoreNorm):
@@ -35,12 +37,13 @@ class RobustZScoreNorm(processor.RobustZScoreNorm):
         """
         rows = between(df, self.fit_start_time, self.fit_end_time)
         self.cols = get_group_columns(df, self.fields_group)
-        columns = [rows.iloc[:, at].to_numpy() for at in df.columns.get_indexer(self.cols)]
-        self._refuse_constant([is_constant(column) for column in columns], len(rows))
-        self.mean_train, self.std_train = np.array([centre_and_spread(column) for column in columns]).T
-        self.std_train = (self.std_train + EPS) * 1.4826
+        places = df.columns.get_indexer(self.cols)
+        statistics = [(is_constant(column), *centre_and_spread(column)) for column in columns_at(rows, places)]
+        constant, centres, spreads = zip(*statistics, strict=True)
+        self._refuse_constant(constant, len(rows))
+        self.mean_train, self.std_train = np.array(centres), (np.array(spreads) + EPS) * 1.4826
 
-    def _refuse_constant(self, constant: list[bool], rows: int) -> None:
+    def _refuse_constant(self, constant: Sequence[bool], rows: int) -> None:
         if any(constant):
             name = self.cols[constant.index(True)]
             raise DataError(
@@ -50,7 +53,7 @@ class RobustZScoreNorm(processor.RobustZScoreNorm):
             )
 
     def __call__(self, df: pd.DataFrame) -> pd.DataFrame:
-        def normalised(values: np.ndarray, own: np.ndarray) -> np.ndarray:
+        def normalised(values: np.ndarray, own: np.ndarray, rows: slice) -> np.ndarray:
             values = (values - self.mean_train[own]) / self.std_train[own]
             return np.clip(values, -3, 3) if self.clip_outlier else values
 
@@ -61,7 +64,7 @@ class Fillna(processor.Fillna):
     """``fill_value`` in place of NaN."""
 
     def __call__(self, df: pd.DataFrame) -> pd.DataFrame:
-        def filled(values: np.ndarray, own: np.ndarray) -> np.ndarray:
+        def filled(values: np.ndarray, own: np.ndarray, rows: slice) -> np.ndarray:
             return np.where(np.isnan(values), self.fill_value, values)
 
         return rewrite(df, columns_of(df, self.fields_group), filled)
@@ -76,8 +79,8 @@ class CSZScoreNorm(processor.CSZScoreNorm):
     """
 
     def __call__(self, df: pd.DataFrame) -> pd.DataFrame:
-        def normalised(values: np.ndarray, own: np.ndarray) -> np.ndarray:
-            return self._of_day(pd.DataFrame(values, index=df.index, copy=False)).to_numpy()
+        def normalised(values: np.ndarray, own: np.ndarray, rows: slice) -> np.ndarray:
+            return self._of_day(pd.DataFrame(values, index=df.index[rows], copy=False)).to_numpy()
 
         return rewrite(df, columns_of(df, self.fields_group), normalised)
 
@@ -105,26 +108,51 @@ def columns_of(df: pd.DataFrame, groups: str | list | None) -> pd.Index:
 
 
 def rewrite(
-    df: pd.DataFrame, columns: pd.Index, change: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    df: pd.DataFrame, columns: pd.Index, change: Callable[[np.ndarray, np.ndarray, slice], np.ndarray]
 ) -> pd.DataFrame:
-    """df itself, with ``change(values [rows, k], own)`` written over the columns ``columns[own]``, some at a time.
+    """df itself, with ``change(values [rows, k], own, rows)`` written over ``columns[own]``, rows part by part.
 
-    Columns are read and written by type, so that none takes on another's precision; and all of them at once where
-    there is one type, for pandas is slow in writing a part of a frame whose columns have two levels.
+    A part is some whole days of a frame that is sorted by day and has one type, else all rows. Columns are read and
+    written by type, so that none takes on another's precision, and all those of a type at once, for pandas is slow in
+    writing a part of a frame's columns.
     """
     places = df.columns.get_indexer(columns)
     dtypes = df.dtypes.to_numpy()
     for dtype in set(dtypes[places]):
         alike = np.flatnonzero(dtypes == dtype)
-        taken = slice(None) if len(alike) == df.shape[1] else alike
-        values = df.iloc[:, taken].to_numpy(copy=True)
-        numbers = np.flatnonzero(dtypes[places] == dtype)
-        for low in range(0, len(numbers), COLUMNS):
-            own = numbers[low : low + COLUMNS]
-            at = np.searchsorted(alike, places[own])
-            values[:, at] = change(values[:, at], own)
-        df.iloc[:, taken] = values
+        own = np.flatnonzero(dtypes[places] == dtype)
+        at = np.searchsorted(alike, places[own])
+        if len(alike) < df.shape[1]:
+            values = df.iloc[:, alike].to_numpy(copy=True)
+            values[:, at] = change(values[:, at], own, slice(None))
+            df.iloc[:, alike] = values
+            continue
+        for rows in parts_of(df.index, CHUNK_VALUES // df.shape[1]):
+            values = df.iloc[rows].to_numpy(copy=True)
+            values[:, at] = change(values[:, at], own, rows)
+            df.iloc[rows] = values
     return df
+
+
+def parts_of(index: pd.MultiIndex, count: int) -> list[slice]:
+    """Slices of about ``count`` rows that cut no day in two; one of all rows where these are not sorted by day."""
+    days = index.codes[index.names.index("datetime")]
+    steps = np.diff(days)
+    if (steps < 0).any():
+        return [slice(0, len(index))]
+    starts = np.append(0, np.flatnonzero(steps) + 1)  # of the days
+    firsts = starts[np.searchsorted(starts, np.arange(0, len(index), max(count, 1)), side="right") - 1]
+    return [slice(low, high) for low, high in pairwise([*np.unique(firsts).tolist(), len(index)])]
+
+
+def columns_at(rows: pd.DataFrame, places: np.ndarray) -> Iterator[np.ndarray]:
+    """The values of some columns, one after the other; those of one type are read some at a time."""
+    for low in range(0, len(places), COLUMNS):
+        part = rows.iloc[:, places[low : low + COLUMNS]]
+        if part.dtypes.nunique() == 1:
+            yield from np.array(part.to_numpy().T, order="C")
+        else:
+            yield from (part.iloc[:, column].to_numpy() for column in range(part.shape[1]))
 
 
 def is_constant(column: np.ndarray) -> bool:

@@ -10,10 +10,11 @@ import cloudpickle
 import numpy as np
 import pandas as pd
 
+from qlib_ext.data.blocks import copies
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.fitting import refit_on, require_rows
 from qlib_ext.data.handler import WindowHandler
-from qlib_ext.data.raw_rows import put_raw_rows, raw_rows
+from qlib_ext.data.views import put_raw_rows, raw_rows
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.rolling.windows import RollingWindow
 
@@ -54,15 +55,15 @@ class SharedRows:
         )
 
     def between(self, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
-        """The rows from one day to another, both included, as a frame of their own."""
+        """The rows from one day to another, both included; where all columns have one type they share the values."""
         first, last = np.searchsorted(self.day, [self.days.searchsorted(start), self.days.searchsorted(end, "right")])
         index = pd.MultiIndex(
             levels=[self.days, self.instruments],
             codes=[self.day[first:last], self.instrument[first:last]],
             names=["datetime", "instrument"],
         )
-        values = np.array(self.values[first:last])
-        frame = pd.DataFrame(values, index=index.remove_unused_levels(), columns=self.columns)
+        values = self.values[first:last]
+        frame = pd.DataFrame(values, index=index.remove_unused_levels(), columns=self.columns, copy=False)
         if set(self.dtypes) == {values.dtype}:
             return frame
         return frame.astype(dict(zip(self.columns, self.dtypes, strict=True)))
@@ -117,10 +118,11 @@ class RawData:
         handler = dataset.handler
         handler.drop_raw = True  # the raw rows of one window are its own: processors may write into them
         refit_on(handler, *window.train)
-        members = self.members.between(first, end)
+        shared = self.members.between(first, end)
+        history = shared.iloc[:0] if self.history is None else self.history.between(first, end)
+        members, own_history = copies([shared, history])
         if isinstance(handler, WindowHandler):
-            history = members.iloc[:0].copy() if self.history is None else self.history.between(first, end)
-            handler.data_loader.history_ = history
+            handler.data_loader.history_ = own_history
         require_rows(members.index.unique("datetime"), handler.get_all_processors())
         put_raw_rows(handler, members)
         del members  # the handler alone holds them, and drops them
