@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from qlib.data.dataset import DatasetH, TSDatasetH
-from qlib.data.dataset.handler import DataHandlerLP
+from qlib.data.dataset.handler import DataHandler, DataHandlerLP
 from qlib.utils import get_callable_kwargs
 
 from qlib_ext.data.batch import Samples
@@ -53,7 +53,8 @@ class CrossSectionDataset(DatasetH):
         if handler is None or segments is None:  # no positional argument, so that a misspelt one is named above
             raise ConfigError(f"{type(self).__name__} needs a handler and segments.")
         check_types(CrossSectionDataset.__init__, locals())
-        if isinstance(handler, dict) and "class" not in handler:
+        stored = isinstance(handler, str) and handler.startswith("file://")  # a pickled handler, as Qlib reads it
+        if not (isinstance(handler, DataHandler) or stored or (isinstance(handler, dict) and "class" in handler)):
             raise ConfigError(f"The handler names its class, module_path and kwargs, not {handler!r}.")
         if sample_every < 1:
             raise ConfigError(f"sample_every is the step between training days, at least 1; it is {sample_every}.")

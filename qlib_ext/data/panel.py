@@ -124,9 +124,7 @@ class Panel:
         ``row[d] = max(last_row[d], next_row[t0])``: rows ascend in time, so wherever last_row reaches back
         beyond t0 it is smaller than the window's first row, next_row[t0].
         """
-        offset = torch.arange(length - 1, -1, -1, device=day.device)
-        window_days = (day - offset[:, None]).clamp_(min=0)  # [length, samples]
-        cells = window_days.mul_(len(self.instruments)).add_(instrument)  # in the flattened [days, instruments]
+        cells = self._window_cells(day, instrument, length)
         return torch.maximum(self.last_row.take(cells), self.next_row.take(cells[0]))  # [length, samples]
 
     def windows(self, day: Tensor, instrument: Tensor, length: int, fill: bool = True) -> Tensor:
@@ -145,9 +143,14 @@ class Panel:
 
     def has_row(self, day: Tensor, instrument: Tensor, length: int) -> Tensor:
         """Which days of the windows that end at (day, instrument) have a row: ``[length, samples]``."""
-        window_days = day - torch.arange(length - 1, -1, -1, device=day.device)[:, None]  # [length, samples]
-        cells = window_days.clamp(min=0) * len(self.instruments) + instrument
-        return (self.last_row.take(cells) == self.next_row.take(cells)) & (window_days >= 0)
+        cells = self._window_cells(day, instrument, length)
+        begun = torch.arange(length - 1, -1, -1, device=day.device)[:, None] <= day  # [length, samples]
+        return (self.last_row.take(cells) == self.next_row.take(cells)) & begun
+
+    def _window_cells(self, day: Tensor, instrument: Tensor, length: int) -> Tensor:
+        """The cells of windows in the flattened [days, instruments], from the first day on: ``[length, samples]``."""
+        offset = torch.arange(length - 1, -1, -1, device=day.device)
+        return (day - offset[:, None]).clamp_(min=0).mul_(len(self.instruments)).add_(instrument)
 
     def members(self, day: Tensor) -> Tensor:
         """Who is a member of the universe on the given days: ``[days, instruments]``."""

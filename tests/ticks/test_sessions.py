@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import time
 
+import numpy as np
 import polars as pl
 import pytest
 
+from qlib_ext.provider import sessions
 from qlib_ext.provider.sessions import MINUTES_A_DAY
 from qlib_ext.ticks.sessions import in_opening_auction, minute_of, start_of
 
@@ -45,3 +47,10 @@ def test_start_of_is_the_inverse():
     assert starts["time"][119] == time(11, 29)
     assert starts["time"][120] == time(13)
     assert starts.select(minute_of(pl.col("time")))["time"].to_list() == minutes["minute"].to_list()
+
+
+def test_every_minute_of_the_clock_is_the_one_that_bars_are_placed_by():
+    clock = np.arange(24 * 60)
+    times = pl.DataFrame({"time": [time(*divmod(int(minute), 60)) for minute in clock]})
+    ours = times.select(minute_of(pl.col("time")))["time"].fill_null(-1).to_numpy()
+    np.testing.assert_array_equal(ours, sessions.minute_of(clock))
