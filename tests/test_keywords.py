@@ -50,7 +50,13 @@ WRONG = [
     (RollingModel, {}, {"model": {"class": 3}}, {"model": "GRU"}),
     (CrossSectionDataset, {"handler": {"class": "A"}}, {"segments": 3}, {"segments": [1]}),
     (CrossSectionDataset, {"handler": {"class": "A"}, "segments": SEGMENTS}, {"sample_every": "2"}, {"purge": True}),
-    (CrossSectionDataset, {"segments": SEGMENTS}, {"handler": {"module_path": "a"}}, {"handler": "abc"}, {"handler": 3}),
+    (
+        CrossSectionDataset,
+        {"segments": SEGMENTS},
+        {"handler": {"module_path": "a"}},
+        {"handler": "abc"},
+        {"handler": 3},
+    ),
     (
         DayBars,
         {"init_data": False},

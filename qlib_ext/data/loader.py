@@ -14,7 +14,7 @@ from qlib.data.dataset.loader import QlibDataLoader
 from qlib.log import get_module_logger
 
 from qlib_ext.cross_section.cells import CHUNK_ROWS, by_row
-from qlib_ext.data.blocks import values_of
+from qlib_ext.data.labels import drop_unpriced_labels
 from qlib_ext.data.needs import Needs
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.expressions import engine as fast
@@ -104,7 +104,8 @@ class HistoryLoader(QlibDataLoader):
                 f"{C.dpm.get_data_uri('day')} {cause}; its calendar runs from "
                 f"{calendar[0]:%Y-%m-%d} to {calendar[-1]:%Y-%m-%d}."
             )
-        self._drop_infinite_labels(members)
+        labels, names = self.fields.get("label", ([], []))
+        drop_unpriced_labels(members, dict(zip(names, labels, strict=True)))
         self._refuse_empty_columns([members, others])
         self.history_ = others
         return members
@@ -177,23 +178,6 @@ class HistoryLoader(QlibDataLoader):
             expressions.append("$close")
         universe = instruments.get("market") if isinstance(instruments, dict) else instruments or "all"
         return Needs(universe if isinstance(universe, str) else None, tuple(fields_in(expressions)))
-
-    def _drop_infinite_labels(self, members: pd.DataFrame) -> None:
-        """Make NaN of labels that are infinite, and say so: one of them leaves no other stock of its day a z-score."""
-        for column in np.flatnonzero(members.columns.get_level_values(0) == "label"):
-            infinite = np.flatnonzero(np.isinf(members.iloc[:, column].to_numpy()))
-            if len(infinite):
-                day, instrument = members.index[infinite[0]]
-                name = members.columns[column][1]
-                if (values := values_of(members)) is not None:
-                    values[infinite, column] = np.nan  # pandas would copy all of them
-                else:
-                    members.iloc[infinite, column] = np.nan
-                logger.warning(
-                    f"{len(infinite)} values of the label {name} = {self._expressions()[name]} are infinite and taken "
-                    f"for missing, the first on {day:%Y-%m-%d} for {instrument}. Is a price 0? Of a suspended day it "
-                    "is to be NaN."
-                )
 
     def _refuse_empty_columns(self, frames: Sequence[pd.DataFrame]) -> None:
         groups, columns = (frames[0].columns.get_level_values(level) for level in (0, 1))

@@ -13,11 +13,12 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from qlib.config import C
 from qlib.log import get_module_logger
 from qlib.utils.exceptions import ExpAlreadyExistError
-from qlib.workflow.exp import Experiment, MLflowExperiment
+from qlib.workflow.exp import Experiment
 from qlib.workflow.expm import MLflowExpManager
 
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.provider.check import check_future_days, check_provider
+from qlib_ext.recorder.checked import CheckedExperiment
 from qlib_ext.recorder.location import ARTIFACTS, SQLITE, artifact_location, database_of, follow_move
 from qlib_ext.recorder.running import RunningRun, mark_killed
 from qlib_ext.recorder.runs import deleted
@@ -33,7 +34,8 @@ class SQLiteExpManager(MLflowExpManager):
     database store into whatever folder the process was started in. A relative FOLDER is that of the process,
     as with qrun's own ``mlruns``.
 
-    The folder may be moved and copied. Runs that a killed process left as RUNNING are marked as KILLED by the next one.
+    The folder may be moved and copied. Saved objects have a checksum beside them. Runs that a killed process left as
+    RUNNING are marked as KILLED by the next one.
     Raises, before anything is made, ProviderError where Qlib was given no provider, or one that knows no day after its
     last, which a backtest needs, and ConfigError for another store.
     """
@@ -58,7 +60,7 @@ class SQLiteExpManager(MLflowExpManager):
     def _locked(self) -> AbstractContextManager[None]:
         return locked(self.database.with_name(f".{self.database.name}.lock"))
 
-    def create_exp(self, experiment_name: str | None = None) -> MLflowExperiment:
+    def create_exp(self, experiment_name: str | None = None) -> CheckedExperiment:
         """As in Qlib, with the artifact folder beside the database.
 
         Raises DataError for a name that leads out of the folder, and for one whose experiment was deleted.
@@ -73,7 +75,16 @@ class SQLiteExpManager(MLflowExpManager):
             if there is not None and there.lifecycle_stage == LifecycleStage.DELETED:
                 raise DataError(deleted(there, self.uri)) from error
             raise ExpAlreadyExistError from error
-        return MLflowExperiment(experiment_id, experiment_name, self.uri)
+        return CheckedExperiment(experiment_id, experiment_name, self.uri)
+
+    def _get_exp(self, experiment_id: str | None = None, experiment_name: str | None = None) -> CheckedExperiment:
+        found = super()._get_exp(experiment_id, experiment_name)
+        return CheckedExperiment(found.id, found.name, self.uri)
+
+    def list_experiments(self) -> dict[str, CheckedExperiment]:
+        """As in Qlib."""
+        found = super().list_experiments()
+        return {name: CheckedExperiment(each.id, name, self.uri) for name, each in found.items()}
 
     def start_exp(self, **kwargs: Any) -> Experiment:
         """As in Qlib; the run that begins is known to be at work until ``end_exp``."""

@@ -23,7 +23,7 @@ from qlib_ext.errors import OutputError, TrainingError
 from qlib_ext.recorder.runs import search_runs
 from qlib_ext.recorder.windows import SEED
 from qlib_ext.rolling.jobs import Job, Outcome
-from qlib_ext.system.files import checksum_of, is_as_written, write_checked
+from qlib_ext.system.files import files_with_checksum, is_as_written, write_checked
 from qlib_ext.system.locks import locked
 from qlib_ext.system.scratch import scratch_folder
 
@@ -72,19 +72,22 @@ class WindowStore:
         return {run.data.tags[KEY]: run.info.run_id for run in search_runs(self.client, self.experiment, condition)}
 
     def prediction(self, run_id: str) -> pd.Series | None:
-        """The scores of a finished window; None where their file is gone or damaged."""
+        """The scores of a finished window; None where one of its files is gone or damaged."""
         with scratch_folder() as folder:
-            file = folder / PREDICTION
             try:
-                for name in (PREDICTION, checksum_of(file).name):
-                    self.client.download_artifacts(run_id, name, str(folder))
+                for artifact in self.client.list_artifacts(run_id):
+                    self.client.download_artifacts(run_id, artifact.path, str(folder))
             except (OSError, mlflow.MlflowException) as error:
-                logger.warning(f"A finished window is trained again: {PREDICTION} of run {run_id} is lost ({error}).")
+                logger.warning(f"A finished window is trained again: a file of run {run_id} is lost ({error}).")
                 return None
-            if not is_as_written(file):
-                logger.warning(f"A finished window is trained again: {PREDICTION} of run {run_id} is damaged.")
-                return None
-            return pd.read_pickle(file)
+            scores = folder / PREDICTION
+            for file in [scores, *files_with_checksum(folder)]:
+                if not is_as_written(file):
+                    logger.warning(
+                        f"A finished window is trained again: {file.name} of run {run_id} is lost or damaged."
+                    )
+                    return None
+            return pd.read_pickle(scores)
 
     def save(self, job: Job, outcome: Outcome, metrics: dict[str, float]) -> str:
         """Write a child run and return its id; raises OutputError where it cannot be written."""

@@ -10,6 +10,8 @@ from tempfile import TemporaryDirectory, TemporaryFile
 
 from qlib_ext.errors import OutputError, ProviderError
 
+CHECKSUM = ".blake2b"  # the suffix of the file with the checksum of the file of the same name
+
 
 def write_whole(path: str | Path, content: bytes, advice: str) -> None:
     """Write a file, with the folders it needs; where that fails, what was there before stays.
@@ -51,8 +53,13 @@ def write_checked(path: Path, content: bytes, advice: str) -> None:
     write_whole(path, content, advice)
 
 
+def write_checksum(path: Path, advice: str) -> None:
+    """Write the checksum of a file that is there beside it, for ``is_as_written``."""
+    write_whole(checksum_of(path), _checksum(path.read_bytes()), advice)
+
+
 def read_checked(path: Path) -> bytes | None:
-    """The content of a file that ``write_checked`` wrote; None where it is not there or a byte of it has changed."""
+    """The content of a file with a checksum beside it; None where it is not there or a byte of it has changed."""
     try:
         checksums, content = checksum_of(path).read_bytes(), path.read_bytes()
     except FileNotFoundError:
@@ -61,13 +68,18 @@ def read_checked(path: Path) -> bytes | None:
 
 
 def is_as_written(path: Path) -> bool:
-    """Whether a file that ``write_checked`` wrote is there and no byte of it has changed."""
+    """Whether a file with a checksum beside it is there and no byte of it has changed."""
     return read_checked(path) is not None
 
 
 def checksum_of(path: Path) -> Path:
     """The file that keeps the checksum of another one."""
-    return path.with_name(f"{path.name}.blake2b")
+    return path.with_name(path.name + CHECKSUM)
+
+
+def files_with_checksum(folder: Path) -> list[Path]:
+    """The files of a folder that are there or should be: each has its checksum beside it."""
+    return sorted(path.with_suffix("") for path in folder.glob(f"*{CHECKSUM}"))
 
 
 def _checksum(content: bytes) -> bytes:

@@ -14,7 +14,7 @@ from qlib.data import D
 from qlib.data.dataset.loader import QlibDataLoader
 from qlib.data.filter import ExpressionDFilter, NameDFilter
 
-from qlib_ext.data import loader
+from qlib_ext.data import labels
 from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.errors import ConfigError, DataError, ProviderError
 from qlib_ext.provider.writer import write_provider
@@ -238,17 +238,19 @@ def test_nobody_is_seasoned(market):
         HistoryLoader(CLOSE, seasoned_days=-1)
 
 
+@pytest.mark.parametrize("price", [0.0, -1.0])
 @pytest.mark.parametrize("engine", ["fast", "qlib"])
-def test_an_infinite_label_is_missing_counted_and_named(init, tmp_path, monkeypatch, engine):
+def test_a_label_of_a_price_that_is_none_is_missing_counted_and_named(init, tmp_path, monkeypatch, engine, price):
     frames = {name: pd.DataFrame({"close": np.arange(1.0, 41.0)}, index=CALENDAR) for name in ("SH600001", "SH600002")}
-    frames["SH600002"].iloc[10:12] = 0.0  # a suspension, written as a price of 0
+    frames["SH600002"].iloc[10:12] = price  # a suspension, written as a price
     spans = [(name, CALENDAR[0], CALENDAR[-1]) for name in frames]
     init(write_provider(tmp_path / "zero", CALENDAR, frames.items(), {"all": spans}))
     warnings = []
-    monkeypatch.setattr(loader, "logger", SimpleNamespace(warning=warnings.append))
+    monkeypatch.setattr(labels, "logger", SimpleNamespace(warning=warnings.append))
     label = HistoryLoader(FIELDS, engine=engine).load("all", CALENDAR[5])["label"]["LABEL0"].unstack()
-    assert label["SH600002"].isna()[[CALENDAR[9], CALENDAR[10]]].all()  # 0 over 0, and a price over 0
+    assert list(label.index[label["SH600002"].isna()]) == [*CALENDAR[8:11], *CALENDAR[-2:]]  # sold, held, bought
     assert np.isfinite(label["SH600001"].to_numpy()[:-2]).all()
     (line,) = [line for line in warnings if "infinite" in line]
-    assert line.startswith(f"1 values of the label LABEL0 = {FIELDS['label'][0][0]} are infinite")
-    assert f"the first on {CALENDAR[10]:%Y-%m-%d} for SH600002" in line
+    count = 2 + (price < 0)  # 0 over 0 is missing by itself
+    assert line.startswith(f"{count} values of the label LABEL0 = {FIELDS['label'][0][0]} are infinite or of a price")
+    assert f"the first on {CALENDAR[8]:%Y-%m-%d} for SH600002" in line

@@ -183,9 +183,7 @@ def test_fields_are_replaced_by_expressions(small, init, kind):
 
 @BOTH
 def test_an_unknown_name_of_a_field_is_answered_with_the_names(kind):
-    with pytest.raises(
-        ConfigError, match=r"'volumn'; did you mean 'volume'\? It takes close, high, low, open, volume"
-    ):
+    with pytest.raises(ConfigError, match=r"'volumn'; did you mean 'volume'\? It takes close, high, low, open, volume"):
         kind(fields={"volumn": "$turnover"})
 
 

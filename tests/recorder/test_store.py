@@ -6,6 +6,8 @@ import subprocess
 import sys
 
 import mlflow
+import numpy as np
+import pandas as pd
 import pytest
 
 from qlib_ext.errors import ConfigError, DataError, OutputError, ProviderError
@@ -192,3 +194,27 @@ def test_the_name_of_a_deleted_experiment_is_refused_with_the_ways_out(manager, 
         manager().start_exp(experiment_name="trial")
     with pytest.raises(DataError, match=ways_out):
         find_runs(store_of(tmp_path / "runs"), "trial")
+
+
+def test_a_saved_object_of_which_a_bit_flipped_is_named_and_one_saved_again_is_read(manager):
+    own = manager()
+    experiment = own.start_exp(experiment_name="trial")
+    scores = pd.Series(np.arange(300.0))
+    experiment.active_recorder.save_objects(**{"pred.pkl": scores})
+    own.end_exp(recorder_status="FINISHED")
+    (run,) = find_runs(own.uri, "trial")
+    assert load(run, "pred.pkl")[0].equals(scores)
+    file = artifacts_of(run) / "pred.pkl"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    assert load(run, "pred.pkl") == (None, "the recorded pred.pkl is damaged: it is not what was written")
+    named = own.get_exp(experiment_name="trial")
+    for recorder in (
+        named.get_recorder(recorder_id=run.info.run_id),
+        *named.list_recorders().values(),
+        *own.list_experiments()["trial"].list_recorders(rtype="list"),
+    ):  # as Qlib's PredUpdater finds the recorder into which it writes new scores
+        scores = scores + 1
+        recorder.save_objects(**{"pred.pkl": scores})
+        assert load(run, "pred.pkl")[0].equals(scores)

@@ -158,6 +158,15 @@ def test_a_finished_window_whose_scores_are_lost_or_damaged_is_redone(bench, row
     assert bench.file(again, "pred.pkl").read_bytes() == bench.file(run, "pred.pkl").read_bytes()
 
 
+def test_a_finished_window_whose_model_is_damaged_is_redone(bench, rows):
+    bench.run(rolling(bench.ridge()), dataset_of(rows))
+    bench.trained()
+    file = bench.file(bench.children()[1].info.run_id, "model.pkl")
+    file.write_bytes(file.read_bytes()[:-1])
+    bench.run(rolling(bench.ridge()), dataset_of(rows))
+    assert bench.trained() == [ALL[1]]
+
+
 def test_of_two_runs_at_once_one_is_refused(bench, rows):
     bench.run(rolling(bench.ridge()), dataset_of(rows))
     bench.trained()
