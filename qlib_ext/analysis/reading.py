@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from qlib.config import C
 from qlib.data import D
 from qlib.log import get_module_logger
 
@@ -15,6 +17,7 @@ from qlib_ext.errors import DataError
 from qlib_ext.factors.intraday_styles import MINUTE_STYLES, complete
 from qlib_ext.factors.styles import DAY_STYLES, LONGEST_WINDOW, fields_of
 from qlib_ext.provider.calendar import longest_bars
+from qlib_ext.provider.names import require_universe
 from qlib_ext.provider.panels import above_zero
 from qlib_ext.provider.sessions import MINUTES_A_DAY, bar_of
 from qlib_ext.recorder.runs import find_runs, load
@@ -85,13 +88,17 @@ def day_styles(bars: Frames, market: str, names: Sequence[str]) -> tuple[Frames,
         if without:
             missing[name] = f"the provider has no {', '.join(without)}"
         elif name == "DWF":
-            found[name] = _of_market(bars["$close"], market)
+            try:
+                found[name] = _of_market(bars["$close"], market)
+            except DataError as error:
+                missing[name] = str(error).rstrip(".")
         else:
             found[name] = style(*(bars[f"${field}"] for field in fields_of(style)))
     return found, missing
 
 
 def _of_market(close: pd.DataFrame, market: str) -> pd.DataFrame:
+    require_universe(Path(C.dpm.get_data_uri("day")), market)
     listed = D.list_instruments(D.instruments(market), close.index[0], close.index[-1], as_list=True)
     others = sorted({*listed} - {*close.columns})
     rest = read(others, ["$close"], close.index) if others else {}

@@ -22,7 +22,7 @@ from qlib_ext.analysis.groups import group_summary, group_test
 from qlib_ext.analysis.performance import added_up_by_year, compounded_by_year, returns_after_cost
 from qlib_ext.analysis.report.texts import LANGUAGES
 from qlib_ext.cross_section.matrix import to_matrix, without_infinite
-from qlib_ext.errors import ConfigError, DataError, ProviderError
+from qlib_ext.errors import ConfigError, DataError, QlibExtError
 from qlib_ext.expressions.reach import horizon_of
 from qlib_ext.factors.intraday_styles import MINUTE_STYLES
 from qlib_ext.factors.styles import DAY_STYLES
@@ -275,7 +275,7 @@ class FactorRecord(ACRecordTemp):
 
         try:
             return risk_frames(score, label, about["horizon"], self.risk)
-        except (DataError, ProviderError) as error:
+        except QlibExtError as error:
             self._leave_out(about, {"risk factors": str(error).rstrip(".")})
             return {}
 

@@ -10,6 +10,7 @@ import pandas as pd
 from qlib.utils import init_instance_by_config
 
 from qlib_ext.cross_section.ic import rank_information_coefficient
+from qlib_ext.errors import ConfigError
 from qlib_ext.risk.model import StyleRiskModel
 from qlib_ext.risk.records import MODEL
 from qlib_ext.risk.scores import score_exposures
@@ -24,9 +25,12 @@ def risk_frames(
     the same stocks, with e what a regression of s on the day's exposures leaves; see ``score_exposures``.
 
     score and label [days, stocks] by the same days and stocks; risk: the model as Qlib writes a class with its kwargs.
-    Raises DataError where the model covers the score on no day.
+    Raises DataError where the model covers the score on no day, ConfigError where there is no such class or option.
     """
-    model: StyleRiskModel = init_instance_by_config(MODEL | dict(risk), accept_types=StyleRiskModel)
+    try:
+        model: StyleRiskModel = init_instance_by_config(MODEL | dict(risk), accept_types=StyleRiskModel)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise ConfigError(f"The risk model {dict(risk)!r} cannot be made, {type(error).__name__}: {error}") from error
     spaced = score.iloc[::horizon].dropna(how="all")
     found = score_exposures(model, spaced)
     days = found.exposures.index

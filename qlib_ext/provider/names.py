@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,3 +106,25 @@ def short_codes(securities: pl.Series) -> pl.Series:
     """True for each security whose code has fewer than six digits, most often as a number without leading zeros."""
 
     return securities.str.contains(_SHORT).fill_null(False)
+
+
+def named_as(known: Collection[str], instruments: pl.Series) -> pl.Series:
+    """The instruments of a table by the names that a provider knows them by: 600519.SH as SH600519; null for an empty.
+
+    A name that it does not know, in any form of ``codes_of``, is given in capital letters. Raises DataError where
+    unknown ones have fewer than six digits.
+    """
+    import polars as pl
+
+    names = instruments.cast(pl.String).str.strip_chars().str.to_uppercase().replace("", None)
+    there = names.is_in(list(known)).fill_null(False)
+    of_exchange = codes_of(names).select(pl.concat_str("exchange", "code")).to_series()
+    names = names.zip_with(there | ~of_exchange.is_in(list(known)).fill_null(False), of_exchange)
+    lost = ~there & short_codes(names)
+    if lost.any():
+        raise DataError(
+            f"{names.filter(lost).n_unique()} of the table's {names.n_unique()} instruments have fewer than six "
+            f"digits, first {names.filter(lost)[0]}: leading zeros lost. Keep the codes as text, and name them as the "
+            "provider does, SZ000001."
+        )
+    return names

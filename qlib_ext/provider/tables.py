@@ -16,7 +16,7 @@ from qlib_ext.errors import DataError, ProviderError
 from qlib_ext.provider.check import check_provider
 from qlib_ext.provider.dates import EXCHANGE_ZONE, as_text, read_days
 from qlib_ext.provider.fields import write_field
-from qlib_ext.provider.names import instruments_with_features, instruments_with_field, is_field, short_codes
+from qlib_ext.provider.names import instruments_with_features, instruments_with_field, is_field, named_as
 
 READ_BYTES = 1 << 20
 
@@ -62,8 +62,9 @@ def add_fields(
     fields = _fields(columns)
     if not overwrite and (there := [field for field in fields if instruments_with_field(provider, field)]):
         raise ProviderError(f"{provider} has ${there[0]} already: rename the column, or add --overwrite.")
-    rows = _checked(table, list(fields.values()), date_column, digits)
-    taken = _taken(rows, provider)
+    known = instruments_with_features(provider)
+    rows = _checked(table, list(fields.values()), date_column, digits, known)
+    taken = _taken(rows, provider, known)
     end = max(calendar)
     seen = taken.filter(pl.col("date") <= end if hold else pl.col("date").is_in(list(calendar)))
     if seen.is_empty():
@@ -132,13 +133,15 @@ def _fields(columns: Sequence[str]) -> dict[str, str]:
     return fields
 
 
-def _checked(table: pl.DataFrame, columns: Sequence[str], date_column: str, digits: int | None) -> pl.DataFrame:
-    """Rows (instrument, date, columns as float64) of a table that can be used."""
+def _checked(
+    table: pl.DataFrame, columns: Sequence[str], date_column: str, digits: int | None, known: set[str]
+) -> pl.DataFrame:
+    """Rows (instrument, date, columns as float64) of a table that can be used, named as the provider's ``known``."""
     if missing := [name for name in ("instrument", date_column, *columns) if name not in table.columns]:
         hint = "; name the column of the day with --date" if missing[0] == date_column else ""
         raise DataError(f"The table has no column {missing[0]!r}, it has {', '.join(table.columns)}{hint}.")
-    instruments, days = as_text(table["instrument"]).str.to_uppercase(), read_days(table[date_column])
-    rows = pl.DataFrame({"instrument": instruments, "date": days})
+    days = read_days(table[date_column])
+    rows = pl.DataFrame({"instrument": named_as(known, as_text(table["instrument"])), "date": days})
     refuse_rows(table, days.is_null(), date_column, f"a day such as 2023-02-01, or its midnight in {EXCHANGE_ZONE}")
     refuse_rows(table, rows["instrument"].is_null(), "instrument", "an instrument such as SH600000")
     for column in columns:
@@ -166,16 +169,8 @@ def _leading(codes: pl.Series, digits: int) -> pl.Series:
     return codes.str.slice(0, digits)
 
 
-def _taken(rows: pl.DataFrame, provider: Path) -> pl.DataFrame:
-    """The rows of instruments that the provider has; raises DataError where there are none, or codes lost zeros."""
-    known = instruments_with_features(provider)
-    unknown = rows.filter(~pl.col("instrument").is_in(list(known)))["instrument"]
-    if len(short := unknown.filter(short_codes(unknown))):
-        raise DataError(
-            f"{short.n_unique()} of the table's {rows['instrument'].n_unique()} instruments have fewer than six "
-            f"digits, first {short[0]}: leading zeros lost. Keep the codes as text, and name them as the provider "
-            "does, SZ000001."
-        )
+def _taken(rows: pl.DataFrame, provider: Path, known: set[str]) -> pl.DataFrame:
+    """The rows of instruments that the provider has; raises DataError where there are none."""
     taken = rows.filter(pl.col("instrument").is_in(list(known)))
     if taken.is_empty():
         example = f", such as {rows['instrument'][0]}," if len(rows) else ""

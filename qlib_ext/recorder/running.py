@@ -6,9 +6,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from mlflow import MlflowClient, MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from qlib_ext.errors import WorkerError
-from qlib_ext.recorder.runs import search_runs
+from qlib_ext.recorder.runs import search_experiments, search_runs
 from qlib_ext.system.locks import locked
 
 FOLDER = ".running"
@@ -29,8 +30,15 @@ class RunningRun:
 
 
 def mark_killed(client: MlflowClient, folder: Path) -> list[str]:
-    """Give the status KILLED to the runs that a killed process left as RUNNING, and to their children; their ids."""
+    """Give the status KILLED to the runs that a killed process left as RUNNING, and to their children; their ids.
+
+    Nobody may begin a run meanwhile: one without a file is taken for one whose process was killed as it began.
+    """
     killed = []
+    for experiment in search_experiments(client):
+        for run in search_runs(client, experiment.experiment_id, "attributes.status = 'RUNNING'"):
+            if MLFLOW_PARENT_RUN_ID not in run.data.tags and not (folder / FOLDER / run.info.run_id).exists():
+                killed += _mark(client, run.info.run_id)
     for file in sorted((folder / FOLDER).glob("*")):
         at_work = WorkerError(f"The run {file.name} is at work.")
         try:

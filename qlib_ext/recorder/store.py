@@ -44,6 +44,8 @@ class SQLiteExpManager(MLflowExpManager):
         database = database_of(uri)
         if database is None:
             raise ConfigError(f"uri must be {SQLITE}FOLDER/NAME.db, not {uri!r}.")
+        if sign := next((sign for sign in "?%" if sign in str(database)), None):
+            raise ConfigError(f"The path {database} has a {sign!r}, which means something else in {SQLITE}; rename it.")
         check_provider(C.dpm.get_data_uri("day"))  # Qlib itself goes on without one, into errors that do not name it
         check_future_days(C.dpm.get_data_uri("day"))
         database.parent.mkdir(parents=True, exist_ok=True)
@@ -88,8 +90,8 @@ class SQLiteExpManager(MLflowExpManager):
 
     def start_exp(self, **kwargs: Any) -> Experiment:
         """As in Qlib; the run that begins is known to be at work until ``end_exp``."""
-        experiment = super().start_exp(**kwargs)
-        with self._locked():
+        with self._locked():  # so that a run without a mark is one that was killed in between
+            experiment = super().start_exp(**kwargs)
             self.running = RunningRun(self.database.parent, experiment.active_recorder.id)
         return experiment
 

@@ -14,8 +14,8 @@ import polars as pl
 
 from qlib_ext.errors import DataError, ProviderError
 from qlib_ext.provider.check import check_provider
-from qlib_ext.provider.dates import read_days
-from qlib_ext.provider.names import instruments_with_features, instruments_with_field
+from qlib_ext.provider.dates import as_text, read_days
+from qlib_ext.provider.names import instruments_with_features, instruments_with_field, named_as
 from qlib_ext.provider.panels import read_panels
 from qlib_ext.provider.tables import refuse_rows
 from qlib_ext.system.files import read_checked, write_checked
@@ -53,9 +53,9 @@ def write_relations(provider: str | Path, table: pl.DataFrame, kind: str, overwr
     file = _file(provider, kind)
     if file.exists() and not overwrite:
         raise ProviderError(f"{provider} has relations of the kind {kind} already: take another name, or --overwrite.")
-    rows, stocks = _checked(table)
-    known = pl.Series(sorted(instruments_with_features(provider)))
-    kept = rows.filter(pl.all_horizontal(pl.col(stocks).is_in(known.implode())))
+    known = instruments_with_features(provider)
+    rows, stocks = _checked(table, known)
+    kept = rows.filter(pl.all_horizontal(pl.col(stocks).is_in(list(known))))
     named = pl.concat([rows[column] for column in stocks]).unique()
     if kept.is_empty():
         example = f", such as {named.sort()[0]}," if len(named) else ""
@@ -66,7 +66,7 @@ def write_relations(provider: str | Path, table: pl.DataFrame, kind: str, overwr
     kept.write_parquet(content)
     write_checked(file, content.getvalue(), "Make room and run once more.")
     instruments = pl.concat([kept[column] for column in stocks]).n_unique()
-    return Written(len(kept), instruments, sorted(set(named) - set(known)))
+    return Written(len(kept), instruments, sorted(set(named) - known))
 
 
 def read_relations(provider: str | Path, kinds: Sequence[str]) -> dict[str, pl.DataFrame]:
@@ -139,8 +139,8 @@ def _file(provider: Path, kind: str) -> Path:
     return provider / FOLDER / f"{kind}.parquet"
 
 
-def _checked(table: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
-    """The rows of a table that can be used, and its columns of instruments."""
+def _checked(table: pl.DataFrame, known: set[str]) -> tuple[pl.DataFrame, list[str]]:
+    """The rows of a table that can be used, stocks named as the provider's ``known``, and its columns of stocks."""
     kinds = [columns for columns in (MEMBERSHIP, EDGE) if set(columns) <= set(table.columns)]
     if len(kinds) != 1 or "from" not in table.columns:
         raise DataError(
@@ -153,8 +153,8 @@ def _checked(table: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     text = to.cast(pl.String).str.strip_chars().replace("", None)
     rows = pl.DataFrame(
         [
-            *(_text(table, column).str.to_uppercase() for column in stocks),
-            *([] if edges else [_text(table, "group")]),
+            *(named_as(known, as_text(table[column])).alias(column) for column in stocks),
+            *([] if edges else [table["group"].cast(pl.String).str.strip_chars().replace("", None)]),
             *([_weights(table)] if edges else []),
             read_days(table["from"]).alias("from"),
             read_days(to).alias("to"),
@@ -180,10 +180,6 @@ def _checked(table: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
         rows, rows.select(again & still).to_series().fill_null(False), "begin before an earlier span of theirs ends"
     )
     return rows, stocks
-
-
-def _text(table: pl.DataFrame, column: str) -> pl.Series:
-    return table[column].cast(pl.String).str.strip_chars().replace("", None)
 
 
 def _weights(table: pl.DataFrame) -> pl.Series:

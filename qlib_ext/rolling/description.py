@@ -10,9 +10,14 @@ from pathlib import Path
 from types import CellType
 from typing import Any
 
+import joblib
 from qlib.data.dataset import Dataset
 from qlib.data.dataset.handler import DataHandlerABC
 from qlib.data.dataset.processor import Processor
+
+from qlib_ext.keywords import keywords_of
+from qlib_ext.rolling.bytecode import compiled
+from qlib_ext.system.imports import file_of, is_own
 
 # attributes that the dates of each window replace; a longer test segment leaves the windows before it as they are
 OF_WINDOWS: dict[type, set[str]] = {
@@ -35,9 +40,10 @@ class Description:
         self.files: set[Path] = set()
 
     def of(self, thing: Any, above: tuple[int, ...] = ()) -> Any:
-        """An object as numbers, texts, lists and dicts: its class, and its public attributes.
+        """An object as numbers, texts, lists and dicts: its class, and its public attributes; of data, a hash.
 
-        Of arrays it says only that they are there: a processor holds what it was fitted to, and rows have a hash.
+        Of data that is an attribute and no option of the object's class it says only that it is there: it is what the
+        object was fitted to, and rows have a hash.
         """
         if isinstance(thing, str | os.PathLike):
             return self._text(os.fspath(thing))
@@ -54,7 +60,9 @@ class Description:
         if inspect.isclass(thing) or inspect.isroutine(thing):
             module = thing.__module__ or "builtins"
             self.modules.add(module)
-            name = f"{module}.{thing.__qualname__}"
+            name: Any = f"{module}.{thing.__qualname__}"
+            if is_own(module.partition(".")[0]) and file_of(module) is None:
+                name = [name, compiled(thing)]
             if not inspect.isfunction(thing) or id(thing) in above:
                 return name
             captured = [cell.cell_contents for cell in thing.__closure__ or () if cell != CellType()]
@@ -81,12 +89,28 @@ class Description:
 
     def _object(self, thing: Any, above: tuple[int, ...]) -> Any:
         kind = type(thing)
-        if kind.__module__.partition(".")[0] in WITH_DATA or not hasattr(thing, "__dict__"):
-            text = "" if hasattr(thing, "__len__") else repr(thing)
-            return kind.__qualname__ if not text or " at 0x" in text else text
+        if _is_of_data_library(kind) or not hasattr(thing, "__dict__"):
+            if _is_data(thing):
+                return joblib.hash(thing)
+            text = repr(thing)
+            return kind.__qualname__ if " at 0x" in text else text
         self.modules |= {base.__module__ for base in kind.__mro__}
+        name = self.of(kind)
         if id(thing) in above:
-            return kind.__qualname__
-        dropped = {name for base, names in OF_WINDOWS.items() if isinstance(thing, base) for name in names}
-        own = {name: value for name, value in vars(thing).items() if not name.startswith("_") and name not in dropped}
-        return [kind.__qualname__, self._mapping(own, (*above, id(thing)))]
+            return name
+        dropped = {attribute for base, names in OF_WINDOWS.items() if isinstance(thing, base) for attribute in names}
+        own = {}
+        for attribute, value in vars(thing).items():
+            if not attribute.startswith("_") and attribute not in dropped:
+                fitted = _is_data(value) and attribute not in keywords_of(kind)
+                own[attribute] = type(value).__qualname__ if fitted else value
+        return [name, self._mapping(own, (*above, id(thing)))]
+
+
+def _is_of_data_library(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] in WITH_DATA
+
+
+def _is_data(thing: Any) -> bool:
+    """Whether a thing is an array, a frame or a tensor, and no single number or date."""
+    return _is_of_data_library(type(thing)) and hasattr(thing, "__len__")

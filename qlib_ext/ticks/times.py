@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import polars as pl
 
 from qlib_ext.provider.dates import as_text, exchange_times, read_days
 
 FORMS = (
     "09:30:00.010, 2023-02-01T09:30:00.010 or 2023.02.01 09:30:00.010, the number 93000010 or 20230201093000010, or "
-    "as a column of type Time or Datetime"
+    "as a column of type Time, Datetime or Duration since midnight"
 )
 
 
 def read_times(values: pl.Series) -> pl.DataFrame:
     """The time of day (``time``, pl.Time) and, where the value has one, the day (``day``, pl.Date).
 
-    Read are ``FORMS``; an instant with a zone is put on the exchange's clock, and a fraction may have any number of
+    Read are ``FORMS``; a Datetime with a zone is put on the exchange's clock, and a fraction may have any number of
     digits. ``time`` is null where a value is none of them.
     """
+    if values.dtype == pl.Duration:
+        midnight = pl.Series([datetime(2000, 1, 1)]).new_from_index(0, len(values))
+        on_that_day = (midnight + values).set((values.dt.total_days() != 0) | (values < timedelta(0)), None)
+        values = on_that_day.dt.time()
     if values.dtype == pl.Time:
         return pl.DataFrame({"time": values, "day": pl.Series([None], dtype=pl.Date).new_from_index(0, len(values))})
     if values.dtype == pl.Datetime:

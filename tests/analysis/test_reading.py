@@ -79,6 +79,9 @@ def test_dwf_ranks_the_whole_market(opened, monkeypatch):
         pd.testing.assert_frame_equal(found["DWF"], expected, check_names=False, check_freq=False)
     pd.testing.assert_frame_equal(found["VOL20"], DAY_STYLES["VOL20"](own["$close"]))
     assert missing == {"CGO60": "the provider has no $vwap, $turnover"}
+    found, missing = reading.day_styles(own, "nosuch", ["DWF", "VOL20"])
+    assert list(found) == ["VOL20"]
+    assert missing["DWF"].startswith("The universe 'nosuch' is not in ")
 
 
 def test_a_provider_of_days_alone_has_no_minutes(small, init):

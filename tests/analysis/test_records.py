@@ -24,6 +24,7 @@ from qlib_ext.factors.intraday_styles import MINUTE_STYLES
 from qlib_ext.factors.styles import DAY_STYLES, fields_of
 from qlib_ext.risk.model import StyleRiskModel
 from qlib_ext.simulator.simulate import simulate, write_market
+from qlib_ext.system.files import CHECKSUM
 from tests.analysis.tasks import LABEL, task
 
 MARKET = {"stocks": 40, "days": 420, "seed": 0}
@@ -63,7 +64,9 @@ def test_every_promised_file_is_there(run):
     record = FactorRecord(run, compare_with=["first"])
     record.check(include_self=True)
     there = {name.removeprefix("factor_analysis/") for name in run.list_artifacts("factor_analysis")}
-    assert there == {*record.list(), "strategy_returns.pkl", "performance_by_year.pkl"}
+    files = {name for name in there if not name.endswith(CHECKSUM)}
+    assert files == {*record.list(), "strategy_returns.pkl", "performance_by_year.pkl"}
+    assert there - files == {f"{name}{CHECKSUM}" for name in files if name != "report.html"}
 
 
 def test_the_page_of_the_run_is_the_one_that_the_command_writes_later(run, market):
@@ -294,11 +297,15 @@ def test_the_risk_factors_of_a_score(record, signal, market, tmp_path):
     assert (found["rank_ic"] - found["rank_ic_neutral"]).abs().max() > 0.01
 
 
-def test_a_risk_model_that_cannot_be_read_is_left_out_with_the_reason(record, signal, tmp_path):
+@pytest.mark.parametrize(
+    ("risk", "reason"),
+    [({}, "is not as it was written"), ({"module_path": "no.such"}, "No module named 'no'"), ({"class": "No"}, "no attribute 'No'")],
+)
+def test_a_risk_model_that_cannot_be_read_is_left_out_with_the_reason(record, signal, tmp_path, risk, reason):
     (tmp_path / "about.json").write_text("{")
-    results = record(signal, label=LABEL, risk={"kwargs": {"folder": str(tmp_path)}}, report=False)
+    results = record(signal, label=LABEL, risk={"kwargs": {"folder": str(tmp_path)}} | risk, report=False)
     assert "risk_ic.pkl" not in results
-    assert "is not as it was written" in results["about.pkl"]["left_out"]["risk factors"]
+    assert reason in results["about.pkl"]["left_out"]["risk factors"]
 
 
 def test_infinite_labels_count_as_missing(record, signal, market):

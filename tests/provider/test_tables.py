@@ -142,6 +142,16 @@ def test_a_table_of_instants_lands_on_the_exchanges_days(tiny):
         add_fields(tiny, published, ["x"], overwrite=True)
 
 
+@pytest.mark.parametrize("code", ["600001.SH", "sh.600001", " SH600001 ", "600001.XSHG"])
+def test_a_code_is_named_as_the_provider_names_it(tiny, code):
+    table = pl.DataFrame({"instrument": [code], "date": [str(DAYS[3].date())], "x": ["1"]})
+    assert add_fields(tiny, table, ["x"]).unknown == []
+    assert np.nansum(field(tiny, "SH600001", "x")) == 1
+    twice = pl.concat([table, table.with_columns(instrument=pl.lit("SH600001"))])
+    with pytest.raises(DataError, match="several rows of SH600001"):
+        add_fields(tiny, twice, ["x"], overwrite=True)
+
+
 @pytest.mark.parametrize("codes", [[1, 600001], ["SZ1", "SH600001"], ["1.SZ", "SH600001"]])
 def test_codes_that_lost_their_leading_zeros(tiny, digest, codes):
     before = digest(tiny)

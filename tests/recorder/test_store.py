@@ -144,11 +144,36 @@ def test_a_run_at_work_is_left_alone_and_known_as_finished_when_it_ends(manager,
     at_work = manager()
     run = at_work.start_exp(experiment_name="trial").active_recorder.id
     client = manager().client
-    assert client.get_run(run).info.status == "RUNNING"
+    child = client.create_run("1", tags={"mlflow.parentRunId": run}).info.run_id
+    manager()
+    assert [client.get_run(each).info.status for each in (run, child)] == ["RUNNING", "RUNNING"]
     at_work.end_exp("FINISHED")
     manager()
     assert client.get_run(run).info.status == "FINISHED"
     assert list((tmp_path / "runs" / ".running").iterdir()) == []
+
+
+def test_a_run_that_was_killed_as_it_began_is_marked(manager):
+    client = manager().client
+    run = client.create_run(client.create_experiment("trial")).info.run_id
+    manager()
+    assert client.get_run(run).info.status == "KILLED"
+
+
+@pytest.mark.parametrize("folder", ["with a space", "a#b", "a&b=c", "因子"])
+def test_a_folder_of_any_name(manager, tmp_path, folder):
+    save_note(manager(folder))
+    (run,) = find_runs(store_of(tmp_path / folder), "trial")
+    assert load(run, "note.pkl") == (1, "")
+    assert artifacts_of(run).is_relative_to(tmp_path / folder)
+
+
+@pytest.mark.parametrize("folder", ["a?b", "a%20b"])
+def test_a_folder_whose_name_a_database_cannot_have(small, init, tmp_path, folder):
+    init(small[0])
+    with pytest.raises(ConfigError, match=r"has a '[?%]', which means something else in sqlite:///; rename it"):
+        SQLiteExpManager(f"sqlite:///{tmp_path}/{folder}/mlflow.db", "default")
+    assert not (tmp_path / folder).exists()
 
 
 def save_note(manager):

@@ -50,6 +50,19 @@ def test_memberships_and_edges_are_kept_and_read_in_the_order_asked_for(provider
     assert tables["industry"].rows() == [("SH600001", "bank", day[2], None), ("SZ000001", "bank", day[3], day[4])]
 
 
+def test_stocks_are_named_as_the_provider_names_them(provider):
+    table = pl.DataFrame(PAIRS | {"source": ["600001.SH"] * 2, "target": ["600002.XSHG", " sz.000001"]})
+    assert write_relations(provider, table, "suppliers").unknown == []
+    assert read_relations(provider, ["suppliers"])["suppliers"]["target"].to_list() == ["SH600002", "SZ000001"]
+
+
+@pytest.mark.parametrize("column", ["source", "target"])
+def test_a_code_that_lost_its_leading_zeros_is_no_unknown_stock(provider, column):
+    table = pl.DataFrame(PAIRS | {column: [1, 2]})
+    with pytest.raises(DataError, match="have fewer than six digits, first 1: leading zeros lost"):
+        write_relations(provider, table, "suppliers")
+
+
 def test_a_weight_and_a_last_day_need_not_be_given(provider):
     table = pl.DataFrame(PAIRS).select("source", "target", "from")
     write_relations(provider, table, "suppliers")

@@ -15,7 +15,7 @@ from qlib.data.dataset import TSDatasetH
 from qlib.data.dataset.processor import Processor
 
 import qlib_ext
-from qlib_ext.rolling import keys
+from qlib_ext.rolling import description, keys
 from qlib_ext.rolling.description import Description
 from qlib_ext.rolling.keys import Keys, content_hash, hashes_by_day
 from qlib_ext.rolling.rows import RawData, SharedRows
@@ -46,6 +46,9 @@ KEYED = {
     "a number of numpy's": ({"class": Since, "kwargs": {"since": np.int64(day)}} for day in (1, 2)),
     "a set": ({"class": Since, "kwargs": {"since": {day}}} for day in (1, 2)),
     "a function": ({"class": Since, "kwargs": {"since": function}} for function in (len, max)),
+    "an array": ({"class": Since, "kwargs": {"since": np.array([1.0, day])}} for day in (1, 2)),
+    "an array in a list": ({"class": Since, "kwargs": {"since": [np.array([1.0, day])]}} for day in (1, 2)),
+    "a frame": ({"class": Since, "kwargs": {"since": pd.DataFrame({"a": [day]})}} for day in (1, 2)),
     "a day that it begins on": ({"class": Since, "kwargs": {"start_time": f"2020-01-0{day}"}} for day in (1, 2)),
 }
 
@@ -111,6 +114,39 @@ def power(by, default=1):
         return x**by + offset
 
     return of
+
+
+CELL = """
+def scale(x):
+    return FACTOR * x
+
+class Above:
+    def scale(self, x):
+        return scale(x)
+
+class Scale(Above):
+    def __call__(self, x):
+        return {name: scale(v) for name, v in x.items() if name in {"open", "close"}}
+"""
+
+
+def executed(module: str, text: str) -> type:
+    """The class of a notebook's cell."""
+    names = {"__name__": module}
+    exec(text, names)
+    return names["Scale"]
+
+
+@pytest.mark.parametrize("edit", [("2 * x", "3 * x"), ("return scale(x)", "return x"), ('"close"', '"high"')])
+def test_a_class_without_a_file_is_known_by_its_code(monkeypatch, edit):
+    monkeypatch.setattr(description, "file_of", {}.get)
+    monkeypatch.setattr(description, "is_own", {"__main__", "another_module"}.__contains__)
+    text = CELL.replace("FACTOR", "2")
+    same, moved, edited = (executed("__main__", each) for each in (text, f"\n\n{text}", text.replace(*edit)))
+    of = Description().of
+    assert of(same) == of(moved) != of(edited)
+    assert of(same()) == of(moved()) != of(edited())
+    assert of(same) != Description().of(executed("another_module", text))
 
 
 def test_what_a_function_has_captured_is_part_of_its_description():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 
 import polars as pl
 import pytest
@@ -224,6 +224,9 @@ FORMS = {
     "a number of seconds": [int(f"{at:%H%M%S}") for at in AT],
     "a number with the day": [int(f"{at:%Y%m%d%H%M%S%f}"[:-3]) for at in AT],
     "Time": [at.time() for at in AT],
+    "Duration": [
+        timedelta(hours=at.hour, minutes=at.minute, seconds=at.second, microseconds=at.microsecond) for at in AT
+    ],
     "Datetime of the day in us": pl.Series(AT, dtype=pl.Datetime("us")),
     "Datetime of the day in ns": pl.Series(AT, dtype=pl.Datetime("ns")),
     "Datetime of the day in UTC": pl.Series(AT).dt.replace_time_zone("Asia/Shanghai").dt.convert_time_zone("UTC"),
@@ -245,6 +248,13 @@ def test_a_time_in_another_form_is_told_with_those_that_are_read(put, time):
     table = shanghai_trades(TradTime=[time, *FORMS["milliseconds"][1:]])
     with pytest.raises(DataError, match=rf"time cannot be read in 1 rows, .*time {time}.*: write it as 09:30:00.010, "):
         shanghai.read_trades(put(table), DATE)
+
+
+@pytest.mark.parametrize("span", [timedelta(days=1, hours=9), timedelta(seconds=-1)])
+def test_a_duration_that_is_no_time_of_a_day(tmp_path, span):
+    shanghai_trades(TradTime=[*FORMS["Duration"][:3], span]).write_parquet(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="time cannot be read in 1 rows"):
+        shanghai.read_trades(tmp_path / "t.parquet", DATE)
 
 
 @pytest.mark.parametrize("day", ["2023-02-01", "20230201", "2023.02.01", 20230201, date(2023, 2, 1)])
