@@ -299,7 +299,11 @@ def test_the_risk_factors_of_a_score(record, signal, market, tmp_path):
 
 @pytest.mark.parametrize(
     ("risk", "reason"),
-    [({}, "is not as it was written"), ({"module_path": "no.such"}, "No module named 'no'"), ({"class": "No"}, "no attribute 'No'")],
+    [
+        ({}, "is not as it was written"),
+        ({"module_path": "no.such"}, "No module named 'no'"),
+        ({"class": "No"}, "no attribute 'No'"),
+    ],
 )
 def test_a_risk_model_that_cannot_be_read_is_left_out_with_the_reason(record, signal, tmp_path, risk, reason):
     (tmp_path / "about.json").write_text("{")
