@@ -124,25 +124,23 @@ def multi_task_loss(predictions: Tensor, label: Tensor, mask: Tensor, defined: T
     return (pairs - torch.stack(of_task).sum(0)).mean()
 
 
-def graph_proximity(state: Tensor, group: Tensor, mask: Tensor) -> Tensor:
-    """Graph-proximity loss: states of stocks of one prior group should point the same way, others not.
+def graph_proximity(state: Tensor, related: Tensor, known: Tensor) -> Tensor:
+    """Graph-proximity loss: states of related stocks should point the same way, others not.
 
-    For stock i with neighbours N(i), the other stocks of its group:
+    For stock i with neighbours N(i), those that are related to it:
     ``- mean_{j in N(i)} log sigma(o_i . o_j) - mean_{j not in N(i), j != i} log sigma(- o_i . o_j)``,
-    then the mean over the stocks of known group. Means instead of the report's sums keep its weight independent
-    of the number of stocks; the report writes the second term as log(-sigma(.)), the logarithm of a negative
-    number: the minus belongs inside, as above. Stocks of unknown group (NaN) take no part.
+    then the mean over the stocks whose relations are known, i and j alike. Means instead of the report's sums keep its
+    weight independent of the number of stocks; the report writes the second term as log(-sigma(.)), the logarithm of a
+    negative number: the minus belongs inside, as above.
 
-    state [days, stocks, hidden], group and mask [days, stocks].
+    state [days, stocks, hidden], related [days, stocks i, stocks j] bool, known [days, stocks] bool.
 
     Source: Orient Securities, factor selection series 110 (2024-02-19), section 1.2; Wang et al., ALSP-TF, 2022.
     """
-    known = mask & torch.isfinite(group)
     similarity = state.float() @ state.float().transpose(-1, -2)  # [days, stocks, stocks]
     pairs = known[:, :, None] & known[:, None, :]
-    pairs &= ~torch.eye(mask.shape[1], dtype=torch.bool, device=mask.device)
-    same = group[:, :, None] == group[:, None, :]
-    near, far = pairs & same, pairs & ~same
+    pairs &= ~torch.eye(known.shape[1], dtype=torch.bool, device=known.device)
+    near, far = pairs & related, pairs & ~related
     attraction = -(logsigmoid(similarity) * near).sum(2) / near.sum(2).clamp_min(1)  # [days, stocks]
     repulsion = -(logsigmoid(-similarity) * far).sum(2) / far.sum(2).clamp_min(1)
     return (attraction + repulsion)[known].sum() / known.sum().clamp_min(1)

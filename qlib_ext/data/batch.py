@@ -63,6 +63,27 @@ class Batch:
         """``[days, stocks, ...]`` -> ``[samples, ...]``: the inverse of ``to_days``."""
         return values[0] if self.mask.shape[0] == 1 else values[self.places]
 
+    def related(self) -> tuple[Tensor, Tensor] | None:
+        """Which stocks hear of which, ``[days, stocks, stocks]``, and those of which it is known, ``[days, stocks]``.
+
+        By the prior group; without one by the relations; None without either. A stock hears of the others of its
+        groups and of the sources of its edges. Nothing is known of one without a group and without an edge.
+        """
+        graph = self.relations if self.group is None else None
+        if self.group is not None:
+            group, known = self.group, torch.isfinite(self.group)
+        elif graph is not None:
+            group = graph.group.double().masked_fill(graph.group < 0, torch.nan)
+            known = torch.isfinite(group).index_fill(0, torch.cat([graph.target, graph.source]), True)
+        else:
+            return None
+        of_group = self.to_days(group)  # [days, stocks]
+        related = of_group[:, :, None] == of_group[:, None, :]  # [days, stocks, stocks]
+        if graph is not None:
+            row, column = self.places
+            related[row[graph.target], column[graph.target], column[graph.source]] = True
+        return related, self.to_days(known) & self.mask
+
     def by_day(self, prediction: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Prediction ``[samples]`` -> what cross-sectional losses take: prediction, label, mask [days, stocks]."""
         return self.to_days(prediction), self.to_days(self.y), self.mask

@@ -33,8 +33,9 @@ class ASTGNNOptions(GRUOptions):
                          without which their gains and its own count alike
     neighbours           a stock hears of so many, those most like it; None: of all
     temperature          A = softmax(ReLU(M M^T) / temperature): the lower, the fewer count; .inf is the mean of all
-    proximity            weight of the graph-proximity loss, which draws together the states of a group's stocks, or
-                         their vectors where instruments have those; needs a handler with ``group``
+    proximity            weight of the graph-proximity loss, which draws together the states of related stocks, or
+                         their vectors where instruments have those; needs a handler with ``group``, or with
+                         ``relations``, dated and of any kind, which it takes where there is no group
     """
 
     num_graph_layers: int = 1
@@ -141,7 +142,9 @@ class ASTGNN(GRU):
         loss = super().loss(scores, batch)
         if not self.options.proximity:
             return loss
-        if batch.group is None:
-            raise ConfigError('proximity needs a prior group of each stock: give the handler group: "$industry".')
-        proximity = graph_proximity(batch.to_days(scores.state), batch.to_days(batch.group), batch.mask)
-        return loss + self.options.proximity * proximity
+        related = batch.related()
+        if related is None:
+            raise ConfigError(
+                'proximity needs to know who is related: give the handler group: "$industry", or relations.'
+            )
+        return loss + self.options.proximity * graph_proximity(batch.to_days(scores.state), *related)

@@ -68,3 +68,45 @@ def test_a_kind_that_is_not_there_is_refused_before_rows_are_loaded(small, init,
         handler_of(relations=["industry"])
     with pytest.raises(ProviderError, match=r"has the field \$industri"):
         handler_of(relations=["$industri"])
+
+
+def walked(batch):
+    """Who hears of whom, and of whom anything is known, stock by stock: names of each day."""
+    days = []
+    for day in batch.day.unique().tolist():
+        at = (batch.day == day).nonzero()[:, 0].tolist()
+        graph = batch.relations
+        if graph is None:
+            edges, groups = set(), batch.group.tolist()
+        else:
+            edges, groups = set(zip(graph.target.tolist(), graph.source.tolist(), strict=True)), graph.group.tolist()
+        in_group = [group == group and (graph is None or group >= 0) for group in groups]
+        linked = {stock for edge in edges for stock in edge}
+        hears = [[(in_group[i] and groups[i] == groups[j]) or (i, j) in edges for j in at] for i in at]
+        days.append((hears, [in_group[i] or i in linked for i in at]))
+    return days
+
+
+@pytest.mark.parametrize("kinds", [{"group": "$industry"}, {"relations": ["$industry"]}, {"relations": ["suppliers"]}])
+def test_who_is_related_on_each_day_of_a_batch(init, copy, kinds):
+    folder = copy("related")
+    names = sorted(path.name.upper() for path in (folder / "features").iterdir())
+    pairs = [(a, b, "2015-05-06") for a, b in zip(names, names[7:], strict=False)]
+    write_relations(folder, pl.DataFrame(pairs, schema=["source", "target", "from"], orient="row"), "suppliers")
+    init(folder)
+    batch = batch_of(handler_of(**kinds), [0, 7, 20])
+    related, known = batch.related()
+    for day, (hears, is_known) in enumerate(walked(batch)):
+        stocks = len(is_known)
+        there = torch.tensor(is_known)
+        assert torch.equal(known[day, :stocks], there)
+        assert not known[day, stocks:].any()
+        both = there[:, None] & there & ~torch.eye(stocks, dtype=torch.bool)
+        assert torch.equal(related[day, :stocks, :stocks] & both, torch.tensor(hears) & both)
+    assert known.any()
+    assert known[0].any() == ("suppliers" not in str(kinds))
+
+
+def test_nobody_is_related_where_the_handler_names_nothing(small, init):
+    init(small[0])
+    assert batch_of(handler_of(), [0]).related() is None

@@ -88,3 +88,14 @@ def test_a_cross_section_of_thousands_trains():
     model = ASTGNN(**SMALL | {"n_epochs": 1})
     model.fit(dataset_of(rows, segments=segments))
     assert len(model.predict(dataset_of(rows, segments=segments))) == 1500
+
+
+def test_proximity_may_be_to_relations():
+    """To those of ``dataset_of``, without a group; who they are is tested with ``Batch.related``."""
+
+    def trained(proximity):
+        model = ASTGNN(**SMALL, proximity=proximity)
+        model.fit(dataset_of(random_rows()))
+        return model.predict(dataset_of(random_rows()))
+
+    assert (trained(1.0) - trained(0.0)).abs().max() > 1e-3

@@ -113,10 +113,10 @@ def test_one_line_says_that_the_cpu_takes_over(monkeypatch):
     assert "training on the CPU" in messages[0]
 
 
-def test_proximity_needs_a_group():
+def test_proximity_needs_a_group_or_relations():
     model = ASTGNN(proximity=0.1, n_epochs=1, hidden_size=4, num_layers=1, num_factors=2, GPU=-1)
     with pytest.raises(ConfigError, match=r"group: \"\$industry\""):
-        model.fit(dataset_of(random_rows()))
+        model.fit(dataset_of(random_rows(), related=False))
 
 
 @pytest.mark.parametrize("node_embedding", ["state", "instrument"])
