@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from qlib_ext.cli.analysis import add_compare, add_report
+from qlib_ext.cli.portfolio import add_enhance
 from qlib_ext.cli.provider import add_fields
 from qlib_ext.cli.relations import add_relations
 from qlib_ext.cli.risk import add_risk, add_weights
@@ -28,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         add_ticks,
         add_weights,
         add_risk,
+        add_enhance,
         add_workflows,
         add_init,
         add_run,

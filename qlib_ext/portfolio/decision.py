@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from qlib_ext.errors import DataError
 from qlib_ext.portfolio.attribution import risk_shares
 from qlib_ext.portfolio.boards import Boards
 from qlib_ext.portfolio.day import Vector
@@ -89,6 +90,14 @@ def decide(
         pd.Series(known.active_exposures(found.weights), list(known.factors)),
         risk_shares(known, found.weights),
         float(found.weights[known.member].sum()),
+    )
+
+
+def no_score(missing: Sequence[pd.Timestamp], traded: pd.Timestamp) -> DataError:
+    """The error for days of decision that have no score, the first of them for the trading day ``traded``."""
+    return DataError(
+        f"There is no score on {len(missing)} days of decision, first {missing[0]:%Y-%m-%d}, for {traded:%Y-%m-%d}; "
+        "score every day of the backtest and the day before it."
     )
 
 

@@ -19,7 +19,7 @@ from qlib_ext.keywords import check_types, keywords_of, refuse_unknown
 from qlib_ext.portfolio.block import Constraint
 from qlib_ext.portfolio.boards import Boards
 from qlib_ext.portfolio.days import Days
-from qlib_ext.portfolio.decision import Decision, Lots, decide
+from qlib_ext.portfolio.decision import Decision, Lots, decide, no_score
 from qlib_ext.portfolio.setting import rebalancing_days, setting_of
 from qlib_ext.risk.model import StyleRiskModel
 
@@ -97,7 +97,7 @@ class IndexEnhancement(BaseSignalStrategy):
         if score is None and not self.decisions:
             return TradeDecisionWO([], self)  # the scores begin later, as _check_scores has seen
         if score is None:
-            raise _no_score([before], traded)
+            raise no_score([before], traded)
         return TradeDecisionWO(_orders(self._decide(before, traded, score)), self)
 
     def _decide(self, before: pd.Timestamp, traded: pd.Timestamp, score: pd.Series) -> Decision:
@@ -128,11 +128,11 @@ class IndexEnhancement(BaseSignalStrategy):
         scored = self.signal.signal_cache.dropna().index.unique("datetime")
         begun = before >= scored.min()
         if not begun.any():
-            raise _no_score(before, days[0])
+            raise no_score(before, days[0])
         due = rebalancing_days(before.append(days[-1:]), self.setting.rebalance)[1:] & begun
         missing = before[due & ~before.isin(scored)]
         if len(missing):
-            raise _no_score(missing, days[before.get_loc(missing[0])])
+            raise no_score(missing, days[before.get_loc(missing[0])])
 
 
 def _orders(decision: Decision) -> list[Order]:
@@ -149,10 +149,3 @@ def _orders(decision: Decision) -> list[Order]:
         )
         for place in decision.order
     ]
-
-
-def _no_score(missing: Sequence[pd.Timestamp], traded: pd.Timestamp) -> DataError:
-    return DataError(
-        f"There is no score on {len(missing)} days of decision, first {missing[0]:%Y-%m-%d}, for {traded:%Y-%m-%d}; "
-        "score every day of the backtest and the day before it."
-    )
