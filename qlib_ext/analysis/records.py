@@ -48,7 +48,7 @@ METRICS = {
 }
 
 
-class _Score(SignalRecord):
+class Score(SignalRecord):
     """SignalRecord, as far as a factor analysis needs it: of datasets other than DatasetH it leaves no label.pkl."""
 
     def list(self) -> list[str]:
@@ -104,7 +104,7 @@ class FactorRecord(ACRecordTemp):
     """
 
     artifact_path = "factor_analysis"
-    depend_cls = _Score
+    depend_cls = Score
 
     def __init__(
         self,

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 from markupsafe import Markup
 from mlflow import MlflowClient
 from plotly.offline import get_plotlyjs
@@ -24,8 +22,10 @@ from qlib_ext.analysis.compare.table import METRICS, Table, table_of
 from qlib_ext.analysis.correlation import score_correlation
 from qlib_ext.analysis.report import figures
 from qlib_ext.analysis.report.drawing import PALETTE, Colours
-from qlib_ext.analysis.report.recorded_run import RecordedRun, read_recorded_run
-from qlib_ext.analysis.report.tables import Grid, Shaded, shaded, stacked, windows_table, yearly_means
+from qlib_ext.analysis.report.enhancement import enhancement_part, saved_of
+from qlib_ext.analysis.report.parts import Part, as_html
+from qlib_ext.analysis.report.recorded_run import FOLDERS, RecordedRun, read_recorded_run
+from qlib_ext.analysis.report.tables import shaded, stacked, windows_table, yearly_means
 from qlib_ext.analysis.report.texts import LANGUAGES, Texts
 from qlib_ext.cross_section.matrix import to_matrix
 from qlib_ext.errors import DataError
@@ -37,19 +37,6 @@ logger = get_module_logger("qlib_ext.analysis")
 MOST = len(PALETTE)
 DAYS = re.compile(r'"x":(\["\d{4}-\d\d-\d\d"(?:,"\d{4}-\d\d-\d\d")*\])')  # as plotly writes them
 NO_DAYS = "const days=[]"
-
-
-@dataclass(frozen=True)
-class Part:
-    """A section of the page; ``key`` is its heading among the texts."""
-
-    key: str
-    figures: Sequence[Markup] = ()
-    grids: Sequence[Grid] = ()
-    shaded: Sequence[Shaded] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.figures or self.grids or self.shaded)
 
 
 def report(store: str, experiments: Sequence[str], last: int = 1, lang: str = "en") -> str:
@@ -86,13 +73,15 @@ def _between(runs: Sequence[RecordedRun]) -> pd.DataFrame | None:
 def attach_report(recorder: Recorder, folder: str, saved: Mapping[str, Any], lang: str = "en") -> None:
     """Write the page of a run that need not be finished into the run's ``folder`` of its artifacts, as report.html.
 
-    ``saved`` is what FactorRecord saves, by file name. Raises OutputError where the page cannot be written.
+    ``saved`` is what FactorRecord or EnhancementRecord saves, by file name. Raises OutputError where the page cannot be
+    written.
     """
     _finish_logging(recorder)
     frames = {file.removesuffix(".pkl"): frame for file, frame in saved.items()}
     run, name = recorder.client.get_run(recorder.id), frames["about"]["experiment"]
     summary = read_run(run)
-    runs = [read_recorded_run(recorder.client, name, run, frames)]
+    field = next(field for field, name_of_folder in FOLDERS.items() if name_of_folder == folder)
+    runs = [read_recorded_run(recorder.client, name, run, {field: frames})]
     with TemporaryDirectory() as temporary:
         page = f"{temporary}/report.html"
         text = _page(runs, {name: summary}, table_of({name: [summary]}), lang)
@@ -124,7 +113,8 @@ def _page(
         return texts["heading"].format(universe=setup.universe, test=test, label=setup.label)
 
     colours = dict(zip((each.experiment for each in runs), PALETTE, strict=False))
-    parts = [_strategy(runs, colours, texts), _rank_ic(runs, colours, texts), _groups(runs, colours, texts)]
+    parts = [_strategy(runs, colours, texts), enhancement_part(saved_of(runs), colours, texts)]
+    parts += [_rank_ic(runs, colours, texts), _groups(runs, colours, texts)]
     parts += [
         _correlation(runs, between, texts),
         _risk(runs, texts),
@@ -221,7 +211,7 @@ def _frames(runs: Sequence[RecordedRun], file: str) -> dict[str, pd.DataFrame]:
 
 def _strategy(runs: Sequence[RecordedRun], colours: Colours, texts: Texts) -> Part:
     returns, table = _frames(runs, "strategy_returns"), _frames(runs, "performance_by_year")
-    pictures = [_html("strategy", figures.strategy_values(returns, colours, texts))] if returns else []
+    pictures = [as_html("strategy", figures.strategy_values(returns, colours, texts))] if returns else []
     return Part("strategy", pictures, [stacked(texts["yearly_table"], "year", table, texts)] if table else [])
 
 
@@ -230,8 +220,8 @@ def _rank_ic(runs: Sequence[RecordedRun], colours: Colours, texts: Texts) -> Par
     years = {name: table.loc["rank_ic_spaced"] for name, table in _frames(runs, "ic_summary").items()}
     if not (daily and monthly and years):
         return Part("rank_ic")
-    bars = _html("rank-ic", figures.rank_ic_bars(daily, monthly, colours, texts))
-    heat = _html("months", figures.month_heat_map(monthly, texts))
+    bars = as_html("rank-ic", figures.rank_ic_bars(daily, monthly, colours, texts))
+    heat = as_html("months", figures.month_heat_map(monthly, texts))
     return Part("rank_ic", [bars, heat], [stacked(texts["ic_table"], "year", years, texts)])
 
 
@@ -241,8 +231,8 @@ def _groups(runs: Sequence[RecordedRun], colours: Colours, texts: Texts) -> Part
     if not (returns and summary and years):
         return Part("group_test")
     pictures = [
-        _html("groups", figures.group_comparison(summary, returns, colours, texts)),
-        _html("group-values", figures.group_values(returns, texts)),
+        as_html("groups", figures.group_comparison(summary, returns, colours, texts)),
+        as_html("group-values", figures.group_values(returns, texts)),
     ]
     return Part(
         "group_test",
@@ -276,20 +266,9 @@ def _risk(runs: Sequence[RecordedRun], texts: Texts) -> Part:
 
 def _training(runs: Sequence[RecordedRun], colours: Colours, texts: Texts) -> Part:
     curves = {each.experiment: each.curves for each in runs if not each.curves.empty}
-    return Part("training", [_html("training", figures.training_curves(curves, colours, texts))] if curves else [])
+    return Part("training", [as_html("training", figures.training_curves(curves, colours, texts))] if curves else [])
 
 
 def _windows(runs: Sequence[RecordedRun], texts: Texts) -> Part:
     tables = [windows_table(each.experiment, each.windows, texts) for each in runs if each.windows is not None]
     return Part("windows", grids=tables)
-
-
-def _html(key: str, figure: go.Figure) -> Markup:
-    """The figure as an element of the page; a fixed id keeps the page the same for the same runs."""
-    config = {
-        "displaylogo": False,
-        "showTips": False,
-        "responsive": True,
-        "modeBarButtons": [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
-    }
-    return Markup(figure.to_html(config, include_plotlyjs=False, full_html=False, div_id=f"figure-{key}"))

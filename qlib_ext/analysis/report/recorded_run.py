@@ -18,7 +18,7 @@ from qlib_ext.errors import DataError
 from qlib_ext.recorder.runs import artifacts_of, find_run, load
 from qlib_ext.recorder.windows import RUN, windows_of
 
-FOLDER = "factor_analysis"
+FOLDERS = {"frames": "factor_analysis", "enhancement": "enhancement"}
 SCALARS = (str, bool, int, float, datetime.date, type(None))
 CURVE = re.compile(r"(?:(?P<net>.+)\.)?(?P<segment>train|valid)[._](?P<measure>.+)")  # GRU.valid_rank_ic, train.l2
 TREE = re.compile(r"(?P<measure>.+)\.(?P<segment>train|valid)(?P<net>)")  # l2.valid, as LGBModel logs it
@@ -31,6 +31,7 @@ class RecordedRun:
     experiment  its name
     run         the run as mlflow has it
     frames      what FactorRecord saved, by file name without ``.pkl``; empty where it was no part of the run
+    enhancement what EnhancementRecord saved, likewise
     curves      training curves, one line an epoch: part (the window and seed of a rolling model, the net), measure,
                 segment (train, valid or ""), epoch, value
     windows     the table of a rolling model's windows
@@ -41,6 +42,7 @@ class RecordedRun:
     experiment: str
     run: Run
     frames: Mapping[str, Any]
+    enhancement: Mapping[str, Any]
     curves: pd.DataFrame
     windows: pd.DataFrame | None
     config: str
@@ -48,12 +50,17 @@ class RecordedRun:
 
 
 def read_recorded_run(
-    client: MlflowClient, experiment: str, run: Run, frames: Mapping[str, Any] | None = None
+    client: MlflowClient, experiment: str, run: Run, at_hand: Mapping[str, Mapping[str, Any]] | None = None
 ) -> RecordedRun:
-    """Read what a run left; ``frames`` are given by a FactorRecord that has them at hand."""
+    """Read what a run left; ``at_hand`` are the frames that a record is about to save, by the name of their field."""
     problems: list[str] = []
-    if frames is None:
-        frames, problems = _frames(run)
+    saved = {}
+    for name, folder in FOLDERS.items():
+        if at_hand and name in at_hand:
+            saved[name] = at_hand[name]
+        else:
+            saved[name], unreadable = _frames(run, folder)
+            problems += unreadable
     windows = None
     parts = {"": run}
     try:
@@ -65,13 +72,15 @@ def read_recorded_run(
         problems += removed
     task, _ = load(run, "task")
     config = "" if task is None else yaml.safe_dump(_plain(task), allow_unicode=True, sort_keys=False, width=110)
-    return RecordedRun(experiment, run, frames, _curves(client, parts), windows, config, problems)
+    return RecordedRun(
+        experiment, run, curves=_curves(client, parts), windows=windows, config=config, problems=problems, **saved
+    )
 
 
-def _frames(run: Run) -> tuple[dict[str, Any], list[str]]:
+def _frames(run: Run, folder: str) -> tuple[dict[str, Any], list[str]]:
     found, problems = {}, []
-    for path in sorted((artifacts_of(run) / FOLDER).glob("*.pkl")):
-        frame, problem = load(run, f"{FOLDER}/{path.name}")
+    for path in sorted((artifacts_of(run) / folder).glob("*.pkl")):
+        frame, problem = load(run, f"{folder}/{path.name}")
         if problem:
             problems.append(problem)
         else:

@@ -23,6 +23,15 @@ FORMATS = {
     "explained": PERCENT,
     "stocks": COUNT,
     "days": COUNT,
+    "block": "{}",
+    "names": COUNT,
+    "decisions": COUNT,
+    "relaxed_decisions": COUNT,
+    "weeks": COUNT,
+    "ratio": RATIO,
+    "calmar": RATIO,
+    "bias": RATIO,
+    "transfer_coefficient": RATIO,
     "sharpe": RATIO,
     "information_ratio": RATIO,
     RANK_IC: IC,
@@ -76,7 +85,7 @@ def stacked(caption: str, key: str, frames: Mapping[str, pd.DataFrame], texts: T
         ]
         blocks.append(Block(_name_of(row, texts), lines))
     named = len(frames) > 1
-    header = [texts[key]] + ([texts["experiment"]] if named else [])
+    header = [texts[key] if key else ""] + ([texts["experiment"]] if named else [])
     header += [_name_of(column, texts) for column in columns]
     return Grid(caption, header, blocks, named)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from qlib_ext.analysis.report.enhancement_texts import ENHANCEMENT_EN, ENHANCEMENT_ZH
 from qlib_ext.recorder.windows import (
     FIT,
     PREDICT,
@@ -293,4 +294,4 @@ _ZH = {
     "no_config": "{names}：没有配置；该运行不是由 qrun 或 task_train 启动的。",
 }
 
-LANGUAGES: Mapping[str, Texts] = {"en": _EN, "zh": _ZH}
+LANGUAGES: Mapping[str, Texts] = {"en": _EN | ENHANCEMENT_EN, "zh": _ZH | ENHANCEMENT_ZH}
