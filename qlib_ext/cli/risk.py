@@ -99,10 +99,11 @@ def add_risk(commands: argparse._SubParsersAction) -> None:
         metavar="FIELD",
         help="a stock's industry, a whole number (default: $industry)",
     )
-    parser.add_argument(
+    sizes = parser.add_mutually_exclusive_group()
+    sizes.add_argument(
         "--size", default="$total_mv", metavar="FIELD", help="a stock's market value (default: $total_mv)"
     )
-    parser.add_argument(
+    sizes.add_argument(
         "--no-size", action="store_true", help="no market value is known: the mean amount stands in, and is named so"
     )
     parser.add_argument(
