@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from qlib.contrib.evaluate import risk_analysis
 
 from qlib_ext.errors import DataError
 from qlib_ext.portfolio.history import (
@@ -134,6 +135,18 @@ def test_performance_is_read_off_the_days(history):
     assert row["calmar"] == pytest.approx(row["annual_return"] / -drop)
     won = [(1 + part).prod() > 1 for _, part in excess.groupby(excess.index.map(lambda day: day.isocalendar()[:2]))]
     assert row["weekly_win_rate"] == pytest.approx(np.mean(won))
+
+
+def test_a_year_has_252_days_and_is_compounded():
+    """contrib/evaluate.py:53: Qlib's year has 238 days, and its returns are added up."""
+    days = pd.bdate_range("2020-01-01", periods=252)
+    daily = pd.DataFrame(0.001, days, ["return", "excess", "excess_basket"])
+    daily.iloc[::2] += 0.0005  # so that it varies
+    qlibs = risk_analysis(daily["excess"], freq="day")["risk"]
+    assert qlibs["annualized_return"] == pytest.approx(238 * daily["excess"].mean())
+    row = performance(daily).loc["excess"]
+    assert row["annual_return"] == pytest.approx((1 + daily["excess"]).prod() - 1)
+    assert row["annual_return"] > 1.1 * qlibs["annualized_return"]
 
 
 def test_years_are_those_of_the_calendar(history):

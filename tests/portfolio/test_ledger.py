@@ -159,3 +159,30 @@ def test_a_quote_is_of_its_day_and_those_before(copy, small):
     for name in ("close", "price", "factor", "no_buy", "no_sell"):
         np.testing.assert_array_equal(getattr(kept, name), getattr(other, name), err_msg=name)
     assert isinstance(kept, Quotes)
+
+
+class NoOrders(BaseStrategy):
+    def generate_trade_decision(self, execute_result=None):
+        return TradeDecisionWO([], self)
+
+
+def test_the_last_day_of_the_calendar_needs_no_day_after_it(copy, small, init):
+    """backtest/utils.py:131: Qlib asks its calendar for the day after, which a provider of today does not have."""
+    folder, (first, last) = copy("today"), small[1].calendar[[-5, -1]]
+    (folder / "calendars" / "day_future.txt").unlink()
+    init(folder)
+    kwargs = {"start_time": first, "end_time": last, "open_cost": 0.001, "close_cost": 0.002}
+    exchange = {"class": "BoardExchange", "module_path": "qlib_ext.portfolio.exchange", "kwargs": kwargs}
+    executor = {
+        "class": "SimulatorExecutor",
+        "module_path": "qlib.backtest.executor",
+        "kwargs": {"time_per_step": "day", "generate_portfolio_metrics": True},
+    }
+    with pytest.raises(IndexError):
+        backtest(first, last, NoOrders(), executor, "SH000300", CASH, {"exchange": exchange})
+    quotes = read_quotes(folder, first, last)
+    ledger = Ledger(quotes, CASH, Costs(0.001, 0.002))
+    for day in range(len(quotes.days)):
+        ledger.trade(day, [])
+        ledger.close(day)
+    assert ledger.report().index[-1] == last
