@@ -30,7 +30,7 @@ import torch
 from qlib.data.dataset.handler import DataHandlerLP
 from qlib.utils import init_instance_by_config
 
-from benchmarks.measure import table
+from benchmarks.measure import newey_west, table
 from qlib_ext.cross_section.ic import daily_rank_ic
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.expressions.reach import label_reach
@@ -184,15 +184,6 @@ def record(run: dict, ic: pd.Series, lags: int, folder: Path) -> None:
 def days_file(run: dict, folder: Path) -> Path:
     name = "_".join(str(run[key]) for key in ("market", "model", "seed", "setting"))
     return folder / ("".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name) + ".parquet")
-
-
-def newey_west(values: np.ndarray, lags: int) -> float:
-    """Standard error of a mean: ``sqrt((g_0 + 2 sum_{l<=L} (1 - l / (L + 1)) g_l) / n)``, g the autocovariances."""
-    deviation, n = values - values.mean(), len(values)
-    variance = deviation @ deviation / n
-    for lag in range(1, lags + 1):
-        variance += 2 * (1 - lag / (lags + 1)) * (deviation[lag:] @ deviation[:-lag]) / n
-    return float(np.sqrt(max(variance, 0.0) / n))
 
 
 def recorded(run: dict) -> bool:

@@ -1,4 +1,4 @@
-"""What the benchmarks measure and print with: fresh processes, peak memory, time, ratios, tables."""
+"""What the benchmarks measure and print with: fresh processes, peak memory, time, ratios, tables, standard errors."""
 
 from __future__ import annotations
 
@@ -52,6 +52,15 @@ def timed(function: Callable[..., object], *arguments: Any) -> float:
 def ratio(slow: list[float], fast: list[float]) -> float:
     """The median of the rounds' ratios."""
     return median(np.divide(slow, fast).tolist())
+
+
+def newey_west(values: np.ndarray, lags: int) -> float:
+    """Standard error of a mean: ``sqrt((g_0 + 2 sum_{l<=L} (1 - l / (L + 1)) g_l) / n)``, g the autocovariances."""
+    deviation, n = values - values.mean(), len(values)
+    variance = deviation @ deviation / n
+    for lag in range(1, lags + 1):
+        variance += 2 * (1 - lag / (lags + 1)) * (deviation[lag:] @ deviation[:-lag]) / n
+    return float(np.sqrt(max(variance, 0.0) / n))
 
 
 def times(value: float) -> str:

@@ -17,7 +17,10 @@ from qlib.log import get_module_logger
 from qlib_ext.cross_section.cells import cells_of
 from qlib_ext.data.fitting import FittedOnTrainingDays, name_of
 from qlib_ext.processors import normalise
+from qlib_ext.processors.neutralise import MADClip
+from qlib_ext.processors.normal_scores import CSNormalScores
 from qlib_ext.processors.normalise import between
+from qlib_ext.processors.rows import KeepRows
 
 FEATURES = "feature"
 # they read and write the columns of their fields_group and no others; a subclass may do what it likes
@@ -34,6 +37,9 @@ OF_ONE_GROUP = (
     normalise.RobustZScoreNorm,
     normalise.Fillna,
     normalise.CSZScoreNorm,
+    CSNormalScores,
+    KeepRows,
+    MADClip,
 )
 
 logger = get_module_logger("qlib_ext.data")

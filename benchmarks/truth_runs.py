@@ -1,0 +1,181 @@
+"""The trainings of ``python -m benchmarks.truth``: which net learns which label of which data, and on which days."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from handlers.bars import LABEL
+from qlib_ext.workflows.reading import read_workflow
+
+WORKFLOWS = Path(__file__).resolve().parent.parent / "workflows"
+EVERY = 5  # train on every fifth day: the labels of ten days overlap
+ON_LABEL = {"kwargs": {"fields_group": "label"}}
+Z_SCORED = {"class": "CSZScoreNorm", "module_path": "qlib_ext.processors.normalise"} | ON_LABEL
+LABELS: dict[str, list[dict[str, Any]]] = {
+    "z-scored": [Z_SCORED],
+    "ranked": [{"class": "CSRankNorm"} | ON_LABEL],
+    "normal scores": [{"class": "CSNormalScores", "module_path": "qlib_ext.processors.normal_scores"} | ON_LABEL],
+    "winsorised": [{"class": "MADClip", "module_path": "qlib_ext.processors.neutralise"} | ON_LABEL, Z_SCORED],
+}
+
+
+@dataclass(frozen=True)
+class Dates:
+    """The days of all runs: a fold trains from ``start`` to the year before it, and validates on its year.
+
+    The test, which nothing is chosen by, begins the day after the last fold's year.
+    """
+
+    start: str = "2010-01-01"
+    test: str = "2017-01-01"
+    end: str = "2021-12-31"
+    folds: tuple[int, ...] = (2013, 2014, 2015, 2016)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model, one label.
+
+    name, stage  stages run in their order: the cheap and telling ones first
+    workflow     whose model, handler and processors are taken; ``model`` are keywords put over its own
+    label        of LABELS
+    start        first training day where the windows reach too far back for that of the dates
+    seeds        of which the first is run before any other
+    kept         chosen, and therefore tested; the others know validation years alone
+    published    the model's name in published.csv
+    minutes      of one core for a training year, a guess until a row says better
+    """
+
+    name: str
+    stage: int
+    workflow: str
+    label: str = "ranked"
+    model: Mapping[str, Any] = field(default_factory=dict)
+    universe: str = "all"
+    start: str | None = None
+    seeds: tuple[int, ...] = (0,)
+    kept: bool = False
+    published: str = ""
+    minutes: float = 5.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training of a run: its validation year and its seed."""
+
+    run: Run
+    fold: int
+    seed: int
+    dates: Dates
+    epochs: int | None = None  # at most so many
+
+    @property
+    def tested(self) -> bool:
+        """Whether it scores the test days, too."""
+        return self.run.kept and self.fold == int(self.dates.test[:4]) - 1
+
+    @property
+    def start(self) -> str:
+        return self.run.start or self.dates.start
+
+    @property
+    def name(self) -> str:
+        return f"{self.run.name}, {self.fold}, seed {self.seed}"
+
+    @property
+    def file(self) -> str:
+        """Where its scores are kept, within the folder of scores."""
+        letters = "".join(letter if letter.isalnum() else "-" for letter in self.run.name)
+        return f"{letters}_{self.fold}_{self.seed}.parquet"
+
+
+THREE = (0, 1, 2)
+IN_TEST: dict[str, Any] = {"kept": True, "seeds": THREE}
+DAY, WEEK, MULTI = "market_day_gru", "market_week_resnet_gru", "market_multitask_gru"
+RUNS = (
+    Run("day GRU, z-scored", 1, DAY, "z-scored", **IN_TEST, published="day, GRU"),
+    Run("day GRU, ranked", 1, DAY, **IN_TEST, published="day, GRU"),
+    Run("day GRU, normal scores", 1, DAY, "normal scores"),
+    Run("day GRU, winsorised", 1, DAY, "winsorised"),
+    Run("LightGBM, Alpha158", 2, "csi300_lightgbm", **IN_TEST),
+    Run("GRU, Alpha158", 3, "csi300_gru", **IN_TEST),
+    Run("day GRU, IC loss", 4, DAY, "z-scored", {"loss": "ic"}),
+    Run("day GRU, IC loss, normal scores", 4, DAY, "normal scores", {"loss": "ic"}),
+    Run("day GRU, pairwise loss", 4, DAY, model={"loss": "rank"}),
+    Run("day GRU, pairwise loss, normal scores", 4, DAY, "normal scores", {"loss": "rank"}),
+    Run("LightGBM, Alpha158, normal scores", 5, "csi300_lightgbm", "normal scores"),
+    Run("GRU, Alpha158, normal scores", 5, "csi300_gru", "normal scores"),
+    Run("week, ranked", 6, WEEK, **IN_TEST, published="week, GRU", minutes=10),
+    Run("week, z-scored", 6, WEEK, "z-scored", minutes=10),
+    Run("multi-task, ranked", 6, MULTI, start="2011-01-01", **IN_TEST, published="multi-task", minutes=10),
+    Run("multi-task, z-scored", 6, MULTI, "z-scored", start="2011-01-01", minutes=10),
+    Run("LSTM, Alpha158", 7, "csi300_lstm", **IN_TEST),
+    Run("ASTGNN, Alpha158", 7, "csi300_astgnn", **IN_TEST, minutes=8),
+    Run("GATs, Alpha158", 7, "csi300_gats_ts", **IN_TEST, minutes=8),
+    Run("day ASTGNN, ranked", 8, "market_day_astgnn", **IN_TEST, published="day, ASTGNN", minutes=8),
+    Run("week ASTGNN, ranked", 8, "market_week_astgnn", **IN_TEST, published="week, ASTGNN", minutes=12),
+)
+# the means of the day's ranks of several runs
+COMBINATIONS: dict[str, tuple[str, ...]] = {
+    "LightGBM + day GRU": ("LightGBM, Alpha158", "day GRU, ranked"),
+    "LightGBM + GRU": ("LightGBM, Alpha158", "GRU, Alpha158"),
+    "LightGBM + both GRUs": ("LightGBM, Alpha158", "GRU, Alpha158", "day GRU, ranked"),
+    "LightGBM + both GRUs + week": ("LightGBM, Alpha158", "GRU, Alpha158", "day GRU, ranked", "week, ranked"),
+}
+
+
+def jobs_of(
+    runs: Iterable[Run], dates: Dates, seeds: Iterable[int] | None = None, epochs: int | None = None
+) -> Iterator[Job]:
+    """All trainings in their order: first seeds before others, then stages, within them fold by fold.
+
+    seeds: of these alone. Seeds but the first are run for the test alone.
+    """
+    wanted = None if seeds is None else set(seeds)
+    jobs = [
+        Job(run, fold, seed, dates, epochs)
+        for run in runs
+        for seed in run.seeds
+        for fold in dates.folds
+        if wanted is None or seed in wanted
+    ]
+    jobs = [job for job in jobs if job.seed == job.run.seeds[0] or job.tested]
+    yield from sorted(jobs, key=lambda job: (job.run.seeds.index(job.seed), job.run.stage, job.fold))
+
+
+def configuration(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The model and the data set of a training, as Qlib makes them."""
+    path = WORKFLOWS / f"{job.run.workflow}.yaml"
+    task = read_workflow(path, {"UNIVERSE": job.run.universe}).config["task"]
+    model, dataset = task["model"], task["dataset"]
+    if model["class"] == "RollingModel":
+        model = model["kwargs"]["model"]
+    kwargs = {name: value for name, value in model["kwargs"].items() if name != "seeds"}
+    kwargs |= {**job.run.model, "seed": job.seed}
+    if model["class"] == "LGBModel":
+        kwargs["num_threads"] = 1
+    elif job.epochs is not None:
+        kwargs["n_epochs"] = min(kwargs["n_epochs"], job.epochs)
+    train = (job.start, f"{job.fold - 1}-12-31")
+    segments = {"train": train, "valid": (f"{job.fold}-01-01", f"{job.fold}-12-31")}
+    if job.tested:
+        segments["test"] = (job.dates.test, job.dates.end)
+    handler = dataset["kwargs"]["handler"]["kwargs"]
+    handler |= {"start_time": job.start, "end_time": list(segments.values())[-1][1], "label": LABEL}
+    handler["learn_processors"] = [{"class": "DropnaLabel"}, *LABELS[job.run.label]]
+    if handler.get("infer_processors"):
+        handler |= {"fit_start_time": train[0], "fit_end_time": train[1], "drop_raw": True}
+    dataset["kwargs"] |= {"segments": segments}
+    dataset["kwargs"].pop("sample_every", None)  # the rows that are learnt say it, for LightGBM as for the nets
+    return {**model, "kwargs": kwargs}, dataset
+
+
+def digest(job: Job) -> str:
+    """What tells a training from another one of the same name, fold and seed."""
+    text = json.dumps([*configuration(job), EVERY], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,189 @@
+"""The table of ``python -m benchmarks.truth --table``: all on the same days and stocks, compared day by day."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.measure import newey_west, table
+from benchmarks.truth_runs import COMBINATIONS, Dates, Job, Run, configuration
+from benchmarks.truth_train import INDICES, REACH, of_test, of_valid, top_excess
+from qlib_ext.cross_section.ic import daily_rank_ic
+from qlib_ext.errors import DataError
+
+PUBLISHED = Path(__file__).resolve().with_name("published.csv")
+HEADER = ("model", "data", "label", "loss", "seeds", "validation: Rank IC", "ICIR", "best twentieth", "less {against}")
+HEADER += ("test: Rank IC", "ICIR", "best twentieth", "less {against}", "by year", "CSI300, 500, 1000", "the report's")
+
+
+@dataclass(frozen=True)
+class Line:
+    """What a line of the table is made of: one run, or several whose ranks are added."""
+
+    name: str
+    members: tuple[Run, ...]
+    about: tuple[str, str, str]  # data, label, loss
+
+
+Part = Mapping[str, list[pd.Series]]  # name of a line -> scores, one Series a seed
+
+
+def summary(results: Path, folder: Path, provider: str, runs: Sequence[Run], dates: Dates, against: str) -> str:
+    """One line a run and a combination. Validation is that of the first seed, over the days of all folds.
+
+    The rows are those that all lines have. Differences are those of days, their standard errors by Newey and West with
+    as many lags as the label has days. Raises DataError where nothing has the scores of all folds.
+    """
+    known = pd.read_csv(results) if results.exists() else pd.DataFrame({"run": [], "provider": []})
+    known = known[known["provider"] == Path(provider).name]
+    scores = Scores(folder / Path(provider).name, known, dates)
+    rows = scores.folder / f"rows_{dates.start}_{dates.end}.parquet"
+    lines = [line for line in lines_of(runs) if all(scores.validated(run) for run in line.members)]
+    if not lines:
+        raise DataError(f"No run has rows of all of the folds {dates.folds} in {results}; ask for --folds that have.")
+    truth = pd.read_parquet(rows)
+    validation = held_to_all({line.name: [scores.valid(line)] for line in lines}, truth)
+    tested = {line.name: found for line in lines if (found := scores.test(line))}
+    test = held_to_all(tested, truth) if tested else {}
+    published = pd.read_csv(PUBLISHED).set_index(["model", "figure", "period"])["value"]
+    cells = [cells_of(line, validation, test, truth, against, published) for line in lines]
+    left_out = [run.name for run in runs if run.name not in {line.name for line in lines}]
+    text = table(tuple(name.format(against=against) for name in HEADER), cells)
+    rows_text = " and ".join(f"{sum(len(s[0]) for s in list(p.values())[:1]):,}" for p in (validation, test) if p)
+    text += f"\n\nHeld to the {rows_text} rows of all; folds {', '.join(map(str, dates.folds))}."
+    return text + (f" Without all folds: {', '.join(left_out)}." if left_out else "")
+
+
+def lines_of(runs: Sequence[Run]) -> list[Line]:
+    known = {run.name: run for run in runs}
+    lines = []
+    for run in runs:
+        model, dataset = configuration(Job(run, Dates().folds[-1], run.seeds[0], Dates()))
+        about = (dataset["kwargs"]["handler"]["class"], run.label, model["kwargs"].get("loss", "its own"))
+        lines.append(Line(run.name, (run,), about))
+    for name, members in COMBINATIONS.items():
+        if all(member in known for member in members):
+            lines.append(Line(name, tuple(known[member] for member in members), ("", "", "")))
+    return lines
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores that were kept, of the trainings that have a row."""
+
+    folder: Path
+    known: pd.DataFrame
+    dates: Dates
+
+    def validated(self, run: Run) -> bool:
+        """Whether the run's first seed has a row of every fold."""
+        own = self.known[self.known["run"] == run.name]
+        if not len(own):
+            return False
+        return set(self.dates.folds) <= set(own.loc[own["seed"] == run.seeds[0], "fold"])
+
+    def valid(self, line: Line) -> pd.Series:
+        """Scores of the validation days of all folds, of the first seeds."""
+
+        def of_run(run: Run) -> pd.Series:
+            folds = (of_valid(self._read(run, fold, run.seeds[0]), fold) for fold in self.dates.folds)
+            return pd.concat(list(folds))
+
+        return mean_of_ranks([of_run(run) for run in line.members])
+
+    def test(self, line: Line) -> list[pd.Series]:
+        """Scores of the test days, one Series for each seed that all members have."""
+        fold = int(self.dates.test[:4]) - 1
+        seeds = [self._tested_seeds(run, fold) for run in line.members]
+        common = sorted(reduce(set.intersection, seeds))
+        return [
+            mean_of_ranks([of_test(self._read(run, fold, seed), self.dates) for run in line.members]) for seed in common
+        ]
+
+    def _tested_seeds(self, run: Run, fold: int) -> set[int]:
+        own = self.known[(self.known["run"] == run.name) & (self.known["fold"] == fold)]
+        return set(own.loc[own["test_rank_ic"].notna(), "seed"]) if "test_rank_ic" in own else set()
+
+    def _read(self, run: Run, fold: int, seed: int) -> pd.Series:
+        file = self.folder / Job(run, fold, seed, self.dates).file
+        if not file.exists():
+            raise DataError(f"{file} is not there, but its row is: give the --scores of its run, or run it again.")
+        return pd.read_parquet(file)["score"]
+
+
+def mean_of_ranks(scores: Sequence[pd.Series]) -> pd.Series:
+    """The mean of the ranks, from 0 to 1, that several scores give the stocks that all of them know; one as it is."""
+    if len(scores) == 1:
+        return scores[0]
+    common = reduce(pd.MultiIndex.intersection, (score.index for score in scores))
+    ranks = [score.reindex(common).groupby(level="datetime").rank(pct=True) for score in scores]
+    return sum(ranks[1:], ranks[0]) / len(ranks)
+
+
+def held_to_all(part: Part, truth: pd.DataFrame) -> dict[str, list[pd.Series]]:
+    """The same scores on the rows that all of them have and whose label is known, in one order."""
+    every = [score.dropna().index for seeds in part.values() for score in seeds]
+    common = reduce(pd.MultiIndex.intersection, every, truth.index)
+    if not len(common):
+        raise DataError(f"The scores of {', '.join(part)} have no day and stock in common.")
+    return {name: [score.reindex(common) for score in seeds] for name, seeds in part.items()}
+
+
+def cells_of(
+    line: Line,
+    validation: dict[str, list[pd.Series]],
+    test: dict[str, list[pd.Series]],
+    truth: pd.DataFrame,
+    against: str,
+    published: pd.Series,
+) -> tuple[str, ...]:
+    cells = [line.name, *line.about, str(len(test.get(line.name, [None])))]
+    cells += part_cells(line.name, validation, truth, against)
+    if line.name not in test:
+        return (*cells, *[""] * 7)
+    cells += part_cells(line.name, test, truth, against)
+    ic = mean_over_seeds(test[line.name], truth)
+    cells.append(" ".join(f"{own.mean():.3f}" for _, own in ic.groupby(ic.index.year)))
+    cells.append(" ".join(index_cell(test[line.name], truth, name) for name in INDICES if name in truth))
+    model = line.members[0].published if len(line.members) == 1 else ""
+    figures = [published.get((model, name, "all")) for name in ("Rank IC", "ICIR")]
+    return (*cells, "" if figures[0] is None else f"{figures[0]:.3f}, {figures[1]:.2f}")
+
+
+def part_cells(name: str, part: dict[str, list[pd.Series]], truth: pd.DataFrame, against: str) -> list[str]:
+    """Rank IC, with the standard deviation over the seeds; ICIR; best twentieth in percent; difference."""
+    label = truth["label"].reindex(part[name][0].index)
+    daily = [daily_rank_ic(score, label).dropna() for score in part[name]]
+    means = [ic.mean() for ic in daily]
+    spread = f" ± {np.std(means, ddof=1):.4f}" if len(means) > 1 else ""
+    top = np.mean([top_excess(score, label).mean() for score in part[name]])
+    cells = [f"{np.mean(means):.4f}{spread}", f"{np.mean([ic.mean() / ic.std() for ic in daily]):.2f}", f"{top:.2%}"]
+    if name == against or against not in part:
+        return [*cells, ""]
+    other = mean_over_seeds(part[against], truth)
+    mean, error = paired(mean_over_seeds(part[name], truth), other)
+    return [*cells, f"{mean:+.4f} ± {error:.4f}"]
+
+
+def paired(own: pd.Series, other: pd.Series) -> tuple[float, float]:
+    """The mean difference of two series by day, and its standard error by Newey and West."""
+    difference = (own - other).dropna()
+    return float(difference.mean()), newey_west(difference.to_numpy(), REACH)
+
+
+def mean_over_seeds(scores: Sequence[pd.Series], truth: pd.DataFrame) -> pd.Series:
+    """The Rank IC of each day, its mean over the seeds."""
+    label = truth["label"].reindex(scores[0].index)
+    return pd.concat([daily_rank_ic(score, label) for score in scores], axis=1).mean(axis=1)
+
+
+def index_cell(scores: Sequence[pd.Series], truth: pd.DataFrame, index: str) -> str:
+    member = truth[index].reindex(scores[0].index).to_numpy(bool)
+    if not member.any():
+        return "-"
+    return f"{mean_over_seeds([score[member] for score in scores], truth).mean():.3f}"

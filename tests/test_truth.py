@@ -1,0 +1,167 @@
+"""``python -m benchmarks.truth``: from a training to its row, a run that was stopped goes on, the table of two rows."""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+
+from benchmarks import truth
+from benchmarks.truth_runs import COMBINATIONS, LABELS, RUNS, Dates, Run, configuration, digest, jobs_of
+from benchmarks.truth_table import mean_of_ranks, paired, summary
+from benchmarks.truth_train import REACH, learnt_rows, of_valid
+from qlib_ext.cross_section.ic import daily_rank_ic
+from qlib_ext.errors import ConfigError, DataError
+from qlib_ext.simulator.simulate import write_market
+
+DATES = Dates("2009-01-05", "2011-01-01", "2011-03-31", (2010,))
+TINY = {"hidden_size": 4, "num_layers": 1}
+NET = Run("net", 1, "market_day_gru", "normal scores", TINY, kept=True)
+TREES = Run("trees", 2, "csi300_lightgbm", model={"lambda_l1": 0.0, "lambda_l2": 0.0}, kept=True)
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("truth")
+    assert write_market(folder / "provider", stocks=30, days=580, seed=3, start="2009-01-05")
+    return argparse.Namespace(
+        data=str(folder / "provider"),
+        scores=folder / "scores",
+        results=folder / "truth.csv",
+        start=DATES.start,
+        end=DATES.end,
+    )
+
+
+def jobs(*runs: Run):
+    return list(jobs_of(runs, DATES, epochs=1))
+
+
+@pytest.fixture(scope="module")
+def stopped(options):
+    """Two runs, the second of which was stopped as it began."""
+    starts = []
+
+    def until_stopped(function, *arguments):
+        starts.append(arguments[0])
+        if len(starts) == 3:  # the rows, the first training
+            raise KeyboardInterrupt
+        return whole(function, *arguments)
+
+    whole = truth.in_fresh_process
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(truth, "in_fresh_process", until_stopped)
+        with pytest.raises(KeyboardInterrupt):
+            truth.run_missing(jobs(NET, TREES), options)
+    return options.results.read_text()
+
+
+def test_a_run_that_was_stopped_goes_on(options, stopped, capsys):
+    first = pd.read_csv(options.results)
+    assert list(first["run"]) == ["net"]
+    assert "1 of 2 runs are missing" in truth.missing_text(jobs(NET, TREES), options)
+    assert truth.run_missing(jobs(NET, TREES), options) == 0
+    assert options.results.read_text().splitlines()[1] == stopped.splitlines()[1]
+    rows = pd.read_csv(options.results)
+    assert list(rows["run"]) == ["net", "trees"]
+    kept = ["valid_rank_ic", "valid_icir", "test_rank_ic", "test_icir", "test_2011_rank_ic", "test_csi300_icir"]
+    assert np.isfinite(rows[[*kept, "valid_top", "test_top", "seconds", "peak_gb"]]).all(axis=None)
+    assert (rows["provider"] == "provider").all()
+    assert truth.missing(jobs(NET, TREES), options) == []
+
+
+def test_another_configuration_is_another_training(options, stopped):
+    other = Run("net", 1, "market_day_gru", "ranked", TINY, kept=True)
+    assert truth.missing(jobs(other), options)
+
+
+def test_the_figures_of_a_row_are_those_of_its_scores(options, stopped):
+    (job,) = jobs(NET)
+    folder = truth.scores_of(options.scores, options.data)
+    score = pd.read_parquet(folder / job.file)["score"]
+    rows = pd.read_parquet(next(folder.glob("rows_*.parquet")))
+    both = pd.concat([score, rows["label"]], axis=1, join="inner")
+    days = both.loc[both.index.get_level_values("datetime") >= job.dates.test].groupby(level="datetime")
+    ic = days.apply(lambda day: day["score"].corr(day["label"], method="spearman"))
+    row = pd.read_csv(options.results).iloc[0]
+    assert row["test_rank_ic"] == pytest.approx(ic.mean(), rel=1e-4)
+    assert row["test_icir"] == pytest.approx(ic.mean() / ic.std(), rel=1e-4)
+
+
+def test_the_table_holds_two_rows_to_the_same_days_and_stocks(options, stopped):
+    assert truth.run_missing(jobs(NET, TREES), options) == 0
+    text = summary(options.results, options.scores, options.data, (NET, TREES), DATES, "net")
+    lines = text.splitlines()
+    assert lines[2].startswith("| net | DayBars | normal scores |")
+    assert lines[3].startswith("| trees | Alpha158vwap | ranked |")
+    assert "±" not in lines[2]
+    assert lines[3].count("±") == 2
+    folder = truth.scores_of(options.scores, options.data)
+    scores = [pd.read_parquet(folder / job.file)["score"] for job in jobs(NET, TREES)]
+    label = pd.read_parquet(next(folder.glob("rows_*.parquet")))["label"]
+    common = scores[0].index.intersection(scores[1].index).intersection(label.index)
+    common = common[common.get_level_values("datetime") >= DATES.test]
+    for line, score in zip(lines[2:], scores, strict=False):
+        assert f"{daily_rank_ic(score.reindex(common), label).mean():.4f}" in line
+    assert f"{len(common):,} rows" in text
+
+
+def test_a_table_of_folds_without_rows_is_refused(options, stopped):
+    with pytest.raises(DataError, match="No run has rows of all of the folds"):
+        summary(options.results, options.scores, options.data, (NET,), Dates(folds=(2013,)), "net")
+
+
+def test_the_paired_standard_error_is_statsmodels():
+    random = np.random.default_rng(0)
+    days = pd.bdate_range("2020-01-01", periods=400)
+    own, other = (pd.Series(random.standard_normal(400), days).rolling(10).mean() for _ in range(2))
+    difference = (own - other).dropna()
+    options = {"maxlags": REACH, "use_correction": False}
+    expected = sm.OLS(difference, np.ones(len(difference))).fit(cov_type="HAC", cov_kwds=options)
+    assert paired(own, other) == pytest.approx((expected.params.iloc[0], expected.bse.iloc[0]), rel=1e-12)
+
+
+def test_ranks_are_added_over_the_stocks_that_all_know():
+    days = pd.to_datetime(["2020-01-01", "2020-01-02"])
+    index = pd.MultiIndex.from_product([days, ["A", "B", "C", "D"]], names=["datetime", "instrument"])
+    first = pd.Series([3.0, 1.0, 2.0, 9.0, 1.0, 2.0, 3.0, 4.0], index)
+    second = pd.Series([10.0, 30.0, 20.0, 5.0, 5.0, 4.0], index.delete([3, 7]))
+    expected = pd.Series([4 / 6, 4 / 6, 4 / 6, 3.5 / 6, 4.5 / 6, 4 / 6], second.index)
+    pd.testing.assert_series_equal(mean_of_ranks([first, second]), expected, check_names=False)
+
+
+def test_every_fifth_training_day_is_learnt_and_every_later_one():
+    days = pd.bdate_range("2020-01-01", periods=40)
+    index = pd.MultiIndex.from_product([days, ["A", "B"]], names=["datetime", "instrument"])
+    learnt = learnt_rows(index, (f"{days[0]}", f"{days[19]}")).unique("datetime")
+    assert list(learnt) == [*days[:20:5], *days[20:]]
+
+
+def test_no_label_of_a_validation_year_reaches_into_the_next():
+    days = pd.bdate_range("2019-12-01", "2021-01-31")
+    index = pd.MultiIndex.from_product([days, ["A"]], names=["datetime", "instrument"])
+    own = of_valid(pd.Series(0.0, index), 2020).index.unique("datetime")
+    assert own[0] == pd.Timestamp("2020-01-01")
+    assert days[days.get_loc(own[-1]) + REACH].year == 2020
+    assert days[days.get_loc(own[-1]) + REACH + 1].year == 2021
+
+
+def test_the_table_of_runs_is_sound():
+    names = [run.name for run in RUNS]
+    assert len(set(names)) == len(names)
+    assert {run.label for run in RUNS} == set(LABELS)
+    assert {member for members in COMBINATIONS.values() for member in members} <= set(names)
+    every = list(jobs_of(RUNS, Dates()))
+    assert len({job.file for job in every}) == len({digest(job) for job in every}) == len(every)
+    assert {job.run.stage for job in every[:16]} == {1}
+    for job in every:
+        segments = configuration(job)[1]["kwargs"]["segments"]
+        assert ("test" in segments) == job.tested == (job.run.kept and job.fold == 2016)
+
+
+def test_a_name_that_is_no_run_is_refused():
+    with pytest.raises(ConfigError, match="There is no run 'GRU'"):
+        truth.chosen(RUNS, ["GRU"])
