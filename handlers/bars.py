@@ -16,7 +16,7 @@ from qlib_ext.keywords import check_type, check_types, refuse_unknown
 
 LABEL = (["Ref($vwap, -11)/Ref($vwap, -1) - 1"], ["LABEL0"])
 PRICES = {name: f"${name}" for name in ("open", "high", "low", "close", "vwap")}
-DAY_FIELDS = PRICES | {"volume": "$volume / Mean($volume, 60)"}
+DAY_FIELDS = PRICES | {"turnover": "$volume / Mean($volume, 60)"}
 FREQUENCY_FIELDS = PRICES | {"volume": "$volume * ($volume / $volume)"}  # NaN where nothing is traded
 
 
@@ -40,9 +40,9 @@ class DayBars(WindowHandler):
     therefore 0: a suspended day, in every field; the days before the listing; every price of a window without a close.
     The last close is the last that is known, so a stock suspended today keeps what it did before.
 
-    fields: expressions in place of the six, by name. The sixth, ``volume``, is by default relative volume, the volume
+    fields: expressions in place of the six, by name. The sixth, ``turnover``, is by default relative volume, the volume
     over its mean of 60 days, which every provider has and which is no share of the float; where the provider knows the
-    turnover: ``fields: {volume: $turnover}``. The label is ``vwap[t+11] / vwap[t+1] - 1``. Raises ConfigError for
+    turnover: ``fields: {turnover: $turnover}``. The label is ``vwap[t+11] / vwap[t+1] - 1``. Raises ConfigError for
     another field's name.
     Source: Orient Securities, factor selection series 96 (2023-08-24), section 1.2, whose week images are treated so.
     """

@@ -20,7 +20,7 @@ def config(name: str, module: str, **kwargs: object) -> dict:
 
 HANDLERS = {
     "Alpha158vwap": config("Alpha158vwap", "handlers.alpha158vwap", instruments="csi300"),
-    "DayBars": config("DayBars", "handlers.bars", instruments="all", fields={"volume": "$turnover"}),
+    "DayBars": config("DayBars", "handlers.bars", instruments="all", fields={"turnover": "$turnover"}),
     "Week": config("Week", "handlers.week", instruments="all", group="$industry"),
     "MultiFrequencyBars": config("MultiFrequencyBars", "handlers.bars", instruments="csi300", calendar=True),
     "MsNew": config("MsNew", "handlers.msnew", instruments="all"),

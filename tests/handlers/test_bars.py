@@ -173,18 +173,18 @@ def test_qlibs_own_datasets_read_the_compact_rows(small, init, kind):
 @BOTH
 def test_fields_are_replaced_by_expressions(small, init, kind):
     init(small[0])
-    replaced = kind(fields={"volume": "$turnover", "vwap": "($high + $low) / 2"}, **TIMES)
+    replaced = kind(fields={"turnover": "$turnover", "vwap": "($high + $low) / 2"}, **TIMES)
     plain, own = kind(**TIMES).fetch(col_set="feature"), replaced.fetch(col_set="feature")
     assert list(own.columns) == list(plain.columns)
     np.testing.assert_allclose(own["VWAP"], (plain["HIGH"] + plain["LOW"]) / 2, rtol=1e-6)
-    assert not np.allclose(own["VOLUME"], plain["VOLUME"], equal_nan=True)
+    assert not np.allclose(own["TURNOVER"], plain["TURNOVER"], equal_nan=True)
     pd.testing.assert_series_equal(own["CLOSE"], plain["CLOSE"])
 
 
 @BOTH
 def test_an_unknown_name_of_a_field_is_answered_with_the_names(kind):
-    with pytest.raises(ConfigError, match=r"'volumn'; did you mean 'volume'\? It takes close, high, low, open, volume"):
-        kind(fields={"volumn": "$turnover"})
+    with pytest.raises(ConfigError, match=r"'turnovr'; did you mean 'turnover'\? It takes close, high, low, open, turno"):
+        kind(fields={"turnovr": "$turnover"})
 
 
 @BOTH
@@ -196,12 +196,12 @@ def test_a_misspelt_option_names_the_nearest_one(kind):
 def test_an_expression_of_a_field_that_the_provider_lacks(small, init):
     init(small[0])
     with pytest.raises(ProviderError, match=r"the field \$turnovers at day frequency; did you mean \$turnover"):
-        DayBars(fields={"volume": "$turnovers"}, **TIMES)
+        DayBars(fields={"turnover": "$turnovers"}, **TIMES)
 
 
 def test_a_turnover_that_is_nan_throughout_is_named(init, copy):
     init(copy("empty", edit=lambda bars, start: bars.fill(np.nan), files="*/volume.day.bin"))
-    with pytest.raises(DataError, match=r"'VOLUME' = .*What they share is \$volume"):
+    with pytest.raises(DataError, match=r"'TURNOVER' = .*What they share is \$volume"):
         Week(**TIMES)
 
 

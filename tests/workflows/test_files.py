@@ -158,7 +158,7 @@ def test_the_fields_are_the_handlers():
     fields = {"TURNOVER": "$t", "FLOAT_MV": "$m", "INDUSTRY": "$i"}
     names = ("market_day_gru", "market_msnew_astgnn", "market_ms_gru")
     day, msnew, ms = (workflow(name, **fields).handler["kwargs"] for name in names)
-    assert day["fields"] == {"volume": "$t"}
+    assert day["fields"] == {"turnover": "$t"}
     assert msnew["fields"] == {"float_mv": "$m"}
     assert (ms["industry"], ms["size"]) == ("$i", "$m")
 

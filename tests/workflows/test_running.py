@@ -131,8 +131,8 @@ def test_a_run_that_is_older_than_what_it_read_is_not_finished(recorders):  # no
     ("options", "expected"),
     [
         ({}, ""),
-        ({"fields": {"volume": "$volume / Mean($volume, 60)"}}, ""),
-        ({"fields": {"volume": "$free_turnover"}}, "free_turnover"),
+        ({"fields": {"turnover": "$volume / Mean($volume, 60)"}}, ""),
+        ({"fields": {"turnover": "$free_turnover"}}, "free_turnover"),
         ({"handler": "MsNew", "fields": {"float_mv": "$float_mv"}}, "has no bars of 30, 15, 5, 1 minutes"),
         ({"handler": "HighFreq27", "families": ["orders"]}, "hf_"),
         ({"handler": "FusedBars"}, "hf_"),
@@ -195,7 +195,7 @@ def project(tmp_path, recorders, small, monkeypatch):  # noqa: F811
     folder.mkdir()
     for name, options in {
         "day": {},
-        "week": {"fields": {"volume": "$none"}},
+        "week": {"fields": {"turnover": "$none"}},
         "both": {"experiments": ["day"]},
     }.items():
         config = workflow(f"market_{name}", provider=small[0], **options).config

@@ -9,7 +9,7 @@ from qlib_ext.workflows.table.entry import DataSet, Options, variable
 
 TRADED: Options = {"seasoned_days": 60, "traded_only": True}
 NEUTRAL: Options = {"industry": variable("INDUSTRY", "'$industry'"), "size": variable("FLOAT_MV", "'$float_mv'")}
-TURNOVER = '{volume: "' + variable("TURNOVER", "'$volume / Mean($volume, 60)'") + '"}'
+TURNOVER = '{turnover: "' + variable("TURNOVER", "'$volume / Mean($volume, 60)'") + '"}'
 FLOAT_MV = '{float_mv: "' + variable("FLOAT_MV", "'$float_mv'") + '"}'
 FACTORS = "day bars, $hf_... of {}, $industry, $float_mv"
 
