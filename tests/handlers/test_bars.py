@@ -183,7 +183,9 @@ def test_fields_are_replaced_by_expressions(small, init, kind):
 
 @BOTH
 def test_an_unknown_name_of_a_field_is_answered_with_the_names(kind):
-    with pytest.raises(ConfigError, match=r"'turnovr'; did you mean 'turnover'\? It takes close, high, low, open, turno"):
+    with pytest.raises(
+        ConfigError, match=r"'turnovr'; did you mean 'turnover'\? It takes close, high, low, open, turno"
+    ):
         kind(fields={"turnovr": "$turnover"})
 
 
