@@ -27,10 +27,12 @@ def drop_unpriced_labels(members: pd.DataFrame, labels: Mapping[str, str]) -> No
     that writes the suspended days as 0 would otherwise sell at 0, and buy at 0: one infinite label leaves no other
     stock of its day a z-score.
     """
+    prices = [field for field in fields_in(labels.values()) if field.lower() in PRICES]
+    stocks = [name for name in members.index.unique("instrument") if _has_unpriced_day(name, prices)]
     for name, expression in labels.items():
         column = members.columns.get_loc(("label", name))
         values = members.iloc[:, column].to_numpy()
-        wrong = np.isinf(values) | (_unpriced(members.index, expression) & ~np.isnan(values))
+        wrong = np.isinf(values) | (_unpriced(members.index, expression, prices, stocks) & ~np.isnan(values))
         if wrong.any():
             day, instrument = members.index[wrong.argmax()]
             if (block := values_of(members)) is not None:
@@ -44,17 +46,14 @@ def drop_unpriced_labels(members: pd.DataFrame, labels: Mapping[str, str]) -> No
             )
 
 
-def _unpriced(rows: pd.MultiIndex, expression: str) -> np.ndarray:
-    """True for the rows whose label, with prices that are not above 0 taken for missing, is missing."""
-    wrong = np.zeros(len(rows), dtype=bool)
-    prices = [field for field in fields_in([expression]) if field.lower() in PRICES]
-    names = [name for name in rows.unique("instrument") if _has_unpriced_day(name, prices)]
-    if names:
-        days = rows.unique("datetime")
-        priced = re.sub(rf"\$(?:{'|'.join(prices)})\b", r"If(Gt(\g<0>, 0), \g<0>, 0 * \g<0> / 0)", expression)
-        values = D.features(names, [priced], days.min(), days.max()).iloc[:, 0]
-        wrong = rows.isin(values.index[values.isna()].reorder_levels(LEVELS))
-    return wrong
+def _unpriced(rows: pd.MultiIndex, expression: str, prices: list[str], stocks: list[str]) -> np.ndarray:
+    """True for the rows of the stocks whose label, with prices that are not above 0 taken for missing, is missing."""
+    if not stocks:
+        return np.zeros(len(rows), dtype=bool)
+    days = rows.unique("datetime")
+    priced = re.sub(rf"\$(?:{'|'.join(prices)})\b", r"If(Gt(\g<0>, 0), \g<0>, 0 * \g<0> / 0)", expression)
+    values = D.features(stocks, [priced], days.min(), days.max()).iloc[:, 0]
+    return np.asarray(rows.isin(values.index[values.isna()].reorder_levels(LEVELS)))
 
 
 def _has_unpriced_day(instrument: str, prices: list[str]) -> bool:

@@ -13,9 +13,7 @@ def compiled(thing: Any, seen: tuple[str, ...] = ()) -> Any:
         return thing.__qualname__
     seen = (*seen, thing.__qualname__)
     if inspect.isclass(thing):
-        parts = [value for value in vars(thing).values() if not isinstance(value, property)]
-        parts += [value.fget for value in vars(thing).values() if isinstance(value, property)]
-        functions = [part for part in map(inspect.unwrap, map(_plain, parts)) if inspect.isfunction(part)]
+        functions = [part for part in map(_function_of, vars(thing).values()) if inspect.isfunction(part)]
         bases = [base for base in thing.__bases__ if base.__module__ == thing.__module__]
         return [thing.__qualname__, *(compiled(each, seen) for each in [*bases, *functions])]
     used = [thing.__globals__.get(name) for name in _names(thing.__code__)]
@@ -26,9 +24,9 @@ def compiled(thing: Any, seen: tuple[str, ...] = ()) -> Any:
     ]
 
 
-def _plain(part: Any) -> Any:
-    """The function behind a static or class method."""
-    return getattr(part, "__func__", part)
+def _function_of(part: Any) -> Any:
+    """The function behind a property, a static or class method, and a wrapper; anything else as it is."""
+    return inspect.unwrap(getattr(part, "fget", None) or getattr(part, "__func__", part))
 
 
 def _names(code: CodeType) -> list[str]:
@@ -38,13 +36,13 @@ def _names(code: CodeType) -> list[str]:
 
 def _code(code: CodeType) -> list[Any]:
     """Instructions, constants and names, without places in a file, which change from run to run."""
-    constants = [sorted(map(repr, c)) if isinstance(c, frozenset) else repr(c) for c in code.co_consts if not _is(c)]
+    constants = [
+        sorted(map(repr, c)) if isinstance(c, frozenset) else repr(c)
+        for c in code.co_consts
+        if not isinstance(c, CodeType)
+    ]
     return [code.co_code.hex(), constants, list(code.co_names), [_code(inner) for inner in _inner(code)]]
 
 
 def _inner(code: CodeType) -> list[CodeType]:
-    return [constant for constant in code.co_consts if _is(constant)]
-
-
-def _is(constant: Any) -> bool:
-    return isinstance(constant, CodeType)
+    return [constant for constant in code.co_consts if isinstance(constant, CodeType)]

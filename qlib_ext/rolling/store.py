@@ -81,7 +81,7 @@ class WindowStore:
                 logger.warning(f"A finished window is trained again: a file of run {run_id} is lost ({error}).")
                 return None
             scores = folder / PREDICTION
-            for file in [scores, *files_with_checksum(folder)]:
+            for file in sorted({scores, *files_with_checksum(folder)}):
                 if not is_as_written(file):
                     logger.warning(
                         f"A finished window is trained again: {file.name} of run {run_id} is lost or damaged."
