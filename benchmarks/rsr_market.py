@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,11 @@ class Market:
     close: Tensor
     graph: RelationGraph
 
-    @property
+    def to(self, device: torch.device) -> Market:
+        """The same market on another device."""
+        return replace(self, **{name: getattr(self, name).to(device) for name in ("x", "close", "graph")})
+
+    @cached_property
     def returns(self) -> Tensor:
         """``close_t / close_{t-1} - 1`` [days, stocks], NaN where one of the two is missing."""
         before = torch.cat([torch.full_like(self.close[:1], torch.nan), self.close[:-1]])
@@ -105,7 +110,7 @@ def baselines(market: Market, days: range, mask: Tensor, seed: int) -> dict[str,
     Those with "leak" know the highest close of 2013 to 2017, which the features were divided by.
     """
     random = torch.Generator().manual_seed(seed)
-    noise = torch.rand(mask.shape, generator=random)
+    noise = torch.rand(mask.shape, generator=random).to(mask.device)
     returns = market.returns
     volatility = torch.stack(
         [returns[day - VOLATILE_DAYS + 1 : day + 1].nan_to_num(0.0).std(0) for day in days]
@@ -113,7 +118,7 @@ def baselines(market: Market, days: range, mask: Tensor, seed: int) -> dict[str,
     close = market.close[days.start : days.stop].nan_to_num(1.0)
     most = torch.zeros_like(mask).scatter(1, volatility.masked_fill(~mask, -1.0).topk(VOLATILE_STOCKS).indices, True)
     return {
-        "zero": torch.zeros(mask.shape),
+        "zero": torch.zeros_like(noise),
         "random stock": noise,
         f"random among the {VOLATILE_STOCKS} most volatile": torch.where(most, noise, -1.0),
         "yesterday's winner": returns[days.start : days.stop].nan_to_num(0.0),

@@ -7,7 +7,8 @@ published program: prices over their maximum of 2013 to 2017, a price as output,
 Rank_LSTM, training days whose labels reach into validation, a mask that knows the label's day, and the softmax of
 ``PublishedPropagation``. Both stop after ten epochs without a better one; the program goes through all fifty.
 
-A run is one row of benchmarks/rsr_paper.csv; one that stands there is not repeated.
+A run is one row of benchmarks/rsr_paper.csv; one that stands there is not repeated. Runs on the GPU where there is one;
+several processes may write one file, as long as no two do the same run.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from benchmarks.rsr_market import TRAIN_END, Market, baselines, days_of, measure
 from benchmarks.rsr_nets import MODELS, Net
 from qlib_ext.cross_section.tensor_ic import rank_information_coefficient
 from qlib_ext.losses import pairwise_rank
+from qlib_ext.system.locks import locked
 
 RESULTS = Path(__file__).resolve().with_name("rsr_paper.csv")
 PARAMETERS = {"NASDAQ": (16, 64, 0.1), "NYSE": (8, 32, 10.0)}  # S, U and alpha that the published program names
@@ -81,7 +83,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     for name in () if options.table else options.markets:
         run_market(name, options)
-    print(summary(pd.read_csv(RESULTS)))
+    print(summary(pd.read_csv(options.results)))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -104,6 +106,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--units", type=int, metavar="U", help="units of the LSTM (default: the program's)")
     parser.add_argument("--alpha", type=float, help="weight of the rank loss (default: the program's)")
     parser.add_argument("--states", default=".data/rsr", metavar="DIR", help="where trained Rank_LSTMs are kept")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu, cuda, cuda:1")
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help="rows (benchmarks/rsr_paper.csv)")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch (default: 1)")
     parser.add_argument("--table", action="store_true", help="run nothing")
     options = parser.parse_args()
@@ -114,7 +118,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def run_market(name: str, options: argparse.Namespace) -> None:
     """Every run of one market that is not recorded yet."""
-    market = read_market(options.data, name)
+    market = read_market(options.data, name).to(torch.device(options.device))
     given = (options.length, options.units, options.alpha)
     length, units, alpha = (
         own if own is not None else usual for own, usual in zip(given, PARAMETERS[name], strict=True)
@@ -122,24 +126,26 @@ def run_market(name: str, options: argparse.Namespace) -> None:
     protocol = Protocol(market, options.paper, length)
     key = {"market": name, "protocol": "paper" if options.paper else "clean"}
     for seed in options.seeds:
-        run_baselines(protocol, key | {"seed": seed, "length": length, "units": 0, "alpha": 0.0})
+        of_baselines = key | {"seed": seed, "length": length, "units": 0, "alpha": 0.0}
+        run_baselines(protocol, of_baselines, options.results)
         for model in options.models:
             run = key | {"model": model, "seed": seed, "length": length, "units": units, "alpha": alpha}
-            if not recorded(run):
+            if not recorded(run, options.results):
                 start = time.perf_counter()
                 row = train(protocol, model, seed, units, alpha, Path(options.states))
-                record(run | row | {"minutes": round((time.perf_counter() - start) / 60, 1)})
+                row |= {"minutes": round((time.perf_counter() - start) / 60, 1), "device": options.device}
+                record(run | row, options.results)
 
 
-def run_baselines(protocol: Protocol, key: dict) -> None:
+def run_baselines(protocol: Protocol, key: dict, results: Path) -> None:
     days = days_of("test", protocol.length)
     mask = torch.stack([protocol.mask(day) for day in days])
     label = torch.stack([protocol.market.label(day) for day in days])
     for model, scores in baselines(protocol.market, days, mask, key["seed"]).items():
-        if not recorded(key | {"model": model}):
+        if not recorded(key | {"model": model}, results):
             row = measure(scores, label, mask)  # zero orders no stocks, and the others predict no returns
             kept = {name: row[name] for name in FIGURES if (name == "mse") == (model == "zero")}
-            record(key | {"model": model} | kept)
+            record(key | {"model": model} | kept, results)
 
 
 Inputs = Callable[[int], Tensor]  # what a net reads of a day
@@ -152,7 +158,7 @@ def train(protocol: Protocol, model: str, seed: int, units: int, alpha: float, s
         state = frozen_states(protocol, seed, units, alpha, states)
         inputs = state.__getitem__
     torch.manual_seed(seed)
-    net = Net(model, units, protocol.market.graph, protocol.published)
+    net = Net(model, units, protocol.market.graph, protocol.published).to(protocol.market.x.device)
     curves = fit(net, protocol, inputs, alpha, seed)
     if protocol.published and model == "Rank_LSTM":
         file = states_file(protocol, seed, units, alpha, states)
@@ -163,7 +169,7 @@ def train(protocol: Protocol, model: str, seed: int, units: int, alpha: float, s
 
 def fit(net: nn.Module, protocol: Protocol, inputs: Inputs, alpha: float, seed: int) -> dict:
     """Adam, a day a step; the weights of the best epoch by validation are kept."""
-    optimizer = torch.optim.Adam(net.parameters(), lr=LEARNING_RATE)
+    optimizer = torch.optim.Adam(net.parameters(), lr=LEARNING_RATE, fused=True)
     random = np.random.default_rng(seed)
     best, best_epoch, weights, epoch = -np.inf, 0, {}, 0
     for epoch in range(EPOCHS):
@@ -222,28 +228,30 @@ def frozen_states(protocol: Protocol, seed: int, units: int, alpha: float, folde
     """Rank_LSTM's last states of all days, ``[days, stocks, units]``, 0 before the first window is complete."""
     file = states_file(protocol, seed, units, alpha, folder)
     if not file.exists():
-        sys.exit(f"{file} is not there: delete the rows of Rank_LSTM in {RESULTS}, or give its folder with --states")
-    net = Net("Rank_LSTM", units, protocol.market.graph, published=True)
-    net.load_state_dict(torch.load(file, weights_only=True))
+        sys.exit(f"{file} is not there: delete the rows of Rank_LSTM, or give its folder with --states")
+    device = protocol.market.x.device
+    net = Net("Rank_LSTM", units, protocol.market.graph, published=True).to(device)
+    net.load_state_dict(torch.load(file, weights_only=True, map_location=device))
     days, stocks = protocol.market.close.shape
-    states = torch.zeros(days, stocks, units)
+    states = torch.zeros(days, stocks, units, device=device)
     for day in range(protocol.length - 1, days):
         states[day] = net.state(protocol.inputs(day))
     return states
 
 
-def recorded(run: dict) -> bool:
-    if not RESULTS.exists():
+def recorded(run: dict, results: Path) -> bool:
+    if not results.exists():
         return False
-    known = pd.read_csv(RESULTS)
+    known = pd.read_csv(results)
     return bool((known[list(run)] == pd.Series(run)).all(axis=1).any())
 
 
-def record(row: dict) -> None:
+def record(row: dict, results: Path) -> None:
     """Append one run."""
-    columns = [*KEY, *FIGURES, "epochs", "best_epoch", "validation", "minutes"]
+    columns = [*KEY, *FIGURES, "epochs", "best_epoch", "validation", "minutes", "device"]
     frame = pd.DataFrame([row]).reindex(columns=columns)
-    frame.to_csv(RESULTS, mode="a", header=not RESULTS.exists(), index=False, float_format="%.8g")
+    with locked(results.with_suffix(".lock")):
+        frame.to_csv(results, mode="a", header=not results.exists(), index=False, float_format="%.8g")
 
 
 def summary(results: pd.DataFrame) -> str:

@@ -13,6 +13,8 @@ from torch.nn.functional import logsigmoid
 
 from qlib_ext.cross_section.tensor_ic import cross_sectional_rank, deviation, information_coefficient
 
+PAIRS_AT_ONCE = {"cpu": 8, "cuda": 256}  # stocks of a block whose pairs are all looked at: a GPU waits for launches
+
 
 def mean_squared_error(prediction: Tensor, label: Tensor) -> Tensor:
     """``mean (p - y)^2``; prediction, label [samples]."""
@@ -50,29 +52,45 @@ def negative_rank_ic(prediction: Tensor, label: Tensor, mask: Tensor) -> Tensor:
 def pairwise_rank(prediction: Tensor, label: Tensor, mask: Tensor) -> Tensor:
     """``mean over pairs i != j of max(0, -(p_i - p_j)(y_i - y_j))``, the mean over days.
 
-    Only pairs in the wrong order count. With the stocks sorted by p, a block of them meets the next block of its size,
-    whose p are higher. What counts of that for a stock i are the labels below y_i, the first ones once the block is
-    sorted by y, and their sums of (1, p, y, p y) are read off running sums. Blocks double, so every pair meets once, in
-    O(N log^2 N) time and O(N log N) memory.
+    Only pairs in the wrong order count. The stocks are sorted by p. Within blocks of ``PAIRS_AT_ONCE`` all pairs are
+    looked at; then a block meets the next block of its size, whose p are higher. What counts of that for a stock i are
+    the labels below y_i, the first ones once the block is sorted by y, and their sums of (1, p, y, p y) are read off
+    running sums. Blocks double, so every pair meets once, in O(N log^2 N) time and O(N log N) memory.
 
     prediction, label, mask [days, stocks]; the sums are float64. Source: Feng et al., Temporal Relational Ranking for
     Stock Prediction, ACM TOIS 37(2), 2019, with the mean for the sum.
     """
-    days, stocks = mask.shape
+    stocks = mask.shape[1]
     count = mask.sum(1)  # [days]
-    size = 1 << (stocks - 1).bit_length()
+    width = PAIRS_AT_ONCE.get(mask.device.type, PAIRS_AT_ONCE["cpu"])
+    size = max(width, 1 << (stocks - 1).bit_length())
     p, y = (nn.functional.pad(_centred_float64(x, mask), (0, size - stocks)) for x in (prediction, label))
     there = nn.functional.pad(mask, (0, size - stocks))
     order = y.argsort(1)  # of equal p the lower label comes first: such a pair is in no wrong order
     key = p.detach().masked_fill(~there, torch.inf).gather(1, order)
     order = order.gather(1, key.argsort(dim=1, stable=True))  # [days, size], those that are not there last
     p, y, there = (x.gather(1, order) for x in (p, y, there))
-    key = y.masked_fill(~there, torch.inf)  # above every label
+    total = _wrong_within_blocks(p, y, there, width)  # [days]
+    if size > width:
+        total = total + _wrong_between_blocks(p, y, y.detach().masked_fill(~there, torch.inf), width)
+    return (2 * total / (count * (count - 1)).clamp_min(1)).mean().to(prediction.dtype)
+
+
+def _wrong_within_blocks(p: Tensor, y: Tensor, there: Tensor, width: int) -> Tensor:
+    """``sum over pairs of a block of max(0, -(p_i - p_j)(y_i - y_j))``: [days, size] each -> [days]."""
+    p, y, there = (x.view(len(x), -1, width) for x in (p, y, there))  # [days, blocks, n] each
+    product = (p[..., :, None] - p[..., None, :]) * (y[..., :, None] - y[..., None, :])  # [days, blocks, n, n]
+    wrong = (product < 0) & there[..., :, None] & there[..., None, :]
+    return -product.where(wrong, 0.0).sum((1, 2, 3)) / 2
+
+
+def _wrong_between_blocks(p: Tensor, y: Tensor, key: Tensor, width: int) -> Tensor:
+    """The same for pairs of two blocks; p ascending, ``key`` the labels, those that are not there above every label."""
+    days, size = p.shape
     terms = torch.stack([torch.ones_like(p), p, y, p * y])  # [4, days, size]
     total = p.new_zeros(days)
-    width = 1
     while width < size:
-        lower, higher = key.detach().view(days, -1, 2, width).unbind(2)  # [days, blocks, width] each
+        lower, higher = key.view(days, -1, 2, width).unbind(2)  # [days, blocks, width] each
         higher, by_label = higher.sort(-1)
         of_lower, of_higher = terms.view(4, days, -1, 2, width).unbind(3)  # [4, days, blocks, width] each
         sums = of_higher.gather(-1, by_label.expand_as(of_higher)).cumsum(-1)
@@ -82,7 +100,7 @@ def pairwise_rank(prediction: Tensor, label: Tensor, mask: Tensor) -> Tensor:
         _, p_i, y_i, py_i = of_lower
         total = total + (y_i * sum_p - sum_py - n * py_i + p_i * sum_y).sum((1, 2))
         width *= 2
-    return (2 * total / (count * (count - 1)).clamp_min(1)).mean().to(prediction.dtype)
+    return total
 
 
 def _centred_float64(values: Tensor, mask: Tensor) -> Tensor:

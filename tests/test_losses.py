@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 import torch
@@ -81,8 +83,9 @@ def pair_by_pair(prediction, label, mask):
     levels=st.sampled_from([2, 5, 1000]),
     shift=st.sampled_from([0.0, 100.0]),
     seed=st.integers(0, 1000),
+    at_once=st.sampled_from([2, 8, 64]),
 )
-def test_pairwise_rank_equals_all_pairs_with_its_gradient(stocks, levels, shift, seed):
+def test_pairwise_rank_equals_all_pairs_with_its_gradient(stocks, levels, shift, seed, at_once):
     random = np.random.default_rng(seed)
     prediction, label = (torch.from_numpy(random.integers(0, levels, (3, stocks)) / levels) for _ in range(2))
     mask = torch.from_numpy(random.random((3, stocks)) < 0.8)
@@ -90,7 +93,8 @@ def test_pairwise_rank_equals_all_pairs_with_its_gradient(stocks, levels, shift,
     gradients = []
     for loss in (losses.pairwise_rank, pair_by_pair):
         score = (prediction + shift).requires_grad_()
-        value = loss(score, label + shift, mask)
+        with patch.dict(losses.PAIRS_AT_ONCE, cpu=at_once):
+            value = loss(score, label + shift, mask)
         value.backward()
         gradients.append((value.detach(), score.grad))
     torch.testing.assert_close(*gradients, atol=1e-10, rtol=1e-8)
