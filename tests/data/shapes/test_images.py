@@ -20,7 +20,7 @@ from tests.slow import standardised_places
 
 
 def dataset_of(rows: pd.DataFrame, length: int = 5, **kwargs) -> CrossSectionDataset:
-    handler = handler_of(rows)
+    handler = handler_of(rows, related=False)  # polars is not on every GPU
     handler.window = Window(length, standardise=True, **kwargs)
     return CrossSectionDataset(handler=handler, segments=SEGMENTS, purge=2)
 
