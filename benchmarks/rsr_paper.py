@@ -247,11 +247,12 @@ def recorded(run: dict, results: Path) -> bool:
 
 
 def record(row: dict, results: Path) -> None:
-    """Append one run."""
+    """Append one run, unless another process was quicker."""
     columns = [*KEY, *FIGURES, "epochs", "best_epoch", "validation", "minutes", "device"]
     frame = pd.DataFrame([row]).reindex(columns=columns)
     with locked(results.with_suffix(".lock")):
-        frame.to_csv(results, mode="a", header=not results.exists(), index=False, float_format="%.8g")
+        if not recorded({name: row[name] for name in KEY}, results):
+            frame.to_csv(results, mode="a", header=not results.exists(), index=False, float_format="%.8g")
 
 
 def summary(results: pd.DataFrame) -> str:
