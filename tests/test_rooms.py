@@ -24,6 +24,7 @@ ORDER = (
     "qlib_ext.factors",
     "qlib_ext.expressions",
     "qlib_ext.relations",
+    "qlib_ext.fundamentals",
     "qlib_ext.ticks",
     "qlib_ext.simulator",
     "qlib_ext.processors",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from qlib_ext.cli.analysis import add_compare, add_report
 from qlib_ext.cli.portfolio import add_enhance
-from qlib_ext.cli.provider import add_fields
+from qlib_ext.cli.provider import add_fields, add_fundamentals
 from qlib_ext.cli.relations import add_relations
 from qlib_ext.cli.risk import add_risk, add_weights
 from qlib_ext.cli.simulator import add_market
@@ -25,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for add in (
         add_market,
         add_fields,
+        add_fundamentals,
         add_relations,
         add_ticks,
         add_weights,

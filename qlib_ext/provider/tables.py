@@ -144,17 +144,24 @@ def _checked(
     rows = pl.DataFrame({"instrument": named_as(known, as_text(table["instrument"])), "date": days})
     refuse_rows(table, days.is_null(), date_column, f"a day such as 2023-02-01, or its midnight in {EXCHANGE_ZONE}")
     refuse_rows(table, rows["instrument"].is_null(), "instrument", "an instrument such as SH600000")
-    for column in columns:
-        text = as_text(table[column]).str.strip_chars().replace(["", "NaN"], None).alias(column)
-        if digits is not None:
-            text = _leading(text, digits)
-        numbers = text.cast(pl.Float64, strict=False)
-        refuse_rows(table, text.is_not_null() & ~numbers.is_finite().fill_null(False), column, "a number")
-        rows = rows.with_columns(numbers)
+    rows = rows.with_columns(numbers_of(table, column, digits) for column in columns)
     if (twice := rows.select("instrument", "date").is_duplicated()).any():
         row = rows.filter(twice).row(0, named=True)
         raise DataError(f"The table has several rows of {row['instrument']} on {row['date']}; leave one.")
     return rows
+
+
+def numbers_of(table: pl.DataFrame, column: str, digits: int | None = None) -> pl.Series:
+    """A column of numbers, or text of numbers, as float64, null where it is empty or NaN; of codes the first digits.
+
+    Raises DataError for a value that is no number.
+    """
+    text = as_text(table[column]).str.strip_chars().replace(["", "NaN"], None).alias(column)
+    if digits is not None:
+        text = _leading(text, digits)
+    numbers = text.cast(pl.Float64, strict=False)
+    refuse_rows(table, text.is_not_null() & ~numbers.is_finite().fill_null(False), column, "a number")
+    return numbers
 
 
 def _leading(codes: pl.Series, digits: int) -> pl.Series:
