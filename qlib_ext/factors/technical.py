@@ -1,0 +1,360 @@
+"""Technical indicators and candle states of daily bars, over each stock's own trading days.
+
+Each indicator is a function of frames [days, stocks] whose rows are a stock's own trading days, one after the other,
+and NaN after its last; ``technical`` makes such frames of a calendar's and puts the result back. Prices are adjusted,
+volume is over factor, as in Qlib's provider. Indicators are ratios, so that stocks of any price compare. The value of
+day t is known at the close of t; it is NaN until its window is full.
+
+Definitions are those of TA-Lib where it has the indicator, the domestic textbook's where it has none (KDJ, PSY, VR).
+Smoothed ones begin with their first value, where TA-Lib begins with a mean: the two meet within some windows.
+Source: Orient Securities, market microstructure series 32 (2026-01-28), which names the family G; which indicators and
+states are in it is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from inspect import signature
+
+import numpy as np
+import pandas as pd
+
+Bars = Mapping[str, pd.DataFrame]
+CANDLE_DAYS, CANDLE_BINS = 60, 5  # a candle's parts are compared with those of so many days, in so many classes
+LIMIT = 0.095  # a day's return beyond which a close is taken for one at the limit
+
+
+# ----------------------------------------------------------------------------------------------------------- indicators
+
+
+def ma_ratio(close: pd.DataFrame, days: int) -> pd.DataFrame:
+    """``C / mean(C, n) - 1``, also called BIAS."""
+    return close / close.rolling(days).mean() - 1
+
+
+def ema_ratio(close: pd.DataFrame, days: int) -> pd.DataFrame:
+    """``C / EMA(C, n) - 1``, ``EMA_t = EMA_{t-1} + 2 / (n + 1) (C_t - EMA_{t-1})``."""
+    return close / ema(close, days) - 1
+
+
+def macd_line(close: pd.DataFrame) -> pd.DataFrame:
+    """DIF over the close: ``(EMA(C, 12) - EMA(C, 26)) / C``."""
+    return _dif(close) / close
+
+
+def macd_signal(close: pd.DataFrame) -> pd.DataFrame:
+    """DEA over the close: ``EMA(DIF, 9) / C``."""
+    return ema(_dif(close), 9) / close
+
+
+def macd_histogram(close: pd.DataFrame) -> pd.DataFrame:
+    """``(DIF - DEA) / C``."""
+    return macd_line(close) - macd_signal(close)
+
+
+def kdj_k(close: pd.DataFrame, high: pd.DataFrame, low: pd.DataFrame) -> pd.DataFrame:
+    """``K_t = 2/3 K_{t-1} + 1/3 RSV_t``, ``RSV = (C - L9) / (H9 - L9)``, those of nine days; 0 to 1."""
+    return wilder(_place_in_range(close, high, low, 9), 3)
+
+
+def kdj_d(close: pd.DataFrame, high: pd.DataFrame, low: pd.DataFrame) -> pd.DataFrame:
+    """``D_t = 2/3 D_{t-1} + 1/3 K_t``."""
+    return wilder(kdj_k(close, high, low), 3)
+
+
+def kdj_j(close: pd.DataFrame, high: pd.DataFrame, low: pd.DataFrame) -> pd.DataFrame:
+    """``J = 3 K - 2 D``."""
+    k = kdj_k(close, high, low)
+    return 3 * k - 2 * wilder(k, 3)
+
+
+def rsi(close: pd.DataFrame, days: int) -> pd.DataFrame:
+    """``U / (U + D)``, the rises and falls of the close, ``U_t = U_{t-1} + 1/n (max(dC, 0) - U_{t-1})``; 0 to 1."""
+    change = close.diff()
+    up, down = wilder(change.clip(lower=0), days), wilder(-change.clip(upper=0), days)
+    return up / (up + down)
+
+
+def cci(close: pd.DataFrame, high: pd.DataFrame, low: pd.DataFrame, days: int = 14) -> pd.DataFrame:
+    """``(P - mean P) / (0.015 mean |P - mean P|) / 100``, ``P = (H + L + C) / 3``, means over n days."""
+    price = (high + low + close) / 3
+    mean = price.rolling(days).mean()
+    away = sum((price.shift(back) - mean).abs() for back in range(days)) / days
+    return (price - mean) / (1.5 * away).where(away > 0)
+
+
+def williams_r(close: pd.DataFrame, high: pd.DataFrame, low: pd.DataFrame, days: int = 14) -> pd.DataFrame:
+    """``(H_n - C) / (H_n - L_n)``, the highest and lowest of n days; 0 to 1."""
+    return 1 - _place_in_range(close, high, low, days)
+
+
+def atr(close: pd.DataFrame, high: pd.DataFrame, low: pd.DataFrame, days: int = 14) -> pd.DataFrame:
+    """The smoothed true range over the close, ``TR = max(H, C_{t-1}) - min(L, C_{t-1})``."""
+    return wilder(_true_range(close, high, low), days) / close
+
+
+def dmi(close: pd.DataFrame, high: pd.DataFrame, low: pd.DataFrame, days: int = 14) -> pd.DataFrame:
+    """``(DI+ - DI-)``, the smoothed upward moves of the high less the downward ones of the low, over the true range."""
+    up, down = _directions(close, high, low, days)
+    return up - down
+
+
+def adx(close: pd.DataFrame, high: pd.DataFrame, low: pd.DataFrame, days: int = 14) -> pd.DataFrame:
+    """The smoothed ``|DI+ - DI-| / (DI+ + DI-)``; 0 to 1."""
+    up, down = _directions(close, high, low, days)
+    total = up + down
+    return wilder((up - down).abs() / total.where(total > 0), days)
+
+
+def boll_width(close: pd.DataFrame, days: int = 20) -> pd.DataFrame:
+    """``4 s / mean C``, s the standard deviation over n days, divided by n."""
+    return 4 * close.rolling(days).std(ddof=0) / close.rolling(days).mean()
+
+
+def boll_place(close: pd.DataFrame, days: int = 20) -> pd.DataFrame:
+    """%B, ``(C - (m - 2 s)) / (4 s)``: 0 at the lower band, 1 at the upper."""
+    s = close.rolling(days).std(ddof=0)
+    return (close - close.rolling(days).mean()) / (4 * s).where(s > 1e-9 * close) + 0.5
+
+
+def obv_change(close: pd.DataFrame, volume: pd.DataFrame, days: int = 20) -> pd.DataFrame:
+    """``sum(sign(dC) V) / sum V``: how OBV has moved in n days, over their volume; -1 to 1."""
+    return (np.sign(close.diff()) * volume).rolling(days).sum() / volume.rolling(days).sum()
+
+
+def mfi(
+    close: pd.DataFrame, high: pd.DataFrame, low: pd.DataFrame, volume: pd.DataFrame, days: int = 14
+) -> pd.DataFrame:
+    """``F+ / (F+ + F-)``, the sums of P V over n days on which ``P = (H + L + C) / 3`` rose, and fell; 0 to 1."""
+    price = (high + low + close) / 3
+    change, flow = price.diff(), price * volume
+    up = flow.where(change > 0, 0.0).where(change.notna()).rolling(days).sum()
+    down = flow.where(change < 0, 0.0).where(change.notna()).rolling(days).sum()
+    return up / (up + down).where(up + down > 0)
+
+
+def roc(close: pd.DataFrame, days: int) -> pd.DataFrame:
+    """``C_t / C_{t-n} - 1``."""
+    return close / close.shift(days) - 1
+
+
+def trix(close: pd.DataFrame, days: int = 12) -> pd.DataFrame:
+    """The return of a day of the close smoothed three times, ``EMA(EMA(EMA(C, n), n), n)``."""
+    smooth = ema(ema(ema(close, days), days), days)
+    return smooth / smooth.shift(1) - 1
+
+
+def psy(close: pd.DataFrame, days: int = 12) -> pd.DataFrame:
+    """The share of n days on which the close rose."""
+    change = close.diff()
+    return (change > 0).astype(float).where(change.notna()).rolling(days).mean()
+
+
+def vr(close: pd.DataFrame, volume: pd.DataFrame, days: int = 26) -> pd.DataFrame:
+    """``V+ / (V+ + V-)``, the volume of n days on which the close rose, and fell, a level day's halved; 0 to 1.
+
+    The textbook's V+ / V- is without a bound.
+    """
+    return (1 + obv_change(close, volume, days)) / 2
+
+
+def volume_ratio(volume: pd.DataFrame, days: int) -> pd.DataFrame:
+    """``V / mean(V, n) - 1``."""
+    return volume / volume.rolling(days).mean() - 1
+
+
+# --------------------------------------------------------------------------------------------------------------- states
+
+
+def candle_sign(open: pd.DataFrame, close: pd.DataFrame) -> pd.DataFrame:
+    """0 where the close is below the open, 1 where it is the same, 2 above."""
+    return np.sign(close - open) + 1
+
+
+def body_state(open: pd.DataFrame, close: pd.DataFrame) -> pd.DataFrame:
+    """In which fifth of its own 60 days ``|C - O| / C`` is, 0 the smallest."""
+    return _class_of_own_days((close - open).abs() / close)
+
+
+def upper_shadow_state(open: pd.DataFrame, close: pd.DataFrame, high: pd.DataFrame) -> pd.DataFrame:
+    """In which fifth of its own 60 days ``(H - max(O, C)) / C`` is."""
+    return _class_of_own_days((high - np.maximum(open, close)) / close)
+
+
+def lower_shadow_state(open: pd.DataFrame, close: pd.DataFrame, low: pd.DataFrame) -> pd.DataFrame:
+    """In which fifth of its own 60 days ``(min(O, C) - L) / C`` is."""
+    return _class_of_own_days((np.minimum(open, close) - low) / close)
+
+
+def gap_state(high: pd.DataFrame, low: pd.DataFrame) -> pd.DataFrame:
+    """0 where the whole day lies below the day before, 2 where it lies above, else 1."""
+    above, below = low > high.shift(1), high < low.shift(1)
+    return (1.0 + above - below).where(high.shift(1).notna() & high.notna())
+
+
+def volume_state(volume: pd.DataFrame) -> pd.DataFrame:
+    """0 below the mean of 20 days less their standard deviation, 2 above it and one more, else 1."""
+    window = volume.rolling(20)
+    away = (volume - window.mean()) / window.std(ddof=0)
+    return (1.0 + (away > 1) - (away < -1)).where(window.mean().notna())
+
+
+def order_of_averages(close: pd.DataFrame) -> pd.DataFrame:
+    """Which of the six orders the means of 5, 10 and 20 days are in: 5 where the shorter is the higher, 0 the lower."""
+    short, middle, long = (close.rolling(days).mean() for days in (5, 10, 20))
+    order = 2.0 * (1.0 * (short > middle) + (short > long)) + (middle > long)
+    return order.where(long.notna())
+
+
+def macd_zone(close: pd.DataFrame) -> pd.DataFrame:
+    """2 where DIF is above 0, and 1 more where it is above DEA."""
+    dif = _dif(close)
+    return (2.0 * (dif > 0) + (dif > ema(dif, 9))).where(dif.notna())
+
+
+def kdj_zone(close: pd.DataFrame, high: pd.DataFrame, low: pd.DataFrame) -> pd.DataFrame:
+    """0 where K is below 0.2, 2 where it is above 0.8, else 1."""
+    return _zone(kdj_k(close, high, low), 0.2, 0.8)
+
+
+def rsi_zone(close: pd.DataFrame) -> pd.DataFrame:
+    """0 where the RSI of 14 days is below 0.3, 2 where it is above 0.7, else 1."""
+    return _zone(rsi(close, 14), 0.3, 0.7)
+
+
+def boll_zone(close: pd.DataFrame) -> pd.DataFrame:
+    """0 below the lower band, 1 up to the mean, 2 up to the upper band, 3 above it."""
+    place = boll_place(close)
+    return ((place > 0) * 1.0 + (place > 0.5) + (place > 1)).where(place.notna())
+
+
+def extreme_state(close: pd.DataFrame, high: pd.DataFrame, low: pd.DataFrame) -> pd.DataFrame:
+    """2 where the high is the highest of 20 days, 3 of 60; 1 where the low is the lowest of 20 days, 0 of 60; else 4.
+
+    A day that is both is taken for a high.
+    """
+    del close
+    state = pd.DataFrame(4.0, high.index, high.columns)
+    for days, value in ((20, 1.0), (60, 0.0)):
+        state = state.mask(low <= low.rolling(days).min(), value)
+    for days, value in ((20, 2.0), (60, 3.0)):
+        state = state.mask(high >= high.rolling(days).max(), value)
+    return state.where(high.rolling(60).max().notna())
+
+
+def limit_state(close: pd.DataFrame) -> pd.DataFrame:
+    """0 for a return below -9.5 %, 2 for one above 9.5 %, else 1."""
+    return _zone(close / close.shift(1) - 1, -LIMIT, LIMIT)
+
+
+# -------------------------------------------------------------------------------------------------------------- helpers
+
+
+def ema(values: pd.DataFrame, days: int) -> pd.DataFrame:
+    return values.ewm(span=days, adjust=False, min_periods=days).mean()
+
+
+def wilder(values: pd.DataFrame, days: int) -> pd.DataFrame:
+    """``S_t = S_{t-1} + 1/n (x_t - S_{t-1})``."""
+    return values.ewm(alpha=1 / days, adjust=False, min_periods=days).mean()
+
+
+def _dif(close: pd.DataFrame) -> pd.DataFrame:
+    return ema(close, 12) - ema(close, 26)
+
+
+def _place_in_range(close: pd.DataFrame, high: pd.DataFrame, low: pd.DataFrame, days: int) -> pd.DataFrame:
+    highest, lowest = high.rolling(days).max(), low.rolling(days).min()
+    reach = highest - lowest
+    return ((close - lowest) / reach.where(reach > 0)).where((reach > 0) | reach.isna(), 0.5)
+
+
+def _true_range(close: pd.DataFrame, high: pd.DataFrame, low: pd.DataFrame) -> pd.DataFrame:
+    before = close.shift(1)
+    return np.maximum(high, before) - np.minimum(low, before)
+
+
+def _directions(
+    close: pd.DataFrame, high: pd.DataFrame, low: pd.DataFrame, days: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    up, down = high.diff(), -low.diff()
+    rises = up.where((up > down) & (up > 0), 0.0).where(up.notna())
+    falls = down.where((down > up) & (down > 0), 0.0).where(down.notna())
+    reach = wilder(_true_range(close, high, low), days)
+    return wilder(rises, days) / reach.where(reach > 0), wilder(falls, days) / reach.where(reach > 0)
+
+
+def _class_of_own_days(values: pd.DataFrame) -> pd.DataFrame:
+    share = values.rolling(CANDLE_DAYS).rank(pct=True)  # ties share their mean
+    return np.ceil(share * CANDLE_BINS - 1e-9) - 1
+
+
+def _zone(values: pd.DataFrame, low: float, high: float) -> pd.DataFrame:
+    return (1.0 + (values > high) - (values < low)).where(values.notna())
+
+
+INDICATORS: dict[str, Callable[..., pd.DataFrame]] = {
+    **{f"MA{days}": partial(ma_ratio, days=days) for days in (5, 10, 20, 60, 120)},
+    **{f"EMA{days}": partial(ema_ratio, days=days) for days in (12, 26)},
+    "MACD_DIF": macd_line,
+    "MACD_DEA": macd_signal,
+    "MACD": macd_histogram,
+    "KDJ_K": kdj_k,
+    "KDJ_D": kdj_d,
+    "KDJ_J": kdj_j,
+    **{f"RSI{days}": partial(rsi, days=days) for days in (6, 14, 24)},
+    "CCI": cci,
+    "WR": williams_r,
+    "ATR": atr,
+    "DMI": dmi,
+    "ADX": adx,
+    "BOLL_WIDTH": boll_width,
+    "BOLL_PLACE": boll_place,
+    "OBV": obv_change,
+    "MFI": mfi,
+    **{f"ROC{days}": partial(roc, days=days) for days in (1, 5, 10, 20)},
+    "TRIX": trix,
+    "PSY": psy,
+    "VR": vr,
+    **{f"VOLUME{days}": partial(volume_ratio, days=days) for days in (5, 20)},
+}
+# how many values each state has, from 0 on
+STATES: dict[str, tuple[Callable[..., pd.DataFrame], int]] = {
+    "CANDLE": (candle_sign, 3),
+    "BODY": (body_state, CANDLE_BINS),
+    "UPPER_SHADOW": (upper_shadow_state, CANDLE_BINS),
+    "LOWER_SHADOW": (lower_shadow_state, CANDLE_BINS),
+    "GAP": (gap_state, 3),
+    "VOLUME_STATE": (volume_state, 3),
+    "AVERAGES": (order_of_averages, 6),
+    "MACD_ZONE": (macd_zone, 4),
+    "KDJ_ZONE": (kdj_zone, 3),
+    "RSI_ZONE": (rsi_zone, 3),
+    "BOLL_ZONE": (boll_zone, 4),
+    "EXTREME": (extreme_state, 5),
+    "LIMIT": (limit_state, 3),
+}
+
+
+def technical(bars: Bars, functions: Mapping[str, Callable[..., pd.DataFrame]]) -> dict[str, pd.DataFrame]:
+    """Some of INDICATORS or STATES, by name, of a calendar's bars, NaN on days on which a stock does not trade.
+
+    bars  open, high, low, close and volume, frames [days, stocks] by all trading days; a day without one of the five is
+          one without trading
+    """
+    traded = np.logical_and.reduce([bars[name].notna().to_numpy() for name in bars])  # [days, stocks]
+    rows, stocks = np.nonzero(traded.T)[::-1]  # stock after stock, day after day
+    place = (traded.cumsum(0) - 1)[rows, stocks]
+    own: dict[str, pd.DataFrame] = {}
+    for name, frame in bars.items():
+        values = np.full(traded.shape, np.nan)
+        values[place, stocks] = frame.to_numpy()[rows, stocks]
+        own[name] = pd.DataFrame(values)
+    found = {}
+    for name, function in functions.items():
+        values = function(**{field: own[field] for field in own if field in signature(function).parameters})
+        back = np.full(traded.shape, np.nan, dtype=np.float32)
+        back[rows, stocks] = values.to_numpy()[place, stocks]
+        found[name] = pd.DataFrame(back, bars["close"].index, bars["close"].columns)
+    return found
