@@ -18,7 +18,7 @@ from qlib_ext.provider.names import instruments_with_features
 from qlib_ext.provider.panels import above_zero, checked_folder, fields_known, membership, read_panels, read_spans
 from qlib_ext.risk.benchmark import index_weights
 from qlib_ext.risk.bias import FactorRisk
-from qlib_ext.risk.days import MARKET
+from qlib_ext.risk.days import MARKET, industries_of
 from qlib_ext.risk.model import StyleRiskModel
 
 KEPT_DAYS = 8  # of which what does not depend on the account is kept
@@ -162,14 +162,13 @@ class Days:
             self.model.covariance(day).to_numpy() * DAYS_PER_YEAR,
             specific.to_numpy() * np.sqrt(DAYS_PER_YEAR),
         )
-        industry = self.model.stocks(day)["industry"].reindex(exposures.index).to_numpy(dtype=int)
         return _Base(
             (*covered, *others),
             len(covered),
             _with_others(risk, len(others), list(exposures.columns).index(MARKET)),
             tuple(exposures.columns),
             tuple(self.model.styles(day)),
-            np.append(industry, np.zeros(len(others), dtype=int)),
+            np.append(industries_of(exposures), np.zeros(len(others), dtype=int)),
         )
 
 

@@ -14,10 +14,10 @@ from qlib_ext.errors import DataError
 from qlib_ext.portfolio.attribution import BASKET, Trading, brinson, linked, return_effects
 from qlib_ext.portfolio.quotes import Quotes
 from qlib_ext.provider.calendar import DAYS_PER_YEAR
+from qlib_ext.risk.days import industries_of
 from qlib_ext.risk.model import StyleRiskModel
 
 Array = NDArray[np.float64]
-NO_INDUSTRY = 0
 WHOLE = 0.99  # of an index's weights that are in the quotes
 
 
@@ -91,43 +91,34 @@ class History:
             }
         ).astype(float)
 
-    def effects(self, model: StyleRiskModel) -> pd.DataFrame:
-        """[days, effects] of ``return_effects``, and ``basket``, what the members' basket earned beyond the index.
+    def attribution(self, model: StyleRiskModel) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Where the excess came from: by day and effect, and by industry of all days.
 
-        A day's sum is its excess over the index. timing is what the day's trades earned from their prices to the close.
+        effects      [days, effects] of ``return_effects``, and ``basket``, what the members' basket earned beyond the
+                     index; a day's sum is its excess over the index. timing is what the day's trades earned from their
+                     prices to the close
+        industries   Brinson and Fachler's effects, linked: [industries, cash; allocation, selection, interaction];
+                     their sum is the compounded return of the holdings at each close before less the basket's, without
+                     timing and cost
         """
-        rows = []
-        gross = self.report["return"].to_numpy(dtype=float)
-        cost = self.report["cost"].to_numpy(dtype=float)
+        gross, cost = (self.report[name].to_numpy(dtype=float) for name in ("return", "cost"))
+        factor_returns, rows, tables = model.factor_returns.loc[self.days], [], {}
         for place, (day, last) in enumerate(zip(self.days, self.before, strict=True)):
-            exposures = model.exposures(last).reindex(list(self.stocks))
-            weights, returns = self.weights[place], self.returns[place]
+            concerned = np.flatnonzero((self.weights[place] != 0) | (self.benchmark[place] != 0))
+            exposures = model.exposures(last).reindex([self.stocks[at] for at in concerned])
+            weights, benchmark, returns = (
+                panel[place, concerned] for panel in (self.weights, self.benchmark, self.returns)
+            )
             trading = Trading(weights, gross[place] - weights @ returns, cost[place])
-            rows.append(
-                return_effects(trading, self.benchmark[place], returns, exposures, model.factor_returns.loc[day])
-            )
+            rows.append(return_effects(trading, benchmark, returns, exposures, factor_returns.iloc[place]))
+            tables[day] = brinson(weights, benchmark, returns, industries_of(exposures))
         daily = self.daily()
-        frame = pd.DataFrame(rows, self.days).fillna(0.0)
-        frame[BASKET] = daily["basket"] - daily["benchmark"]
-        return frame
-
-    def by_industry(self, model: StyleRiskModel) -> pd.DataFrame:
-        """Brinson and Fachler's effects of all days, linked: [industries, cash; allocation, selection, interaction].
-
-        Their sum is the compounded return of the holdings at each close before less the basket's: without timing, cost.
-        """
-        tables = []
-        for place, last in enumerate(self.before):
-            industry = model.stocks(last)["industry"].reindex(list(self.stocks)).fillna(NO_INDUSTRY)
-            tables.append(
-                brinson(self.weights[place], self.benchmark[place], self.returns[place], industry.to_numpy(dtype=int))
-                .stack()
-                .rename(self.days[place])
-            )
-        effects = pd.DataFrame(tables).fillna(0.0)
+        effects = pd.DataFrame(rows, self.days).fillna(0.0)
+        effects[BASKET] = daily["basket"] - daily["benchmark"]
+        by_day = pd.concat(tables).unstack().fillna(0.0)
         held = pd.Series((self.weights * self.returns).sum(axis=1), self.days)
-        table = linked(effects, held, self.daily()["basket"]).unstack()
-        return table[["allocation", "selection", "interaction"]]
+        industries = linked(by_day, held, daily["basket"]).unstack(0)
+        return effects, industries[["allocation", "selection", "interaction"]]
 
     def turnover(self) -> pd.Series:
         """Purchases and sales of a year together, and half of it, of the account's value; names held; cash."""

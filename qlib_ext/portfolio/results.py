@@ -39,9 +39,9 @@ def results_of(
     foreseen         see ``foreseen_and_realised``
     effects          [days, effects], each day's sum is its excess; effects_by_year: linked, styles and industries each
                      as one
-    industries       see ``History.by_industry``
+    industries       see ``History.attribution``
     """
-    daily, effects = history.daily(), history.effects(model)
+    daily, (effects, industries) = history.daily(), history.attribution(model)
     tables = decision_tables(decisions)
     foreseen = foreseen_and_realised(
         list(tables["decisions"].index), list(tables["decisions"]["tracking_error"]), daily["excess_basket"]
@@ -67,7 +67,7 @@ def results_of(
         "foreseen": foreseen,
         "effects": effects,
         "effects_by_year": linked_by_year(grouped, daily["return"], daily["benchmark"]),
-        "industries": history.by_industry(model),
+        "industries": industries,
     }
 
 

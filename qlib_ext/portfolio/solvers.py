@@ -54,6 +54,7 @@ def linear_optimum(program: Program) -> Optimum | None:
     solver = highspy.Highs()
     solver.setOptionValue("output_flag", False)
     solver.setOptionValue("threads", 1)
+    solver.setOptionValue("presolve", "off")  # takes longer than what it saves: most rows are bounds of one weight
     solver.setOptionValue("primal_feasibility_tolerance", TOLERANCE)
     solver.setOptionValue("dual_feasibility_tolerance", TOLERANCE)
     solver.passModel(model)

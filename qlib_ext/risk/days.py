@@ -15,7 +15,7 @@ from qlib_ext.risk.market import Market, Source
 from qlib_ext.risk.regression import Fit, design, fit
 from qlib_ext.risk.styles import Panel
 
-MARKET = "market"
+MARKET, INDUSTRY = "market", "industry_"  # the latter and a code
 LEAST_IN_INDUSTRY = 5  # seasoned stocks; an industry of fewer is no factor
 LEAST_KNOWN = 0.5  # of the seasoned stocks; a style of which fewer have a value is no factor
 SMALL_INDUSTRY, FEW_STOCKS = "industry of fewer than 5", "fewer stocks than factors"
@@ -66,7 +66,14 @@ class Returns:
 
 
 def industry_name(code: int) -> str:
-    return f"industry_{code}"
+    return f"{INDUSTRY}{code}"
+
+
+def industries_of(exposures: pd.DataFrame) -> NDArray[np.int_]:
+    """The code of each stock's industry by its exposures [stocks, factors], 0 for none."""
+    names = [name for name in exposures if name.startswith(INDUSTRY)]
+    codes = np.array([int(name.removeprefix(INDUSTRY)) for name in names], dtype=int)
+    return (exposures[names].to_numpy() == 1) @ codes
 
 
 def exposures_of(source: Source, market: Market) -> list[Exposures]:
@@ -149,5 +156,7 @@ def origins(before: Exposures, now: Exposures) -> list[tuple[int, int, float]]:
 def names_in_order(factors: Sequence[str], seen: Sequence[str]) -> list[str]:
     """Both lists as one: the market, then industries by code, then styles in the order they were met."""
     every = [*dict.fromkeys([*seen, *factors])]
-    industries = sorted((name for name in every if name.startswith("industry_")), key=lambda name: int(name[9:]))
-    return [MARKET, *industries, *(name for name in every if name != MARKET and not name.startswith("industry_"))]
+    industries = sorted(
+        (name for name in every if name.startswith(INDUSTRY)), key=lambda name: int(name.removeprefix(INDUSTRY))
+    )
+    return [MARKET, *industries, *(name for name in every if name != MARKET and not name.startswith(INDUSTRY))]

@@ -29,6 +29,7 @@ from qlib_ext.risk.covariance import (
 )
 from qlib_ext.risk.days import MARKET, industry_name
 from qlib_ext.risk.files import NOT_STYLES, RiskFiles, styles_in
+from qlib_ext.risk.inherited import inherited
 
 Day = Any  # whatever pandas.Timestamp takes
 SOURCE = ("market", "industry", "size", "without")  # of what a model is made, as about.json names it
@@ -70,7 +71,10 @@ class StyleRiskModel:
             provider = _provider_of_qlib()
         if provider is not None:
             build(provider, self.files.folder, **source)
-        self._stocks = lru_cache(maxsize=3)(self.files.stocks)
+        self._stocks = lru_cache(maxsize=3)(self._days_of)
+        self._known_of = lru_cache(maxsize=3)(self._read_day)
+        self._complete = lru_cache(maxsize=3)(self._complete_of)
+        self._filled = lru_cache(maxsize=3)(self._filled_of)
 
     @classmethod
     def read(cls, folder: str | Path, **options: Any) -> StyleRiskModel:
@@ -110,10 +114,20 @@ class StyleRiskModel:
 
     def stocks(self, day: Day) -> pd.DataFrame:
         """What is kept of a day's stocks: industry, seasoned, cap, styles, return and residual; see RiskFiles."""
-        at = self._day(day)
-        rows = self._stocks(f"{at:%Y-%m}").filter(pl.col("datetime") == at)
-        kept = [name for name in rows.columns if name in NOT_STYLES or name in styles_in(rows)]
+        return self._known_of(self._day(day)).copy(deep=False)
+
+    def _read_day(self, at: date) -> pd.DataFrame:
+        days, none = self._stocks(f"{at:%Y-%m}")
+        rows = days.get(at, none)
+        styles = styles_in(rows)
+        kept = [name for name in rows.columns if name in NOT_STYLES or name in styles]
         return rows.select(kept).drop("datetime").to_pandas().set_index("instrument")
+
+    def _days_of(self, month: str) -> tuple[dict[date, pl.DataFrame], pl.DataFrame]:
+        """The rows of each day of a month, and those of a day that has none."""
+        table = self.files.stocks(month)
+        days = table.partition_by("datetime", as_dict=True)
+        return {key[0]: rows for key, rows in days.items()}, table.clear()
 
     def exposures(self, day: Day) -> pd.DataFrame:
         """X at the close: [stocks, factors] of the stocks covered; market 1, industries 0 or 1, styles standardised."""
@@ -131,16 +145,16 @@ class StyleRiskModel:
     def covariance(self, day: Day) -> pd.DataFrame:
         """F: the covariance that is forecast for the factors of ``exposures(day)``, of returns of a day."""
         at, options = self._day(day), self.options
-        factors = list(self.exposures(day).columns)
-        history = self._history(at, factors)
-        complete = history.dropna()
+        factors, origins = tuple(self.exposures(day).columns), self._origins_until(at)
+        whole, daily = self._complete(factors, origins)
+        complete = whole.loc[: pd.Timestamp(at)]
         if len(complete) < LEAST_DAYS:
-            shortest = history.notna().sum().idxmin()
+            shortest = self._history(at, factors).notna().sum().idxmin()
             raise DataError(
                 f"On {at} the factors have {len(complete)} days of history in common and need {LEAST_DAYS}; the "
                 f"shortest is that of {shortest}. Begin later, or leave a style out by without (--without STYLE)."
             )
-        deviation = np.sqrt(variances(complete, options.volatility, options.newey_west).iloc[-1].to_numpy())
+        deviation = np.sqrt(daily.iloc[len(complete) - 1].to_numpy())
         correlation = correlations(complete.to_numpy(), options.correlation, options.newey_west)
         covariance = correlation * np.outer(deviation, deviation)
         if options.eigenfactors:
@@ -150,7 +164,7 @@ class StyleRiskModel:
             covariance = eigenfactor_adjusted(covariance, days, options.eigenfactors, options.simulations, options.seed)
         if options.regime:
             covariance = covariance * self._factor_regime.loc[pd.Timestamp(at)]
-        return pd.DataFrame(covariance, factors, factors)
+        return pd.DataFrame(covariance, list(factors), list(factors))
 
     def specific(self, day: Day) -> pd.Series:
         """s: the forecast standard deviation of a day's own return, of the stocks of ``exposures(day)``.
@@ -200,14 +214,28 @@ class StyleRiskModel:
             raise DataError(f"On {self._day(day)} the risk model covers no stock; its excluded counts say why.")
         return covered
 
-    def _history(self, at: date, factors: list[str]) -> pd.DataFrame:
+    def _history(self, at: date, factors: Sequence[str]) -> pd.DataFrame:
         """Returns of a day's factors to that day, new industries with the history of where their stocks came from."""
-        origins = self.files.origins().filter(pl.col("datetime") <= at).rows()
-        known = self.factor_returns.loc[: pd.Timestamp(at)]
-        new = [
-            name for name in factors if name not in known
-        ]  # a factor that is new today has no return before tomorrow
-        return inherited(known.reindex(columns=[*known.columns, *new]), origins)[factors]
+        return self._filled(tuple(factors), self._origins_until(at)).loc[: pd.Timestamp(at)]
+
+    def _origins_until(self, at: date) -> int:
+        return int((self._origins["datetime"] <= at).sum())
+
+    def _filled_of(self, factors: tuple[str, ...], origins: int) -> pd.DataFrame:
+        """Returns of factors on all days, by the first origins; a day's row is made of that day's returns."""
+        # a factor that is new today has no return before tomorrow
+        new = [name for name in factors if name not in self.factor_returns]
+        known = self.factor_returns.reindex(columns=[*self.factor_returns, *new])
+        return inherited(known, self._origins[:origins].rows())[list(factors)]
+
+    def _complete_of(self, factors: tuple[str, ...], origins: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Days on which all factors have a return, and the factors' variances, of each made of the days to it."""
+        complete = self._filled(factors, origins).dropna()
+        return complete, variances(complete, self.options.volatility, self.options.newey_west)
+
+    @cached_property
+    def _origins(self) -> pl.DataFrame:
+        return self.files.origins().sort("datetime")
 
     @cached_property
     def _factor_regime(self) -> pd.Series:
@@ -217,11 +245,12 @@ class StyleRiskModel:
     @cached_property
     def _residuals(self) -> pd.DataFrame:
         table = self.files.residuals().drop_nulls()
-        rows = pd.Series(
-            table["residual"].to_numpy(),
-            pd.MultiIndex.from_arrays([table["datetime"].to_numpy(), table["instrument"].to_list()]),
-        )
-        return rows.unstack().reindex(self.days)
+        stocks = table["instrument"].unique().sort()
+        days = self.days.get_indexer(pd.DatetimeIndex(table["datetime"].to_numpy()))
+        places = pd.Index(stocks.to_list()).get_indexer(table["instrument"].to_list())
+        values = np.full((len(self.days), len(stocks)), np.nan)
+        values[days, places] = table["residual"].to_numpy()
+        return pd.DataFrame(values, self.days, stocks.to_list())
 
     @cached_property
     def _specific_variances(self) -> pd.DataFrame:
@@ -230,29 +259,6 @@ class StyleRiskModel:
     @cached_property
     def _specific_regime(self) -> pd.Series:
         return regime(self._residuals, self._specific_variances, float(self.options.regime or 0))
-
-
-def inherited(returns: pd.DataFrame, origins: list[tuple]) -> pd.DataFrame:
-    """Factor returns where an industry, on the days before it began, has those of the industries its stocks came from.
-
-    ``f_k = sum_j share_kj f_j``; an industry without origins, or of a day without five stocks, has the market's return,
-    so 0 of its own. returns [days, factors] to the day that asks; origins (day, industry, origin, share) not after it.
-    Without it a new scheme of industries would have no history; nothing of it is known before its day.
-    """
-    filled = returns.copy()
-    known = returns["market"].notna() if MARKET in returns else returns.notna().any(axis=1)
-    frame = pd.DataFrame(origins, columns=["datetime", "industry", "origin", "share"])
-    for (day, industry), rows in frame.groupby(["datetime", "industry"], sort=True):
-        name = industry_name(industry)
-        if name not in filled:
-            continue
-        before = filled.index < pd.Timestamp(day)
-        sources = filled.loc[before].reindex(columns=[industry_name(origin) for origin in rows["origin"]])
-        inherited_returns = sources.fillna(0.0) @ rows["share"].to_numpy()
-        filled.loc[before, name] = filled.loc[before, name].fillna(inherited_returns)
-    industries = [name for name in filled if name.startswith("industry_")]
-    filled.loc[known, industries] = filled.loc[known, industries].fillna(0.0)
-    return filled
 
 
 def _refuse_another(wanted: Mapping[str, Any], about: Mapping[str, Any], folder: Path) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from qlib_ext.cross_section.zscore import zscore_of_all
 from qlib_ext.errors import DataError
+from qlib_ext.risk.days import INDUSTRY
 from qlib_ext.risk.model import StyleRiskModel
 
 
@@ -64,6 +65,6 @@ def score_exposures(model: StyleRiskModel, score: pd.DataFrame) -> ScoreExposure
 
 
 def _exposure(name: str, z: np.ndarray, x: np.ndarray) -> float:
-    if name.startswith("industry_"):
+    if name.startswith(INDUSTRY):
         return float(z[x == 1].mean())
     return float(np.corrcoef(z, x)[0, 1]) if x.std() > 0 else np.nan

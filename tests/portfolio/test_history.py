@@ -72,7 +72,7 @@ def test_it_begins_on_the_day_after_the_first_purchase(history, account, model):
 def test_effects_of_a_day_close_and_are_those_of_the_trades(history, account, model):
     """Timing is found as what is left; here it is added up trade by trade."""
     ledger, report, quotes, _ = account
-    effects, daily = history.effects(model), history.daily()
+    effects, daily = history.attribution(model)[0], history.daily()
     np.testing.assert_allclose(effects.sum(axis=1), daily["excess"], atol=1e-12)
     np.testing.assert_allclose(effects.drop(columns="basket").sum(axis=1), daily["excess_basket"], atol=1e-12)
     holdings = ledger.holdings()
@@ -97,7 +97,7 @@ def test_effects_of_a_day_close_and_are_those_of_the_trades(history, account, mo
 
 
 def test_linked_effects_close_for_all_and_for_each_year(history, model):
-    daily, effects = history.daily(), history.effects(model)
+    daily, effects = history.daily(), history.attribution(model)[0]
     table = linked_by_year(effects, daily["return"], daily["benchmark"])
     assert len(table) > 2
     for name, row in table.iterrows():
@@ -107,7 +107,7 @@ def test_linked_effects_close_for_all_and_for_each_year(history, model):
 
 
 def test_industries_close_to_the_holdings_return(history, model):
-    table = history.by_industry(model)
+    _, table = history.attribution(model)
     held = (history.weights * history.returns).sum(axis=1)
     whole = np.prod(1 + held) - (1 + history.daily()["basket"]).prod()
     assert table.to_numpy().sum() == pytest.approx(whole, abs=1e-12)

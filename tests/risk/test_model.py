@@ -12,7 +12,8 @@ from qlib.config import C
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.risk.build import build
 from qlib_ext.risk.covariance import correlations, variances
-from qlib_ext.risk.model import StyleRiskModel, inherited
+from qlib_ext.risk.inherited import inherited
+from qlib_ext.risk.model import StyleRiskModel
 
 PLAIN = {"newey_west": 0, "shrinkage": 0.0}
 

@@ -8,6 +8,7 @@ from qlib_ext.errors import ConfigError
 from qlib_ext.keywords import check_types
 from qlib_ext.portfolio.block import Block, Constraint
 from qlib_ext.portfolio.day import Day
+from qlib_ext.risk.days import INDUSTRY
 
 
 class Industries(Constraint):
@@ -25,7 +26,7 @@ class Industries(Constraint):
         self.limit = limit
 
     def blocks(self, day: Day) -> list[Block]:
-        names = [name for name in day.factors if name.startswith("industry_")]
+        names = [name for name in day.factors if name.startswith(INDUSTRY)]
         if not names:
             raise ConfigError(
                 f"No factor of {day.day:%Y-%m-%d} is an industry, which Industries needs; give the risk model one."
