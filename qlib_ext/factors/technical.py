@@ -1,31 +1,22 @@
-"""Technical indicators and candle states of daily bars, over each stock's own trading days.
+"""Technical indicators of daily bars, over each stock's own trading days.
 
-Each indicator is a function of frames [days, stocks] whose rows are a stock's own trading days, one after the other,
-and NaN after its last; ``technical`` makes such frames of a calendar's and puts the result back. Prices are adjusted,
-volume is over factor, as in Qlib's provider. Indicators are ratios, so that stocks of any price compare. The value of
-day t is known at the close of t; it is NaN until its window is full.
+Each indicator is a function of frames [days, stocks] whose rows are a stock's own trading days, see ``own_days``.
+Prices are adjusted, volume is over factor, as in Qlib's provider. Indicators are ratios, so that stocks of any price
+compare. The value of day t is known at the close of t; it is NaN until its window is full.
 
 Definitions are those of TA-Lib where it has the indicator, the domestic textbook's where it has none (KDJ, PSY, VR).
 Smoothed ones begin with their first value, where TA-Lib begins with a mean: the two meet within some windows.
-Source: Orient Securities, market microstructure series 32 (2026-01-28), which names the family G; which indicators and
-states are in it is ours.
+Source: Orient Securities, market microstructure series 32 (2026-01-28), which names the family G; which indicators are
+in it is ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from inspect import signature
 
 import numpy as np
 import pandas as pd
-
-Bars = Mapping[str, pd.DataFrame]
-CANDLE_DAYS, CANDLE_BINS = 60, 5  # a candle's parts are compared with those of so many days, in so many classes
-LIMIT = 0.095  # a day's return beyond which a close is taken for one at the limit
-
-
-# ----------------------------------------------------------------------------------------------------------- indicators
 
 
 def ma_ratio(close: pd.DataFrame, days: int) -> pd.DataFrame:
@@ -40,12 +31,12 @@ def ema_ratio(close: pd.DataFrame, days: int) -> pd.DataFrame:
 
 def macd_line(close: pd.DataFrame) -> pd.DataFrame:
     """DIF over the close: ``(EMA(C, 12) - EMA(C, 26)) / C``."""
-    return _dif(close) / close
+    return macd_difference(close) / close
 
 
 def macd_signal(close: pd.DataFrame) -> pd.DataFrame:
     """DEA over the close: ``EMA(DIF, 9) / C``."""
-    return ema(_dif(close), 9) / close
+    return ema(macd_difference(close), 9) / close
 
 
 def macd_histogram(close: pd.DataFrame) -> pd.DataFrame:
@@ -164,93 +155,6 @@ def volume_ratio(volume: pd.DataFrame, days: int) -> pd.DataFrame:
     return volume / volume.rolling(days).mean() - 1
 
 
-# --------------------------------------------------------------------------------------------------------------- states
-
-
-def candle_sign(open: pd.DataFrame, close: pd.DataFrame) -> pd.DataFrame:
-    """0 where the close is below the open, 1 where it is the same, 2 above."""
-    return np.sign(close - open) + 1
-
-
-def body_state(open: pd.DataFrame, close: pd.DataFrame) -> pd.DataFrame:
-    """In which fifth of its own 60 days ``|C - O| / C`` is, 0 the smallest."""
-    return _class_of_own_days((close - open).abs() / close)
-
-
-def upper_shadow_state(open: pd.DataFrame, close: pd.DataFrame, high: pd.DataFrame) -> pd.DataFrame:
-    """In which fifth of its own 60 days ``(H - max(O, C)) / C`` is."""
-    return _class_of_own_days((high - np.maximum(open, close)) / close)
-
-
-def lower_shadow_state(open: pd.DataFrame, close: pd.DataFrame, low: pd.DataFrame) -> pd.DataFrame:
-    """In which fifth of its own 60 days ``(min(O, C) - L) / C`` is."""
-    return _class_of_own_days((np.minimum(open, close) - low) / close)
-
-
-def gap_state(high: pd.DataFrame, low: pd.DataFrame) -> pd.DataFrame:
-    """0 where the whole day lies below the day before, 2 where it lies above, else 1."""
-    above, below = low > high.shift(1), high < low.shift(1)
-    return (1.0 + above - below).where(high.shift(1).notna() & high.notna())
-
-
-def volume_state(volume: pd.DataFrame) -> pd.DataFrame:
-    """0 below the mean of 20 days less their standard deviation, 2 above it and one more, else 1."""
-    window = volume.rolling(20)
-    away = (volume - window.mean()) / window.std(ddof=0)
-    return (1.0 + (away > 1) - (away < -1)).where(window.mean().notna())
-
-
-def order_of_averages(close: pd.DataFrame) -> pd.DataFrame:
-    """Which of the six orders the means of 5, 10 and 20 days are in: 5 where the shorter is the higher, 0 the lower."""
-    short, middle, long = (close.rolling(days).mean() for days in (5, 10, 20))
-    order = 2.0 * (1.0 * (short > middle) + (short > long)) + (middle > long)
-    return order.where(long.notna())
-
-
-def macd_zone(close: pd.DataFrame) -> pd.DataFrame:
-    """2 where DIF is above 0, and 1 more where it is above DEA."""
-    dif = _dif(close)
-    return (2.0 * (dif > 0) + (dif > ema(dif, 9))).where(dif.notna())
-
-
-def kdj_zone(close: pd.DataFrame, high: pd.DataFrame, low: pd.DataFrame) -> pd.DataFrame:
-    """0 where K is below 0.2, 2 where it is above 0.8, else 1."""
-    return _zone(kdj_k(close, high, low), 0.2, 0.8)
-
-
-def rsi_zone(close: pd.DataFrame) -> pd.DataFrame:
-    """0 where the RSI of 14 days is below 0.3, 2 where it is above 0.7, else 1."""
-    return _zone(rsi(close, 14), 0.3, 0.7)
-
-
-def boll_zone(close: pd.DataFrame) -> pd.DataFrame:
-    """0 below the lower band, 1 up to the mean, 2 up to the upper band, 3 above it."""
-    place = boll_place(close)
-    return ((place > 0) * 1.0 + (place > 0.5) + (place > 1)).where(place.notna())
-
-
-def extreme_state(close: pd.DataFrame, high: pd.DataFrame, low: pd.DataFrame) -> pd.DataFrame:
-    """2 where the high is the highest of 20 days, 3 of 60; 1 where the low is the lowest of 20 days, 0 of 60; else 4.
-
-    A day that is both is taken for a high.
-    """
-    del close
-    state = pd.DataFrame(4.0, high.index, high.columns)
-    for days, value in ((20, 1.0), (60, 0.0)):
-        state = state.mask(low <= low.rolling(days).min(), value)
-    for days, value in ((20, 2.0), (60, 3.0)):
-        state = state.mask(high >= high.rolling(days).max(), value)
-    return state.where(high.rolling(60).max().notna())
-
-
-def limit_state(close: pd.DataFrame) -> pd.DataFrame:
-    """0 for a return below -9.5 %, 2 for one above 9.5 %, else 1."""
-    return _zone(close / close.shift(1) - 1, -LIMIT, LIMIT)
-
-
-# -------------------------------------------------------------------------------------------------------------- helpers
-
-
 def ema(values: pd.DataFrame, days: int) -> pd.DataFrame:
     return values.ewm(span=days, adjust=False, min_periods=days).mean()
 
@@ -260,7 +164,8 @@ def wilder(values: pd.DataFrame, days: int) -> pd.DataFrame:
     return values.ewm(alpha=1 / days, adjust=False, min_periods=days).mean()
 
 
-def _dif(close: pd.DataFrame) -> pd.DataFrame:
+def macd_difference(close: pd.DataFrame) -> pd.DataFrame:
+    """DIF: ``EMA(C, 12) - EMA(C, 26)``."""
     return ema(close, 12) - ema(close, 26)
 
 
@@ -283,15 +188,6 @@ def _directions(
     falls = down.where((down > up) & (down > 0), 0.0).where(down.notna())
     reach = wilder(_true_range(close, high, low), days)
     return wilder(rises, days) / reach.where(reach > 0), wilder(falls, days) / reach.where(reach > 0)
-
-
-def _class_of_own_days(values: pd.DataFrame) -> pd.DataFrame:
-    share = values.rolling(CANDLE_DAYS).rank(pct=True)  # ties share their mean
-    return np.ceil(share * CANDLE_BINS - 1e-9) - 1
-
-
-def _zone(values: pd.DataFrame, low: float, high: float) -> pd.DataFrame:
-    return (1.0 + (values > high) - (values < low)).where(values.notna())
 
 
 INDICATORS: dict[str, Callable[..., pd.DataFrame]] = {
@@ -319,42 +215,3 @@ INDICATORS: dict[str, Callable[..., pd.DataFrame]] = {
     "VR": vr,
     **{f"VOLUME{days}": partial(volume_ratio, days=days) for days in (5, 20)},
 }
-# how many values each state has, from 0 on
-STATES: dict[str, tuple[Callable[..., pd.DataFrame], int]] = {
-    "CANDLE": (candle_sign, 3),
-    "BODY": (body_state, CANDLE_BINS),
-    "UPPER_SHADOW": (upper_shadow_state, CANDLE_BINS),
-    "LOWER_SHADOW": (lower_shadow_state, CANDLE_BINS),
-    "GAP": (gap_state, 3),
-    "VOLUME_STATE": (volume_state, 3),
-    "AVERAGES": (order_of_averages, 6),
-    "MACD_ZONE": (macd_zone, 4),
-    "KDJ_ZONE": (kdj_zone, 3),
-    "RSI_ZONE": (rsi_zone, 3),
-    "BOLL_ZONE": (boll_zone, 4),
-    "EXTREME": (extreme_state, 5),
-    "LIMIT": (limit_state, 3),
-}
-
-
-def technical(bars: Bars, functions: Mapping[str, Callable[..., pd.DataFrame]]) -> dict[str, pd.DataFrame]:
-    """Some of INDICATORS or STATES, by name, of a calendar's bars, NaN on days on which a stock does not trade.
-
-    bars  open, high, low, close and volume, frames [days, stocks] by all trading days; a day without one of the five is
-          one without trading
-    """
-    traded = np.logical_and.reduce([bars[name].notna().to_numpy() for name in bars])  # [days, stocks]
-    rows, stocks = np.nonzero(traded.T)[::-1]  # stock after stock, day after day
-    place = (traded.cumsum(0) - 1)[rows, stocks]
-    own: dict[str, pd.DataFrame] = {}
-    for name, frame in bars.items():
-        values = np.full(traded.shape, np.nan)
-        values[place, stocks] = frame.to_numpy()[rows, stocks]
-        own[name] = pd.DataFrame(values)
-    found = {}
-    for name, function in functions.items():
-        values = function(**{field: own[field] for field in own if field in signature(function).parameters})
-        back = np.full(traded.shape, np.nan, dtype=np.float32)
-        back[rows, stocks] = values.to_numpy()[place, stocks]
-        found[name] = pd.DataFrame(back, bars["close"].index, bars["close"].columns)
-    return found

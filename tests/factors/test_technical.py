@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 import talib
 
-from qlib_ext.factors import technical as ours
+from qlib_ext.factors.candle_states import STATES, gap_state, limit_state
+from qlib_ext.factors.own_days import over_own_days
+from qlib_ext.factors.technical import INDICATORS
 
 DAYS, STOCKS = 700, 3
 SETTLED = 450  # days after which what a smoothed indicator began with is gone
@@ -38,12 +40,12 @@ def bars() -> dict[str, pd.DataFrame]:
 
 @pytest.fixture(scope="module")
 def found(bars):
-    return ours.technical(bars, ours.INDICATORS)
+    return over_own_days(bars, INDICATORS)
 
 
 @pytest.fixture(scope="module")
 def states(bars):
-    return ours.technical(bars, {name: function for name, (function, _) in ours.STATES.items()})
+    return over_own_days(bars, {name: function for name, (function, _) in STATES.items()})
 
 
 def of_stock(bars, stock) -> dict[str, np.ndarray]:
@@ -132,7 +134,7 @@ def test_what_talib_has_not_equals_a_walk(bars, found, names, walk):
 
 
 def test_every_indicator_has_a_reference():
-    assert {*THEIRS, "KDJ_K", "KDJ_D", "KDJ_J", "PSY", "VR"} == set(ours.INDICATORS)
+    assert {*THEIRS, "KDJ_K", "KDJ_D", "KDJ_J", "PSY", "VR"} == set(INDICATORS)
 
 
 def test_a_day_without_trading_has_no_value_and_interrupts_no_window(bars, found, states):
@@ -141,20 +143,20 @@ def test_a_day_without_trading_has_no_value_and_interrupts_no_window(bars, found
         assert frame[gone].isna().all(axis=None)
     without = {name: frame.loc[~gone["a"], ["a"]] for name, frame in bars.items()}
     pd.testing.assert_frame_equal(
-        ours.technical(without, ours.INDICATORS)["CCI"], found["CCI"].loc[~gone["a"], ["a"]], check_freq=False
+        over_own_days(without, INDICATORS)["CCI"], found["CCI"].loc[~gone["a"], ["a"]], check_freq=False
     )
 
 
 def test_what_comes_later_changes_nothing(bars):
-    everything = ours.INDICATORS | {f"{name} state": function for name, (function, _) in ours.STATES.items()}
-    whole = ours.technical(bars, everything)
-    begun = ours.technical({name: frame.head(300) for name, frame in bars.items()}, everything)
+    everything = INDICATORS | {f"{name} state": function for name, (function, _) in STATES.items()}
+    whole = over_own_days(bars, everything)
+    begun = over_own_days({name: frame.head(300) for name, frame in bars.items()}, everything)
     for name, frame in begun.items():
         pd.testing.assert_frame_equal(frame, whole[name].head(300), check_freq=False, rtol=1e-5, atol=1e-6, obj=name)
 
 
 def test_states_are_whole_numbers_and_each_occurs(states):
-    for name, (_, number) in ours.STATES.items():
+    for name, (_, number) in STATES.items():
         seen = np.unique(states[name].to_numpy())
         seen = seen[~np.isnan(seen)]
         assert set(seen) <= set(range(number)), name
@@ -171,7 +173,7 @@ def test_states_of_days_that_are_known():
     one = frames(open=rising - 0.2, close=rising, high=rising + 0.3, low=rising - 0.3, volume=np.append([1.0] * 79, 9))
     last = {
         name: function(**{key: one[key] for key in signature(function).parameters})["a"].iloc[-1]
-        for name, (function, _) in ours.STATES.items()
+        for name, (function, _) in STATES.items()
     }
     assert last["CANDLE"] == 2
     assert last["GAP"] == 2, "a day lies above the day before"
@@ -181,5 +183,5 @@ def test_states_of_days_that_are_known():
     assert (last["KDJ_ZONE"], last["RSI_ZONE"], last["EXTREME"]) == (2, 2, 3)
     assert last["BODY"] == 0, "smaller than in any of 60 days, over a rising close"
     falling = frames(close=[10, 8.9, 8.9, 9.9], high=[10, 8.9, 8.9, 9.9], low=[10, 8.9, 8.9, 9.9])
-    assert ours.limit_state(falling["close"])["a"].tolist()[1:] == [0, 1, 2]
-    assert ours.gap_state(falling["high"], falling["low"])["a"].tolist()[1:] == [0, 1, 2]
+    assert limit_state(falling["close"])["a"].tolist()[1:] == [0, 1, 2]
+    assert gap_state(falling["high"], falling["low"])["a"].tolist()[1:] == [0, 1, 2]
