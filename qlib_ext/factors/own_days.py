@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from inspect import signature
 
 import numpy as np
@@ -11,8 +11,8 @@ import pandas as pd
 
 def over_own_days(
     bars: Mapping[str, pd.DataFrame], functions: Mapping[str, Callable[..., pd.DataFrame]]
-) -> dict[str, pd.DataFrame]:
-    """Functions of frames of own trading days, applied to a calendar's; NaN on days on which a stock does not trade.
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Functions of frames of own trading days, one by one applied to a calendar's; NaN where a stock does not trade.
 
     functions  by name, their arguments called as the bars are; they see rows that are a stock's trading days, one after
                the other, and NaN after its last
@@ -27,10 +27,8 @@ def over_own_days(
         values = np.full(traded.shape, np.nan)
         values[place, stocks] = frame.to_numpy()[rows, stocks]
         own[name] = pd.DataFrame(values)
-    found = {}
     for name, function in functions.items():
         values = function(**{field: own[field] for field in own if field in signature(function).parameters})
         back = np.full(traded.shape, np.nan, dtype=np.float32)
         back[rows, stocks] = values.to_numpy()[place, stocks]
-        found[name] = pd.DataFrame(back, bars["close"].index, bars["close"].columns)
-    return found
+        yield name, pd.DataFrame(back, bars["close"].index, bars["close"].columns)

@@ -40,12 +40,16 @@ def bars() -> dict[str, pd.DataFrame]:
 
 @pytest.fixture(scope="module")
 def found(bars):
-    return over_own_days(bars, INDICATORS)
+    return dict_of(bars, INDICATORS)
 
 
 @pytest.fixture(scope="module")
 def states(bars):
-    return over_own_days(bars, {name: function for name, (function, _) in STATES.items()})
+    return dict_of(bars, {name: function for name, (function, _) in STATES.items()})
+
+
+def dict_of(bars, functions) -> dict[str, pd.DataFrame]:
+    return dict(over_own_days(bars, functions))
 
 
 def of_stock(bars, stock) -> dict[str, np.ndarray]:
@@ -143,14 +147,14 @@ def test_a_day_without_trading_has_no_value_and_interrupts_no_window(bars, found
         assert frame[gone].isna().all(axis=None)
     without = {name: frame.loc[~gone["a"], ["a"]] for name, frame in bars.items()}
     pd.testing.assert_frame_equal(
-        over_own_days(without, INDICATORS)["CCI"], found["CCI"].loc[~gone["a"], ["a"]], check_freq=False
+        dict_of(without, INDICATORS)["CCI"], found["CCI"].loc[~gone["a"], ["a"]], check_freq=False
     )
 
 
 def test_what_comes_later_changes_nothing(bars):
     everything = INDICATORS | {f"{name} state": function for name, (function, _) in STATES.items()}
-    whole = over_own_days(bars, everything)
-    begun = over_own_days({name: frame.head(300) for name, frame in bars.items()}, everything)
+    whole = dict_of(bars, everything)
+    begun = dict_of({name: frame.head(300) for name, frame in bars.items()}, everything)
     for name, frame in begun.items():
         pd.testing.assert_frame_equal(frame, whole[name].head(300), check_freq=False, rtol=1e-5, atol=1e-6, obj=name)
 

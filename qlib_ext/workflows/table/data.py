@@ -16,6 +16,7 @@ FACTORS = "day bars, $hf_... of {}, $industry, $float_mv"
 ALPHA158 = DataSet("Alpha158vwap", "handlers.alpha158vwap")
 DAY = DataSet("DayBars", "handlers.bars", TRADED | {"fields": TURNOVER})
 WEEK = DataSet("Week", "handlers.week", TRADED | {"fields": TURNOVER})
+TECHNICAL = DataSet("Technical", "handlers.technical", TRADED)
 MSNEW = DataSet(
     "MsNew",
     "handlers.msnew",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from qlib_ext.workflows.table.data import DAY, L2, MS, MSNEW, WEEK, graph, recorded, related
+from qlib_ext.workflows.table.data import DAY, L2, MS, MSNEW, TECHNICAL, WEEK, graph, recorded, related
 from qlib_ext.workflows.table.entry import DataSet, Entry, Kind, seeds, training, variable, windows
 
 MARKET_TRAINING = training(20, 0.001, 0.995, 5, metric="rank_ic", days_per_batch=1)
@@ -74,6 +74,9 @@ DATA_SETS = {
         "The whole market by 30 days as images of eight half-hours: a residual net, a GRU and an adaptive graph.",
         graph(MSNEW),
         RESNET_ASTGNN,
+    ),
+    "market_technical_gru": data_set(
+        "The whole market by 30 days of technical indicators and candle states: a GRU.", TECHNICAL, GRU
     ),
     "market_ms_gru": data_set("The whole market by 40 days of 15 factors of minute bars: a GRU.", MS, GRU),
     "market_l2_gru": data_set("The whole market by 40 days of 12 factors of trades and orders: a GRU.", L2, GRU),
