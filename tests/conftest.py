@@ -19,6 +19,8 @@ from qlib_ext.simulator.simulate import Market, simulate, write_market
 pd.set_option("compute.use_bottleneck", False)  # alphalens brings it along; a user's arithmetic is without
 torch.set_num_threads(1)  # the nets of the tests are too small to share
 
+os.environ["QLIB_EXT_CACHE"] = "off"  # of this process and those it starts; tests of the cache name a folder
+
 REASONS = {
     "real": "QLIB_EXT_REAL does not name the folder of the real providers (make test-real)",
     "cuda": "no CUDA device",

@@ -41,6 +41,7 @@ DAY, WEEK, MSNEW, MS, L2 = (
 )
 FIRST_TEST, SECOND_TEST = "2015-06-16", "2015-07-22"  # of the days that have intraday bars
 MARKET = {"stocks": 20, "days": 310, "seed": 3, "start": "2014-06-02"}
+ONCE = {"train": [half_hours.FIRST, "2015-05-20"], "valid": ["2015-05-21", "2015-06-12"]}
 FIRST = {"train": "25D", "valid": "15D", "step": "40D"}
 SECOND = {"train": "26D", "valid": 0.5, "step": "5D"}
 
@@ -52,7 +53,11 @@ def quick(name: str) -> dict:
     dataset, options = task["dataset"]["kwargs"], task["model"]["kwargs"]
     first_day = FIRST_TEST if WORKFLOWS[name].inputs else half_hours.FIRST
     dataset["handler"]["kwargs"] |= {"start_time": first_day, "end_time": half_hours.LAST}
-    dataset["segments"] = {"test": [SECOND_TEST if second else FIRST_TEST, half_hours.LAST]}
+    once = ONCE if "train" in dataset["segments"] else {}
+    dataset["segments"] = {**once, "test": [SECOND_TEST if second else FIRST_TEST, half_hours.LAST]}
+    if once:
+        dataset["handler"]["kwargs"] |= dict(zip(("fit_start_time", "fit_end_time"), once["train"], strict=True))
+        options |= {key: 1 for key in ("n_epochs", "num_boost_round") if key in options}
     if task["model"]["class"] == "RollingModel":
         options |= {**(SECOND if second else FIRST), "backend": "serial"}  # processes take seconds to start
         inner = options["model"].setdefault("kwargs", {})
@@ -174,6 +179,18 @@ def test_a_workflow_says_what_the_house_says(name):
     records = {record["class"]: record.get("kwargs", {}) for record in config["task"]["record"]}
     assert list(records) == ["SignalRecord", "SigAnaRecord", "PortAnaRecord", "FactorRecord"]
     assert records["PortAnaRecord"]["config"]["backtest"]["benchmark"] == "SH000905"
+
+
+@pytest.mark.parametrize("name", [name for name in WORKFLOWS if name.startswith("market_alpha158")])
+def test_alpha158_of_the_market_is_that_of_csi300_at_full_width(name):
+    twin = {"gats": "gats_ts"}.get(name.rpartition("_")[2], name.rpartition("_")[2])
+    wide = copy.deepcopy(WORKFLOWS[name].config["task"])
+    narrow = copy.deepcopy(read_workflows(FILES, {})[f"csi300_{twin}"].config["task"])
+    assert wide["model"] == narrow["model"]
+    own, theirs = (task["dataset"]["kwargs"] for task in (wide, narrow))
+    assert own["segments"] == theirs["segments"]
+    assert own["handler"]["kwargs"].pop("drop_raw") is True
+    assert own["handler"]["kwargs"] == theirs["handler"]["kwargs"] | {"instruments": "all"}
 
 
 @pytest.mark.parametrize("name", [DAY, WEEK, MSNEW, MS, L2, *(f"{name}_astgnn" for name in SETS)])

@@ -28,9 +28,10 @@ def values_of(frame: pd.DataFrame) -> np.ndarray | None:
 
 
 def joined(frames: Sequence[pd.DataFrame]) -> np.ndarray | None:
-    """The rows of all frames as one array over their own memory; None where they do not follow each other in it."""
+    """The rows of all frames as one array over their own memory; None where they are not one piece."""
+    frames = [frame for frame in frames if len(frame)]
     parts = [part for frame in frames if (part := values_of(frame)) is not None]
-    if len(parts) < len(frames):
+    if not parts or len(parts) < len(frames):
         return None
     first, place = parts[0], address(parts[0])
     for part in parts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 from qlib.data import D
@@ -19,6 +19,8 @@ class CalendarLoader(HistoryLoader):
     ``WEEK = 7 week + day of the week``, weeks counted over those that have a trading day, Monday 0;
     ``MONTH = 31 month + day of the month - 1``, months counted from the calendar's first. Both are known on the day.
     """
+
+    of_provider_alone: ClassVar[bool] = True
 
     def load(self, instruments: Any = None, start_time: Any = None, end_time: Any = None) -> pd.DataFrame:
         """The members' rows; their history goes to ``history_``."""

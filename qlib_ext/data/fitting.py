@@ -86,7 +86,12 @@ def fit_ends(handler: Any) -> list[tuple[Any, str]]:
 
 def name_of(processor: Processor) -> str:
     """The class of a processor, as its user wrote it."""
-    return type(processor.processor if isinstance(processor, FittedOnTrainingDays) else processor).__name__
+    return type(unwrapped(processor)).__name__
+
+
+def unwrapped(processor: Processor) -> Processor:
+    """The processor as its user gave it."""
+    return processor.processor if isinstance(processor, FittedOnTrainingDays) else processor
 
 
 def learns(processor: Processor) -> bool:

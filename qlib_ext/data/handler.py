@@ -14,6 +14,7 @@ from qlib.data.dataset import processor as of_qlib
 from qlib.data.dataset.handler import DataHandlerLP
 from qlib.utils import init_instance_by_config
 
+from qlib_ext.data import cache
 from qlib_ext.data.blocks import copies, written_over
 from qlib_ext.data.fitting import fit_on, require_rows
 from qlib_ext.data.loader import HistoryLoader
@@ -146,28 +147,58 @@ class WindowHandler(SharedViews):
         """Process the members as Qlib does, then their history with the fitted processors.
 
         Processors are fitted on fit_start_time..fit_end_time alone; raises DataError where there is no row of these
-        days, ConfigError for a processor that has a ``fit`` where nobody says on which days.
+        days, ConfigError for a processor that has a ``fit`` where nobody says on which days. What processors have
+        written is kept on disk, see ``qlib_ext.data.cache``.
         """
         members, history = raw_rows(self), self.data_loader.history_
         assert members is not None
         if with_fit:
             fit_on(self, self.fit_start_time, self.fit_end_time)
             require_rows(members.index.unique("datetime"), self.get_all_processors())
+        key = self._views_key(with_fit)
+        kept = None if key is None else cache.read(key)
+        if kept is not None:
+            (infer, history), beside = kept
+            self.put_views(infer, beside)
+            self._history = history[FEATURES]
+        else:
+            history = self._process(members, history, with_fit)
+            infer, beside = self.views()
+            if key is not None and beside is not None and history is not None:
+                cache.write(key, [infer, history], beside)
+        if self.drop_raw:
+            self.data_loader.history_ = None  # processed in place
+
+    def _process(self, members: pd.DataFrame, history: pd.DataFrame, with_fit: bool) -> pd.DataFrame | None:
+        """Make all views and the history's features; the processed history, None where it is not one piece."""
         processors = [*self.shared_processors, *self.infer_processors]
         cohorts = self._cohorts() if processors else []  # before the members are processed, which may be in place
-        if not self.drop_raw and not all(processor.readonly() for processor in processors):
+        if not self.drop_raw and self._writes():
             members, history = copies([members, history])
         self.make_views(members, with_fit)
-        if self.drop_raw:
-            self.data_loader.history_ = None
         processed = []
         for frame, rows in cohorts:
             for processor in processors:
                 frame = processor(frame)
             processed.append(frame[FEATURES].loc[frame.index.isin(rows)])  # a processor may have dropped some
-        self._history = (
-            written_over(history, FEATURES, pd.concat(processed).sort_index()) if processed else history[FEATURES]
-        )
+        if not processed:
+            self._history = history[FEATURES]
+            return history
+        new = pd.concat(processed).sort_index()
+        self._history = written_over(history, FEATURES, new)
+        return None if self._history is new else history
+
+    def _writes(self) -> bool:
+        """Whether an infer processor may write into rows."""
+        return not self._is_proc_readonly([*self.shared_processors, *self.infer_processors])
+
+    def _views_key(self, with_fit: bool) -> str | None:
+        """The key in the cache of what processors make of the rows just loaded; None where it is not kept."""
+        loaded, self.data_loader.key_ = self.data_loader.key_, None  # rows that somebody puts in later are others
+        if loaded is None or not self._writes():
+            return None
+        processors = [self.shared_processors, self.infer_processors, self.learn_processors]
+        return cache.key_of(type(self), loaded, processors, [self.process_type, self.drop_raw, with_fit])
 
     def history(self) -> pd.DataFrame:
         """Processed features of the days before each stock joined, by (datetime, instrument)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -44,6 +44,8 @@ class HalfHourLoader(HistoryLoader):
     Raises ProviderError where there are no such bars or no such field, DataError for a calendar that ``half_hours``
     refuses or that lacks a day of the members, and for a float market value that is zero or negative.
     """
+
+    of_provider_alone: ClassVar[bool] = True
 
     def __init__(self, config: dict, bars: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(config, **kwargs)

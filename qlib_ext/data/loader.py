@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -14,11 +14,12 @@ from qlib.data.dataset.loader import QlibDataLoader
 from qlib.log import get_module_logger
 
 from qlib_ext.cross_section.cells import CHUNK_ROWS, by_row
+from qlib_ext.data import cache
+from qlib_ext.data.closes import has_close, seasoned
 from qlib_ext.data.labels import drop_unpriced_labels
 from qlib_ext.data.needs import Needs
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.expressions import engine as fast
-from qlib_ext.expressions.engine import StockBars
 from qlib_ext.expressions.program import NotNative
 from qlib_ext.expressions.spans import Spans, clip, earlier, in_spans
 from qlib_ext.provider.check import check_features, check_provider
@@ -46,10 +47,16 @@ class HistoryLoader(QlibDataLoader):
     in the log, what it does not know: an operator, another freq than day, inst_processors, a provider that is not
     local. "qlib" leaves everything to it.
 
+    What was loaded is kept on disk, see ``qlib_ext.data.cache``; a subclass is to say ``of_provider_alone`` itself. Its
+    key is ``key_`` until the handler has processed it, None where it is not kept.
+
     Raises ProviderError for a missing, empty or damaged provider and for an unknown field, DataError for an empty
     universe and for a column, labels excepted, that is NaN in every row, ConfigError for an unknown engine or a
     negative number of days.
     """
+
+    of_provider_alone: ClassVar[bool] = True  # rows follow from the files of the provider and the loader's attributes
+    key_: str | None = None
 
     def __init__(
         self,
@@ -83,6 +90,28 @@ class HistoryLoader(QlibDataLoader):
     def load(self, instruments: Any = None, start_time: Any = None, end_time: Any = None) -> pd.DataFrame:
         """The members' rows, sorted by (datetime, instrument); their history goes to ``history_``."""
         check_provider(str(C.dpm.get_data_uri("day")))
+        key = self._key(instruments, start_time, end_time)
+        kept = None if key is None else cache.read(key)
+        if kept is not None:
+            (members, self.history_), _ = kept
+        else:
+            members, self.history_ = self._compute(instruments, start_time, end_time)
+            if key != self._key(instruments, start_time, end_time):
+                key = None  # the provider was changed meanwhile
+            if key is not None:
+                cache.write(key, [members, self.history_])
+        self.key_ = key
+        return members
+
+    def _key(self, instruments: Any, start_time: Any, end_time: Any) -> str | None:
+        """The key of the rows in the cache; None where they are not kept."""
+        if not vars(type(self)).get("of_provider_alone", False):
+            return None
+        own = {name: value for name, value in vars(self).items() if not name.endswith("_")}
+        return cache.key_of(type(self), own, instruments, [str(start_time), str(end_time)], of_provider=True)
+
+    def _compute(self, instruments: Any, start_time: Any, end_time: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The members' rows and their history, from the provider."""
         calendar = pd.DatetimeIndex(D.calendar(freq="day"))
         spans = self.member_spans(instruments, start_time, end_time)
         check_features(C.dpm.get_data_uri("day"), self.needs(instruments).fields, sorted(spans))
@@ -107,8 +136,7 @@ class HistoryLoader(QlibDataLoader):
         labels, names = self.fields.get("label", ([], []))
         drop_unpriced_labels(members, dict(zip(names, labels, strict=True)))
         self._refuse_empty_columns([members, others])
-        self.history_ = others
-        return members
+        return members, others
 
     def _read(self, spans: Spans, extended: Spans, end_time: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The rows of ``spans``, and those that ``extended`` has beyond them."""
@@ -195,37 +223,6 @@ class HistoryLoader(QlibDataLoader):
             f"{expressions[empty[0]]}. What they share is {cause}: fill it in the provider "
             f"{C.dpm.get_data_uri('day')}, or take a handler that does without it."
         )
-
-
-def seasoned(spans: Spans, calendar: pd.DatetimeIndex, days: int) -> Spans:
-    """The parts of the spans after a stock's first ``days`` closes; raises DataError where none is left."""
-    left = {}
-    for name, times in spans.items():
-        closes = places_of_closes(name)
-        if len(closes) and closes[0] == 0:
-            left[name] = times
-        elif len(closes) > days:
-            left[name] = clip(times, calendar[closes[days] :])
-    left = {name: times for name, times in left.items() if times}
-    if not left:
-        raise DataError(
-            f"None of the {len(spans)} stocks has more than {days} closes; lower seasoned_days, or complete $close."
-        )
-    return left
-
-
-def has_close(days: pd.DatetimeIndex, names: pd.Index, calendar: pd.DatetimeIndex) -> np.ndarray:
-    """True where an instrument has a close on a day: ``[days, instruments]``."""
-    on = np.zeros((len(calendar), len(names)), dtype=bool)
-    for column, name in enumerate(names):
-        on[places_of_closes(name), column] = True
-    return on[calendar.get_indexer(days)]
-
-
-def places_of_closes(name: str) -> np.ndarray:
-    """The places in the calendar of the days on which an instrument has a close."""
-    bars = StockBars.read(name, ["close"])
-    return bars.starts["$close"] + np.flatnonzero(~np.isnan(bars.values["$close"]))
 
 
 def require_names(spans: Spans, market: str) -> None:

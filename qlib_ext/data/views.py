@@ -15,7 +15,7 @@ from qlib.data.dataset.handler import DataHandler, DataHandlerLP
 from qlib.log import get_module_logger
 
 from qlib_ext.cross_section.cells import cells_of
-from qlib_ext.data.fitting import FittedOnTrainingDays, name_of
+from qlib_ext.data.fitting import name_of, unwrapped
 from qlib_ext.processors import normalise
 from qlib_ext.processors.neutralise import MADClip
 from qlib_ext.processors.normal_scores import CSNormalScores
@@ -67,6 +67,9 @@ class SharedViews(DataHandlerLP):
     view the columns beside the features stay, such as the labels that Qlib's records read.
     """
 
+    shared_processors: list[of_qlib.Processor]
+    infer_processors: list[of_qlib.Processor]
+    learn_processors: list[of_qlib.Processor]
     _raw_beside: pd.DataFrame | None = None
     _learn_beside: pd.DataFrame | None = None
     _learn_whole: pd.DataFrame | None = None
@@ -91,6 +94,25 @@ class SharedViews(DataHandlerLP):
             self._learn_beside, self._learn_whole = beside, None
         if self.drop_raw:
             del self._data
+
+    def views(self) -> tuple[pd.DataFrame, dict | None]:
+        """The rows of the inference view, and what ``put_views`` needs beside them; None where that is a block, too."""
+        if self._learn_beside is None:
+            return self._infer, None
+        fitted = [unwrapped(processor) for processor in self._processors()]
+        return self._infer, {"raw": self._raw_beside, "learn": self._learn_beside, "processors": fitted}
+
+    def put_views(self, infer: pd.DataFrame, beside: dict) -> None:
+        """Take what ``views`` gave of a handler with the same rows and options; its own processors are fitted then."""
+        self._infer, self._raw_beside = infer, beside["raw"]
+        self._learn_beside, self._learn_whole = beside["learn"], None
+        for own, fitted in zip(self._processors(), beside["processors"], strict=True):
+            vars(unwrapped(own)).update(vars(fitted))
+        if self.drop_raw:
+            del self._data
+
+    def _processors(self) -> list[of_qlib.Processor]:
+        return [*self.shared_processors, *self.infer_processors, *self.learn_processors]
 
     @property
     def _learn(self) -> pd.DataFrame:
@@ -157,7 +179,7 @@ def beside_features(rows: pd.DataFrame) -> pd.DataFrame:
 
 def leaves_features(processor: of_qlib.Processor) -> bool:
     """Whether a processor is known to neither read nor write features."""
-    own = processor.processor if isinstance(processor, FittedOnTrainingDays) else processor
+    own = unwrapped(processor)
     groups = getattr(own, "fields_group", None)
     groups = groups if isinstance(groups, list) else [groups]
     return type(own) in OF_ONE_GROUP and all(isinstance(group, str) and group != FEATURES for group in groups)

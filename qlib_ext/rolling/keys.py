@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from qlib.data.dataset import Dataset
+from qlib.data.dataset.handler import DataHandlerABC
+from qlib.data.dataset.processor import Processor
 
-from qlib_ext.rolling.description import Description
 from qlib_ext.rolling.jobs import train_window
 from qlib_ext.rolling.rows import RawData, SharedRows
 from qlib_ext.rolling.windows import RollingWindow
-from qlib_ext.system.imports import code_behind
+from qlib_ext.system.description import Description
 
 if TYPE_CHECKING:
     import polars as pl  # which a handler without relations does without
 
-WITHOUT_NUMBERS = {"mlflow", "tqdm"}  # packages that record and show what others compute
-CHUNK_BYTES = 1 << 20  # bytes of a file that are read at a time
+# attributes that the dates of each window replace; a longer test segment leaves the windows before it as they are
+OF_WINDOWS: dict[type, set[str]] = {
+    Dataset: {"segments", "cal"},
+    DataHandlerABC: {"start_time", "end_time"},
+    Processor: {"fit_start_time", "fit_end_time"},
+}
 
 
 class Keys:
@@ -38,11 +43,9 @@ class Keys:
         has_relations = hasattr(dataset.handler, "relation_tables")
         tables: dict[str, pl.DataFrame] = dataset.handler.relation_tables() if has_relations else {}
         self.relations = [tables[kind] for kind in sorted(tables)]
-        description = Description()
+        description = Description(without=OF_WINDOWS)
         configuration = [description.of(dataset), description.of(model)]
-        code = code_behind({train_window.__module__, *description.modules}, without=WITHOUT_NUMBERS)
-        files = [sorted(map(content_hash, paths)) for paths in (description.files, code.files)]
-        self.fixed = json.dumps([configuration, files, sorted(code.versions)], sort_keys=True)
+        self.fixed = json.dumps([configuration, description.sources(train_window.__module__)], sort_keys=True)
 
     def key(self, window: RollingWindow, seed: int | None) -> str:
         """The key of one window and seed."""
@@ -79,12 +82,3 @@ def known_until(day: pd.Timestamp, table: pl.DataFrame) -> pl.DataFrame:
 
     ends = pl.when(pl.col("to") <= day.date()).then("to").otherwise(None)
     return table.filter(pl.col("from") <= day.date()).with_columns(ends.alias("to")).sort(pl.all())
-
-
-def content_hash(path: Path) -> str:
-    """A hash of a file's content."""
-    digest = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
-        while piece := file.read(CHUNK_BYTES):
-            digest.update(piece)
-    return digest.hexdigest()

@@ -11,9 +11,11 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from qlib_ext.errors import OutputError, ProviderError
 
 CHECKSUM = ".blake2b"  # the suffix of the file with the checksum of the file of the same name
+CHUNK_BYTES = 1 << 20  # bytes of a file that are read at a time
+BOOT = Path("/proc/sys/kernel/random/boot_id")  # of Linux: another one after each start of the machine
 
 
-def write_whole(path: str | Path, content: bytes, advice: str) -> None:
+def write_whole(path: str | Path, content: bytes | memoryview, advice: str) -> None:
     """Write a file, with the folders it needs; where that fails, what was there before stays.
 
     advice: the sentence that says what to do then. Raises OutputError.
@@ -42,7 +44,7 @@ def require_writable(folder: str | Path, advice: str) -> None:
         raise OutputError(f"{place} cannot be written to ({error.strerror or error}). {advice}") from error
 
 
-def write_checked(path: Path, content: bytes, advice: str) -> None:
+def write_checked(path: Path, content: bytes | memoryview, advice: str) -> None:
     """Write a file as ``write_whole`` does, and its checksum beside it, for ``read_checked``.
 
     Where a run is stopped between the two, what was there before is still as it was written.
@@ -69,7 +71,42 @@ def read_checked(path: Path) -> bytes | None:
 
 def is_as_written(path: Path) -> bool:
     """Whether a file with a checksum beside it is there and no byte of it has changed."""
-    return read_checked(path) is not None
+    try:
+        return content_hash(path, digest_size=64).encode() in checksum_of(path).read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return False
+
+
+def write_times(path: Path, advice: str) -> None:
+    """Write the size and the times of a file beside it, for ``is_untouched``."""
+    write_whole(times_of(path), _times(path), advice)
+
+
+def is_untouched(path: Path) -> bool:
+    """As ``is_as_written``, which takes seconds for a large file: it is asked only where size or times have changed.
+
+    Of these no program can set the last one. What was written before the machine was started again is read as well,
+    for a machine that stops loses what it has not yet written. Raises OutputError where new times cannot be written.
+    """
+    try:
+        times = _times(path)
+        if times_of(path).is_file() and times_of(path).read_bytes() == times:
+            return True
+    except FileNotFoundError:
+        return False
+    if not is_as_written(path):
+        return False
+    write_whole(times_of(path), times, "Make room.")
+    return True
+
+
+def content_hash(path: Path, digest_size: int = 16) -> str:
+    """A hash of a file's content."""
+    digest = hashlib.blake2b(digest_size=digest_size)
+    with path.open("rb") as file:
+        while piece := file.read(CHUNK_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def checksum_of(path: Path) -> Path:
@@ -82,8 +119,19 @@ def files_with_checksum(folder: Path) -> list[Path]:
     return sorted(path.with_suffix("") for path in folder.glob(f"*{CHECKSUM}"))
 
 
-def _checksum(content: bytes) -> bytes:
+def times_of(path: Path) -> Path:
+    """The file that keeps the size and the times of another one."""
+    return path.with_name(f"{path.name}.times")
+
+
+def _checksum(content: bytes | memoryview) -> bytes:
     return hashlib.blake2b(content).hexdigest().encode()
+
+
+def _times(path: Path) -> bytes:
+    about = path.stat()
+    boot = BOOT.read_text().strip() if BOOT.is_file() else ""
+    return f"{about.st_size} {about.st_mtime_ns} {about.st_ctime_ns} {boot}".encode()
 
 
 @contextmanager

@@ -7,7 +7,8 @@ import os
 import site
 import sys
 import sysconfig
-from collections.abc import Collection, Iterable, Iterator
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
@@ -15,6 +16,7 @@ from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 
+STARTED = time.time()  # of this process; a process that is forked from it runs the same code
 OURS = {"qlib_ext", "handlers"}  # followed even where they are installed
 INSTALLED = {
     Path(os.path.realpath(folder))
@@ -62,20 +64,28 @@ def code_behind(modules: Iterable[str], without: Collection[str] = ()) -> Code:
             left += imports_of(file, name)
             if is_own(top):
                 code.files.add(file)
-    distributions = packages_distributions()
+    distributions = _distributions()
     code.versions = {
         f"{name} {version(name)}" for package in packages.difference(without) for name in distributions.get(package, ())
     }
     return code
 
 
-def imports_of(file: Path, name: str) -> Iterator[str]:
+def imports_of(file: Path, name: str) -> tuple[str, ...]:
     """What the import statements of a module may mean: modules, what is taken from them, and the packages above.
 
     Our own packages are left out where nothing is taken from them: they hold names and compute nothing.
     """
-    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    return _imports_in(file.read_bytes(), name if file.name == "__init__.py" else name.rpartition(".")[0])
+
+
+@cache
+def _imports_in(source: bytes, package: str) -> tuple[str, ...]:
+    return tuple(_found_in(ast.parse(source), package))
+
+
+def _found_in(module: ast.Module, package: str) -> Iterator[str]:
+    for node in ast.walk(module):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -92,6 +102,12 @@ def packages_above(name: str) -> Iterator[str]:
     while "." in name:
         name = name.rpartition(".")[0]
         yield name
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """The installed distributions of each package; finding them takes half a second."""
+    return packages_distributions()
 
 
 @cache
@@ -112,6 +128,12 @@ def file_of(name: str) -> Path | None:
     spec = spec_of(name)
     origin = getattr(sys.modules.get(name), "__file__", None) if spec is None else spec.origin
     return Path(origin) if origin and origin.endswith(".py") else None
+
+
+def is_changed(file: Path) -> bool:
+    """Whether a file was changed after this process began, which then may run its code as it was before."""
+    about = file.stat()
+    return max(about.st_mtime, about.st_ctime) > STARTED
 
 
 @cache

@@ -10,16 +10,17 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import torch
 from qlib.contrib.data.handler import Alpha158
 from qlib.data.dataset import TSDatasetH
 from qlib.data.dataset.processor import Processor
 
 import qlib_ext
-from qlib_ext.rolling import description, keys
-from qlib_ext.rolling.description import Description
-from qlib_ext.rolling.keys import Keys, content_hash, hashes_by_day
+from qlib_ext.rolling.keys import Keys, hashes_by_day
 from qlib_ext.rolling.rows import RawData, SharedRows
-from qlib_ext.system import imports
+from qlib_ext.system import description, imports
+from qlib_ext.system.description import Description
+from qlib_ext.system.files import content_hash
 from qlib_ext.testing.rows import random_rows
 from tests.rolling.cases import dataset_of, handler_of, ridge, rolling
 
@@ -46,7 +47,10 @@ KEYED = {
     "a number of numpy's": ({"class": Since, "kwargs": {"since": np.int64(day)}} for day in (1, 2)),
     "a set": ({"class": Since, "kwargs": {"since": {day}}} for day in (1, 2)),
     "a function": ({"class": Since, "kwargs": {"since": function}} for function in (len, max)),
+    "a lambda": ({"class": Since, "kwargs": {"since": function}} for function in (lambda x: x, lambda x: -x)),
+    "a method": ({"class": Since, "kwargs": {"since": Since(since=day).__call__}} for day in (1, 2)),
     "an array": ({"class": Since, "kwargs": {"since": np.array([1.0, day])}} for day in (1, 2)),
+    "a tensor": ({"class": Since, "kwargs": {"since": torch.tensor([1.0, day])}} for day in (1, 2)),
     "an array in a list": ({"class": Since, "kwargs": {"since": [np.array([1.0, day])]}} for day in (1, 2)),
     "a frame": ({"class": Since, "kwargs": {"since": pd.DataFrame({"a": [day]})}} for day in (1, 2)),
     "a day that it begins on": ({"class": Since, "kwargs": {"start_time": f"2020-01-0{day}"}} for day in (1, 2)),
@@ -65,6 +69,14 @@ def test_an_option_of_a_processor_is_part_of_the_key(rows, what, qlib_expression
         one.handler.learn_processors = handler_of(rows, config).learn_processors
     first, second = map(key_of, data)
     assert first != second
+
+
+def test_the_key_of_a_tensor_is_that_of_its_numbers(rows, qlib_expressions):
+    data = [dataset_of(rows) for _ in range(2)]
+    for one in data:
+        one.handler.learn_processors = [Since(since=torch.tensor([1.0, 2.0]))]
+    first, second = map(key_of, data)
+    assert first == second
 
 
 def test_what_a_windows_own_dates_replace_is_no_part_of_the_key(rows, qlib_expressions):
@@ -203,7 +215,8 @@ def test_every_module_of_the_users_that_the_model_imports_is_part_of_the_key(row
 def test_the_code_that_a_model_computes_with_is_part_of_the_key(rows, monkeypatch, qlib_expressions, model, file):
     data, edited = dataset_of(rows), str(Path(qlib_ext.__file__).parent / file)
     first = Keys(RawData.of(data), data, model).fixed
-    monkeypatch.setattr(keys, "content_hash", lambda path: "edited" if str(path) == edited else content_hash(path))
+    hashes = {edited: "edited"}
+    monkeypatch.setattr(description, "content_hash", lambda path: hashes.get(str(path)) or content_hash(path))
     assert Keys(RawData.of(data), data, model).fixed != first
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 NOTES = {
     "seasoned_days": "a new stock runs from limit to limit at first: nobody can buy it",
     "traded_only": "nobody can buy a suspended stock, and a net ranks its calm highest",
+    "drop_raw": "features are processed in place, without a second copy",
     "calendar": "true: weeks and months of the calendar, not blocks of 5 and 20 days",
     "expanding": "no day of training is dropped as the windows move on",
     "num_layers_gat": "K: 2 or 3 hears the neighbours' neighbours, and theirs",
