@@ -18,6 +18,8 @@ import numpy as np
 import pandas as pd
 import torch
 
+os.environ.setdefault("QLIB_EXT_CACHE", "off")  # what is measured is computed
+
 
 def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function of a module in a process of its own, which starts with nothing of this one's memory."""

@@ -15,6 +15,7 @@ from qlib.data.dataset.handler import DataHandler, DataHandlerLP
 from qlib.log import get_module_logger
 
 from qlib_ext.cross_section.cells import cells_of
+from qlib_ext.data.blocks import values_of
 from qlib_ext.data.fitting import name_of, unwrapped
 from qlib_ext.processors import normalise
 from qlib_ext.processors.neutralise import MADClip
@@ -80,8 +81,7 @@ class SharedViews(DataHandlerLP):
         if self.process_type != self.PTYPE_A:
             super().process_data(with_fit=with_fit)
             return
-        processors = [*self.shared_processors, *self.infer_processors]
-        self._infer = self._run_proc_l(own, processors, with_fit=with_fit, check_for_infer=True)
+        self._infer = self._inferred(own, with_fit)
         unknown = [name_of(processor) for processor in self.learn_processors if not leaves_features(processor)]
         if unknown or not self._infer.index.is_monotonic_increasing:
             if unknown:
@@ -94,6 +94,22 @@ class SharedViews(DataHandlerLP):
             self._learn_beside, self._learn_whole = beside, None
         if self.drop_raw:
             del self._data
+
+    def _inferred(self, rows: pd.DataFrame, with_fit: bool) -> pd.DataFrame:
+        """The rows of the inference view; the processors that put them into another block are named in the log."""
+        copying = []
+        for processor in [*self.shared_processors, *self.infer_processors]:
+            before = values_of(rows)
+            rows = self._run_proc_l(rows, [processor], with_fit=with_fit, check_for_infer=True)
+            after = values_of(rows)
+            if before is not None and (after is None or not np.may_share_memory(before, after)):
+                copying.append(name_of(processor))
+        if copying:
+            logger.info(
+                f"The inference view copies the features, which {', '.join(copying)} did not write over; "
+                "qlib_ext.processors has RobustZScoreNorm, CSZScoreNorm and Fillna that do."
+            )
+        return rows
 
     def views(self) -> tuple[pd.DataFrame, dict | None]:
         """The rows of the inference view, and what ``put_views`` needs beside them; None where that is a block, too."""

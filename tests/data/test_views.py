@@ -188,6 +188,26 @@ def test_processors_that_make_a_copy_are_named(small, init, monkeypatch, learn, 
     assert any("may be changed by CSZScoreNorm" in line for line in lines) == named
 
 
+OURS = "qlib_ext.processors.normalise"
+IN_PLACE = [
+    {"class": name, "module_path": OURS, "kwargs": {"fields_group": "feature"}} for name in ("CSZScoreNorm", "Fillna")
+]
+
+
+@pytest.mark.parametrize("drop_raw", [False, True])
+@pytest.mark.parametrize(("infer", "named"), [(["DropnaProcessor"], True), ([], False)])
+def test_infer_processors_that_leave_the_block_are_named_once(small, init, monkeypatch, drop_raw, infer, named):
+    init(small[0])
+    lines = []
+    monkeypatch.setattr(views.logger, "info", lines.append)
+    handler = Returns(infer_processors=[*infer, *IN_PLACE], drop_raw=drop_raw)
+    assert len(handler.fetch()) > 1000
+    assert [line for line in lines if "inference view" in line and "DropnaProcessor did not" in line] == lines[
+        : int(named)
+    ]
+    assert len([line for line in lines if "inference view" in line]) == named
+
+
 def test_a_users_own_subclass_of_a_known_processor_may_change_features(small, init):
     init(small[0])
 
