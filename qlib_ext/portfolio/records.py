@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from qlib.config import C
-from qlib.utils import fill_placeholder, get_callable_kwargs, init_instance_by_config
+from qlib.utils import fill_placeholder, get_callable_kwargs, get_date_by_shift, init_instance_by_config
 from qlib.workflow import R
 from qlib.workflow.record_temp import PortAnaRecord
 from qlib.workflow.recorder import Recorder
@@ -41,7 +42,9 @@ class EnhancementRecord(PortAnaRecord):
           kwargs:
               config: {strategy: ..., executor: ..., backtest: ...}
 
-    config    as that of PortAnaRecord; the strategy is an IndexEnhancement, the backtest names the index as benchmark
+    config    as that of PortAnaRecord; the strategy is an IndexEnhancement, the backtest names the index as benchmark.
+              Where start_time and end_time are null, the backtest's are the first day of the score and the day after
+              its last, and the exchange's are those of the backtest
     report    whether to write the page of ``qlib-ext report`` about this run as well; lang: its language, en or zh
     model, dataset   not read: Qlib's trainer offers them to every record
 
@@ -54,6 +57,7 @@ class EnhancementRecord(PortAnaRecord):
 
     depend_cls = Score
     strategy_config: Any  # of PortAnaRecord
+    backtest_config: dict[str, Any]
 
     def __init__(
         self,
@@ -84,7 +88,9 @@ class EnhancementRecord(PortAnaRecord):
         self.report, self.lang = report, lang
 
     def _generate(self, **kwargs: Any) -> dict[str, Any]:
-        filled = fill_placeholder(self.strategy_config, {"<PRED>": self.load("pred.pkl")})
+        score = self.load("pred.pkl")
+        self._fill_days(score.index.get_level_values("datetime"))
+        filled = fill_placeholder(self.strategy_config, {"<PRED>": score})
         strategy: IndexEnhancement = init_instance_by_config(filled)
         # PortAnaRecord keeps the strategy that it makes to itself, and what was decided is to be read of this one
         self.strategy_config = {"class": lambda: strategy, "kwargs": {}}
@@ -99,6 +105,20 @@ class EnhancementRecord(PortAnaRecord):
 
             attach_report(self.recorder, FOLDER, {f"{name}.pkl": frame for name, frame in frames.items()}, self.lang)
         return saved
+
+    def _fill_days(self, scored: pd.Index) -> None:
+        """Put days in the place of null: in the backtest as Qlib does, in its exchange those of the backtest."""
+        backtest = self.backtest_config
+        if backtest.get("start_time") is None:
+            backtest["start_time"] = scored.min()
+        if backtest.get("end_time") is None:
+            backtest["end_time"] = get_date_by_shift(scored.max(), 1)
+        exchange = (backtest.get("exchange_kwargs") or {}).get("exchange")
+        if isinstance(exchange, dict):
+            kwargs = exchange.setdefault("kwargs", {})
+            for name in ("start_time", "end_time"):
+                if kwargs.get(name) is None:
+                    kwargs[name] = backtest[name]
 
     def _frames(self, strategy: IndexEnhancement, saved: Mapping[str, Any]) -> dict[str, Any]:
         report, positions = saved["report_normal_1day.pkl"], saved["positions_normal_1day.pkl"]

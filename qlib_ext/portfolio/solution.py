@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
+Status = Literal["lp", "socp", "socp_loose"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class Solution:
     tracking_error         of a year, as foreseen
     transfer_coefficient   see ``Day.transfer_coefficient``
     objective              ``alpha'w - c_b buys - c_s sells``
-    status                 "lp" where the optimum without the cone keeps it, else "socp"
+    status                 "lp" where the optimum without the cone keeps it, else "socp"; "socp_loose" where Clarabel
+                           found it to 1e-6 alone, and not to 1e-8
     """
 
     weights: Vector
@@ -54,6 +56,6 @@ class Solution:
     tracking_error: float
     transfer_coefficient: float
     objective: float
-    status: Literal["lp", "socp"]
+    status: Status
     shadow_prices: dict[str, float] = field(default_factory=dict)
     relaxed: tuple[Relaxed, ...] = ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from qlib_ext.portfolio.day import Day
 from qlib_ext.portfolio.objective import Objective
 from qlib_ext.portfolio.program import Program, bounds_of, program_of
 from qlib_ext.portfolio.relax import relaxed_program
-from qlib_ext.portfolio.solution import Relaxed, Solution
+from qlib_ext.portfolio.solution import Relaxed, Solution, Status
 from qlib_ext.portfolio.solvers import Contradiction, Optimum, conic_optimum, linear_optimum
 
 
@@ -40,7 +39,7 @@ def solve(day: Day, constraints: Sequence[Constraint], objective: Objective, rel
     return _solution(program, objective, *answer, relaxed)
 
 
-def _optimum(program: Program) -> tuple[Optimum, Literal["lp", "socp"]] | Contradiction:
+def _optimum(program: Program) -> tuple[Optimum, Status] | Contradiction:
     linear = linear_optimum(program)
     if linear is not None and (program.cone is None or _tracking_error(program, linear) <= program.cone.limit):
         return linear, "lp"
@@ -48,10 +47,8 @@ def _optimum(program: Program) -> tuple[Optimum, Literal["lp", "socp"]] | Contra
     if isinstance(found, Contradiction):
         return found
     if linear is None:
-        raise SolverError(
-            f"HiGHS says that no portfolio keeps the constraints of {program.day.day:%Y-%m-%d}, and Clarabel finds one."
-        )
-    return found, "socp"
+        return Contradiction({})  # at the very edge HiGHS, which is the more exact, finds none, and Clarabel one
+    return found, "socp_loose" if found.loose else "socp"
 
 
 def _tracking_error(program: Program, optimum: Optimum) -> float:
@@ -62,7 +59,7 @@ def _solution(
     program: Program,
     objective: Objective,
     optimum: Optimum,
-    status: Literal["lp", "socp"],
+    status: Status,
     relaxed: tuple[Relaxed, ...],
 ) -> Solution:
     day = program.day

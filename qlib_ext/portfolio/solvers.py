@@ -17,7 +17,8 @@ from qlib_ext.portfolio.day import Vector
 from qlib_ext.portfolio.program import BUILT_IN, Program
 
 MOST_STEPS = 200
-TOLERANCE = 1e-9
+TOLERANCE = 1e-9  # of HiGHS
+TOLERANCES = (1e-8, 1e-6)  # of Clarabel, one after the other: at the edge of what is feasible the first may be too much
 HELP = "its numbers may be of very different sizes, so look at the bounds and the risk model"
 
 
@@ -25,13 +26,14 @@ HELP = "its numbers may be of very different sizes, so look at the bounds and th
 class Optimum:
     """An answer.
 
-    x       [v]; slack: see ``least_slack``
+    x       [v]; slack: see ``least_slack``; loose: whether it is to the looser of ``TOLERANCES`` alone
     prices  block -> by how much the gain rises where its bounds widen by their unit
     """
 
     x: Vector
     prices: dict[str, float]
     slack: float = 0.0
+    loose: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,12 @@ def conic_optimum(program: Program) -> Optimum | Contradiction:
     result = _clarabel(program, conic, -program.gain / scale)
     if isinstance(result, Contradiction):
         return result
+    result, loose = result
     dual = np.asarray(result.z)
     prices = _by_block(program, conic.by_row(program, dual)[:-1] * scale)
     if program.cone:
         prices[program.cone.name] = float(dual[len(conic.owner)]) * program.cone.limit * scale
-    return Optimum(np.asarray(result.x), prices)
+    return Optimum(np.asarray(result.x), prices, loose=loose)
 
 
 def least_slack(program: Program, soft: Collection[str], free: Collection[str] = ()) -> Optimum | Contradiction:
@@ -95,12 +98,13 @@ def least_slack(program: Program, soft: Collection[str], free: Collection[str] =
     result = _clarabel(program, conic, cost)
     if isinstance(result, Contradiction):
         return result
+    result, loose = result
     x = np.asarray(result.x)
-    return Optimum(x[:-1], {}, float(x[-1]))
+    return Optimum(x[:-1], {}, float(x[-1]), loose)
 
 
-def _clarabel(program: Program, conic: Conic, cost: Vector) -> Any:
-    """Clarabel's solution, or a Contradiction."""
+def _clarabel(program: Program, conic: Conic, cost: Vector) -> tuple[Any, bool] | Contradiction:
+    """Clarabel's solution, and whether it is to the looser tolerance alone; or a Contradiction."""
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.max_iter = MOST_STEPS
@@ -109,13 +113,15 @@ def _clarabel(program: Program, conic: Conic, cost: Vector) -> Any:
     cones += [clarabel.SecondOrderConeT(conic.cone)] if conic.cone else []
     v = conic.matrix.shape[1]
     none, matrix = sp.csc_matrix((v, v)), sp.csc_matrix(conic.matrix)
-    result = clarabel.DefaultSolver(none, cost, matrix, conic.bound, cones, settings).solve()
-    status = str(result.status)
-    if status in ("PrimalInfeasible", "AlmostPrimalInfeasible"):
-        return Contradiction(conic.shares(program, np.asarray(result.z)))
-    if status not in ("Solved", "AlmostSolved"):
-        raise _failure(program, "Clarabel", status)
-    return result
+    for tolerance in TOLERANCES:
+        settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
+        result = clarabel.DefaultSolver(none, cost, matrix, conic.bound, cones, settings).solve()
+        status = str(result.status)
+        if status in ("PrimalInfeasible", "AlmostPrimalInfeasible"):
+            return Contradiction(conic.shares(program, np.asarray(result.z)))
+        if status == "Solved":
+            return result, tolerance != TOLERANCES[0]
+    raise _failure(program, "Clarabel", status)
 
 
 def _scale(program: Program) -> float:
