@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from inspect import signature
 from typing import Any
@@ -17,6 +17,7 @@ from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.keywords import check_types, refuse_unknown
 from qlib_ext.portfolio.boards import NO_BOARD, RULES, Boards, age_of, closed_directions, listing_days
 
+NO_DEFAULT = ("start_time", "end_time", "open_cost", "close_cost")
 LEAST_RATE = 1e-18  # Qlib divides by the rate where cash is short
 BARS = ("$close", "$high", "$low", "$change", "$factor")
 
@@ -66,20 +67,8 @@ class BoardExchange(Exchange):
         subscribe_fields: Sequence[str] = (),
         **unknown: Any,
     ) -> None:
-        refuse_unknown(unknown, signature(BoardExchange).parameters.keys() - {"unknown"}, type(self).__name__)
-        check_types(BoardExchange.__init__, locals())
-        given = {"start_time": start_time, "end_time": end_time, "open_cost": open_cost, "close_cost": close_cost}
-        if missing := [name for name, value in given.items() if value is None]:
-            raise ConfigError(
-                f"BoardExchange needs {', '.join(missing)} among its own kwargs: Qlib drops what stands beside "
-                "`exchange` in exchange_kwargs."
-            )
-        for name, cost in (("open_cost", open_cost), ("close_cost", close_cost)):
-            if not 0 <= cost < 1:  # type: ignore[operator]
-                raise ConfigError(f"{name} is a share of the value traded, from 0 to 1, not {cost}.")
-        if min_cost < 0:
-            raise ConfigError(f"min_cost is in yuan, 0 or more, not {min_cost}.")
-        refuse_unknown([limit], RULES, "limit")
+        given = {name: value for name, value in locals().items() if name not in ("self", "unknown", "__class__")}
+        self.check_options(given | unknown)
         self.rule, self.st, self.boards = limit, st, Boards(boards)
         self._lots: dict[str, float] = {}
         super().__init__(
@@ -94,6 +83,23 @@ class BoardExchange(Exchange):
             min_cost=min_cost,
             trade_unit=100 if lots else None,
         )
+
+    @staticmethod
+    def check_options(options: Mapping[str, Any]) -> None:
+        """Raise ConfigError for keywords of the constructor that make no sense, or are missing."""
+        refuse_unknown(options, signature(BoardExchange).parameters.keys() - {"unknown"}, BoardExchange.__name__)
+        check_types(BoardExchange.__init__, options)
+        if missing := [name for name in NO_DEFAULT if options.get(name) is None]:
+            raise ConfigError(
+                f"BoardExchange needs {', '.join(missing)} among its own kwargs: Qlib drops what stands beside "
+                "`exchange` in exchange_kwargs."
+            )
+        for name in ("open_cost", "close_cost"):
+            if not 0 <= options[name] < 1:
+                raise ConfigError(f"{name} is a share of the value traded, from 0 to 1, not {options[name]}.")
+        if options.get("min_cost", 0) < 0:
+            raise ConfigError(f"min_cost is in yuan, 0 or more, not {options['min_cost']}.")
+        refuse_unknown([options.get("limit", RULES[0])], RULES, "limit")
 
     def get_quote_from_qlib(self) -> None:
         """Read the bars as Qlib does, then put the boards' limits in the place of Qlib's."""

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
+
+from qlib.utils import get_callable_kwargs
 
 from qlib_ext.data.intraday import BAR_MINUTES
 from qlib_ext.data.needs import Needs, needs_of
+from qlib_ext.data.segments import bounds_of
 from qlib_ext.errors import ConfigError, DataError, ProviderError
+from qlib_ext.portfolio.needs import check_enhancement
+from qlib_ext.portfolio.strategy import IndexEnhancement
 from qlib_ext.provider.calendar import calendar_file
 from qlib_ext.provider.check import check_features, check_future_days
 from qlib_ext.provider.names import feature_folder, instruments_with_features, require_universe
@@ -44,14 +50,40 @@ def missing_data(workflow: Workflow) -> str:
         return f"the provider {provider} has no bars of {', '.join(map(str, BAR_MINUTES))} minutes"
     try:
         check_features(provider, needs.fields, instruments_with_features(provider))
-    except ProviderError as error:
+        for klass, strategy, backtest in enhancements(workflow):
+            check_enhancement(klass, strategy, backtest, provider, last_test_day(workflow))
+    except (ProviderError, ConfigError, DataError) as error:
         return str(error)
     return ""
 
 
 def benchmarks(workflow: Workflow) -> Iterator[str]:
     """The indices that backtests of the workflow are compared with."""
+    for config in backtests(workflow):
+        benchmark = config.get("backtest", {}).get("benchmark")
+        if isinstance(benchmark, str):
+            yield benchmark
+
+
+def enhancements(workflow: Workflow) -> Iterator[tuple[type[IndexEnhancement], dict[str, Any], dict[str, Any]]]:
+    """The strategies of index enhancement, each with its options and its backtest."""
+    for config in backtests(workflow):
+        try:
+            klass, options = get_callable_kwargs(config.get("strategy"))
+        except (ImportError, AttributeError, KeyError, TypeError, NotImplementedError):  # of the user, or none
+            continue
+        if isinstance(klass, type) and issubclass(klass, IndexEnhancement):
+            yield klass, options, config.get("backtest") or {}
+
+
+def backtests(workflow: Workflow) -> Iterator[dict[str, Any]]:
+    """The configurations of records that backtest."""
     for record in workflow.config["task"].get("record") or []:
-        backtest = record.get("kwargs", {}).get("config", {}).get("backtest", {})
-        if isinstance(backtest.get("benchmark"), str):
-            yield backtest["benchmark"]
+        if config := record.get("kwargs", {}).get("config"):
+            yield config
+
+
+def last_test_day(workflow: Workflow) -> Any:
+    """The last day of the test, None where it is open."""
+    segments = workflow.config["task"]["dataset"]["kwargs"].get("segments") or {}
+    return bounds_of("test", segments["test"])[1] if "test" in segments else None
