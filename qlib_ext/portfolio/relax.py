@@ -58,7 +58,7 @@ def _constraints(program: Program) -> list[str]:
 
 def _record(program: Program, name: str, slack: float, x: Vector, contradiction: Contradiction) -> Relaxed:
     """What a block's row asked that x misses the most, and what it is granted."""
-    day, share = program.day.day, contradiction.shares.get(name, 0.0)
+    day, share = program.day.day, contradiction.shares.get(name, 0.0) if contradiction.shares else float("nan")
     if program.cone and name == program.cone.name:
         return Relaxed(day, name, "", program.cone.limit, program.cone.limit * (1 + slack), share)
     rows = program.of(name)
@@ -78,7 +78,7 @@ def _infeasible(program: Program, order: Sequence[str], contradiction: Contradic
     known = sorted(contradiction.shares.items(), key=lambda item: -item[1])
     shares = ", ".join(f"{name} {share:.0%}" for name, share in known if share >= LEAST_SHARE)
     head = f"No portfolio keeps all constraints on {day:%Y-%m-%d}"
-    tail = f"The shares of the contradiction are {shares}; relax names {', '.join(order) or 'no block'}."
+    tail = f"The shares of the contradiction are {shares or 'not known'}; relax names {', '.join(order) or 'no block'}."
     for name in by_share:
         found = least_slack(program, [name])
         if not isinstance(found, Contradiction):

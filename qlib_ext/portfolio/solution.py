@@ -19,7 +19,8 @@ class Relaxed:
 
     row      the label of the row that misses its bound the most, empty where a block has no labels
     asked    that row's bound; granted: what became of it
-    share    of the contradiction, by the solver's certificate: the shares of all blocks sum to 1
+    share    of the contradiction, by the solver's certificate: the shares of all blocks sum to 1; NaN where Clarabel
+             failed to find one for what HiGHS says is a contradiction
     """
 
     day: pd.Timestamp

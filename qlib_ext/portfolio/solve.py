@@ -13,7 +13,7 @@ from qlib_ext.portfolio.objective import Objective
 from qlib_ext.portfolio.program import Program, bounds_of, program_of
 from qlib_ext.portfolio.relax import relaxed_program
 from qlib_ext.portfolio.solution import Relaxed, Solution, Status
-from qlib_ext.portfolio.solvers import Contradiction, Optimum, conic_optimum, linear_optimum
+from qlib_ext.portfolio.solvers import Contradiction, Optimum, conic_optimum, contradiction_of, linear_optimum
 
 
 def solve(day: Day, constraints: Sequence[Constraint], objective: Objective, relax: Sequence[str] = ()) -> Solution:
@@ -43,11 +43,11 @@ def _optimum(program: Program) -> tuple[Optimum, Status] | Contradiction:
     linear = linear_optimum(program)
     if linear is not None and (program.cone is None or _tracking_error(program, linear) <= program.cone.limit):
         return linear, "lp"
+    if linear is None:
+        return contradiction_of(program)
     found = conic_optimum(program)
     if isinstance(found, Contradiction):
         return found
-    if linear is None:
-        return Contradiction({})  # at the very edge HiGHS, which is the more exact, finds none, and Clarabel one
     return found, "socp_loose" if found.loose else "socp"
 
 

@@ -38,7 +38,7 @@ class Optimum:
 
 @dataclass(frozen=True)
 class Contradiction:
-    """No x keeps all blocks; shares: what each has of the proof, see ``Conic.shares``."""
+    """No x keeps all blocks; shares: what each has of the proof, see ``Conic.shares``; empty: not known."""
 
     shares: dict[str, float]
 
@@ -83,6 +83,15 @@ def conic_optimum(program: Program) -> Optimum | Contradiction:
     if program.cone:
         prices[program.cone.name] = float(dual[len(conic.owner)]) * program.cone.limit * scale
     return Optimum(np.asarray(result.x), prices, loose=loose)
+
+
+def contradiction_of(program: Program) -> Contradiction:
+    """The shares of a contradiction that HiGHS found, by Clarabel; none where that fails, as near the edge."""
+    try:
+        found = conic_optimum(program)
+    except SolverError:
+        return Contradiction({})
+    return found if isinstance(found, Contradiction) else Contradiction({})
 
 
 def least_slack(program: Program, soft: Collection[str], free: Collection[str] = ()) -> Optimum | Contradiction:
