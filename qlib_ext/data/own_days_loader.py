@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,8 @@ class OwnDaysLoader(HistoryLoader):
     on, whatever day is asked for, so that what is smoothed does not depend on it. ``config`` has as features the
     expressions of BARS, which say what is read.
     """
+
+    of_provider_alone: ClassVar[bool] = True
 
     def __init__(self, config: dict, functions: Mapping[str, Callable[..., pd.DataFrame]], **kwargs: Any) -> None:
         super().__init__(config, **kwargs)

@@ -10,6 +10,7 @@ import pytest
 import qlib
 
 from handlers.technical import Technical
+from qlib_ext.data import own_days_loader
 from qlib_ext.data.blocks import joined
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.own_days_loader import BARS
@@ -93,6 +94,16 @@ def test_a_net_trains_on_it(handler):
 def test_states_may_be_left_out():
     names = Technical(**TIMES, states=False).fetch(col_set="feature").columns
     assert list(names) == list(INDICATORS)
+
+
+def test_what_was_computed_is_kept_by_its_functions(made, init, tmp_path, monkeypatch):
+    monkeypatch.setenv("QLIB_EXT_CACHE", str(tmp_path))
+    computed = []
+    monkeypatch.setattr(own_days_loader, "over_own_days", lambda *given: computed.append(1) or over_own_days(*given))
+    frames = [Technical(**TIMES, states=states).fetch(col_set="feature") for states in (True, True, False)]
+    assert len(computed) == 2
+    pd.testing.assert_frame_equal(frames[0], frames[1], check_exact=True)
+    assert frames[2].shape[1] == len(INDICATORS)
 
 
 def test_bad_input(made, tmp_path):
