@@ -214,8 +214,8 @@ def grid_tables(results: dict[GridJob, dict[str, Any]]) -> tuple[pd.DataFrame, p
     """The reports' two tables: excess over the index by year, ["all" and years, settings], and a summary by setting.
 
     Summary columns: annual excess over the index and over the basket, tracking_error, information_ratio, max_drawdown,
-    calmar, weeks and months won, turnover one- and two-sided, names, tracking error foreseen, bias (B), decisions with
-    a relaxation.
+    calmar, weeks and months won, turnover one- and two-sided, names, tracking error foreseen, and realised over the
+    basket, bias (B), decisions with a relaxation.
     """
     years = pd.DataFrame({str(job): frames["years"]["excess"] for job, frames in results.items()})
     rows = {}
@@ -234,6 +234,7 @@ def grid_tables(results: dict[GridJob, dict[str, Any]]) -> tuple[pd.DataFrame, p
             "turnover_two_sided": holding["turnover_two_sided"],
             "names": holding["names"],
             "foreseen_tracking_error": holding["foreseen_tracking_error"],
+            "realised_tracking_error": holding["realised_tracking_error"],
             "bias": holding["bias"],
             "relaxed_decisions": holding["relaxed_decisions"],
         }

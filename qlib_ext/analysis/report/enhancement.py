@@ -30,6 +30,7 @@ from qlib_ext.analysis.report.texts import Texts
 
 REALISED_PERIODS = 52  # of which the realised tracking error of a picture is made
 GROUPS = ("all_styles", "all_industries", "market", "specific", "unattributed", "timing", "cost", "basket")
+LEAST_SPAN = 0.02  # of an axis of shares
 COLUMNS = 4  # of small pictures beside each other
 
 Saved = Mapping[str, Mapping[str, Any]]  # experiment -> frame by name
@@ -126,6 +127,9 @@ def exposures(active: Frames, bands: Mapping[str, float], colours: Colours, text
         for limit in (bands[name], -bands[name]) if name in bands else ():
             figure.add_hline(limit, line={**LEVEL, "dash": "dash"}, row=row, col=column)
     label_days(figure)
+    figure.update_xaxes(showticklabels=False)
+    for place in range(max(0, len(names) - COLUMNS), len(names)):  # the lowest of each column
+        figure.update_xaxes(showticklabels=True, row=place // COLUMNS + 1, col=place % COLUMNS + 1)
     return finish(figure, 200 * rows + LEGEND)
 
 
@@ -135,14 +139,14 @@ def _is_style(factor: str) -> bool:
 
 def tracking_errors(decisions: Frames, foreseen: Frames, colours: Colours, texts: Texts) -> go.Figure:
     """The tracking error of a year: foreseen at each decision, and realised over the last 52 periods."""
-    figure = make_subplots(1, 1)
+    figure = make_subplots(1, 1, subplot_titles=[texts["tracking_error"]])
     for name, frame in decisions.items():
-        style = {"color": colours[name], "width": 1.6}
-        add_line(figure, frame["tracking_error"], f"{name}, {texts['foreseen']}", {**style, "dash": "dot"}, 1, 1)
+        style, of = {"color": colours[name], "width": 1.6}, "" if len(decisions) == 1 else f", {name}"
+        add_line(figure, frame["tracking_error"], f"{texts['foreseen']}{of}", {**style, "dash": "dot"}, 1, 1)
         if name in foreseen:
             periods = foreseen[name]
             of_a_year = periods["excess"].rolling(REALISED_PERIODS).std() * np.sqrt(252 / periods["days"].mean())
-            add_line(figure, of_a_year, f"{name}, {texts['realised']}", style, 1, 1)
+            add_line(figure, of_a_year, f"{texts['realised']}{of}", style, 1, 1)
     figure.update_yaxes(tickformat=".1%", rangemode="tozero")
     label_days(figure)
     return finish(figure, 320)
@@ -156,6 +160,9 @@ def members_and_turnover(decisions: Frames, colours: Colours, texts: Texts) -> g
         add_line(figure, frame["member_share"], name, style, 1, 1)
         add_line(figure, frame["buys"].iloc[1:], name, style, 1, 2, legend=False)  # the first is the whole account
     figure.update_yaxes(tickformat=".0%")
+    shares = pd.concat([frame["member_share"] for frame in decisions.values()])
+    if np.ptp(shares) < LEAST_SPAN:  # a share that its bound fixes would be drawn as noise of the solver's
+        figure.update_yaxes(range=[shares.mean() - LEAST_SPAN, min(shares.mean() + LEAST_SPAN, 1.01)], col=1)
     label_days(figure)
     return finish(figure, 320)
 
