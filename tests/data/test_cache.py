@@ -59,7 +59,9 @@ def test_what_is_read_is_what_was_computed(provider, folder, monkeypatch, comput
     assert_same(everything(Returns(**OPTIONS[options])), expected)
 
 
-@pytest.mark.parametrize("what", ["one value", "one value and the old time", "a bar less", "a universe", "a calendar"])
+@pytest.mark.parametrize(
+    "what", ["one value", "one value and the old time", "a bar less", "a universe", "a calendar", "a quarterly value"]
+)
 def test_another_provider_gives_other_numbers(provider, folder, init, computed, monkeypatch, what):
     before = Returns()
     assert_same(everything(Returns()), everything(before))
@@ -79,12 +81,17 @@ def test_another_provider_gives_other_numbers(provider, folder, init, computed, 
         members = provider / "instruments/csi300.txt"
         lines = members.read_text().splitlines(keepends=True)
         members.write_text("".join(lines[1:]))
+    elif what == "a quarterly value":
+        (provider / "financial/sh600002").mkdir(parents=True)
+        (provider / "financial/sh600002/roe_q.data").write_bytes(b"1")
     else:
         (provider / "calendars/day.txt").write_text((provider / "calendars/day.txt").read_text() + "2030-01-01\n")
     init(provider)  # Qlib itself remembers universes and calendars
     after = Returns()
     assert computed == {"rows": 2, "views": 2}
-    assert before.fetch(data_key="raw").equals(after.fetch(data_key="raw")) == (what == "a calendar")
+    assert before.fetch(data_key="raw").equals(after.fetch(data_key="raw")) == (
+        what in ("a calendar", "a quarterly value")
+    )
     monkeypatch.setenv(cache.VARIABLE, "off")
     assert_same(everything(after), everything(Returns()))
 
