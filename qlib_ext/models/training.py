@@ -23,7 +23,7 @@ from qlib_ext.layers.scores import Scores
 from qlib_ext.models.options import TrainingOptions
 
 STEPS_PER_REPORT = 20  # steps between two updates of the progress bar's figures
-EVALUATION_ROWS = {"cpu": 1024, "cuda": 8192}  # samples scored at a time: what fits the cache, what keeps a GPU busy
+EVALUATION_ROWS = {"cpu": 1024, "cuda": 8192}  # samples validated at a time: what fits the cache, what keeps a GPU busy
 
 Loss = Callable[[Scores, Batch], Tensor]
 Curves = dict[str, list[float]]
@@ -107,7 +107,8 @@ class Trainer:
     def evaluate(self, samples: Samples) -> dict[str, float]:
         """Loss, mean IC and mean Rank IC of the segment, by day, without training."""
         losses, sizes, ic, rank_ic = [], [], [], []
-        for days, batch, scores in self.score(samples):
+        at_once = max(1, EVALUATION_ROWS[self.device.type] * samples.n_days // len(samples))
+        for days, batch, scores in self.score(samples, at_once):
             losses.append(self.loss(scores, batch))
             sizes.append(len(days))
             by_day = batch.by_day(scores.score)
@@ -122,10 +123,12 @@ class Trainer:
             "rank_ic": float(torch.cat(rank_ic).mean()),
         }
 
-    def score(self, samples: Samples) -> Iterator[tuple[np.ndarray, Batch, Scores]]:
-        """The net's scores of all samples in order, some days at a time."""
+    def score(self, samples: Samples, at_once: int = 1) -> Iterator[tuple[np.ndarray, Batch, Scores]]:
+        """The net's scores of all samples in order, ``at_once`` days at a time.
+
+        One at a time, a day's scores are the same to the bit whatever days are scored with it.
+        """
         self.net.eval()
-        at_once = max(1, EVALUATION_ROWS[self.device.type] * samples.n_days // len(samples))
         with torch.no_grad():
             for first in range(0, samples.n_days, at_once):
                 days = np.arange(first, min(first + at_once, samples.n_days))

@@ -50,9 +50,10 @@ class Weighting(Model):
             first, last = dataset.segments[segment]
             raise DataError(f"Segment {segment!r}, {first} to {last}, has no row to score: has it a trading day?")
         require_columns(self.weights_.index, features)
-        return (zscore_or_mean(features[self.weights_.index]) @ self.weights_ / self.weights_.abs().sum()).rename(
-            "score"
-        )
+        z = zscore_or_mean(features[self.weights_.index])
+        # a matrix product would round a row by where it stands among the others
+        weighted = sum((z[name] * weight for name, weight in self.weights_.items()), start=pd.Series(0.0, z.index))
+        return (weighted / self.weights_.abs().sum()).rename("score")
 
 
 class EqualWeight(Weighting):

@@ -11,15 +11,16 @@ from mlflow.entities import Run
 from qlib_ext.cross_section.cells import first_of
 from qlib_ext.errors import DataError
 from qlib_ext.recorder.learnt import Segment, learnt_in_task, learnt_in_window
-from qlib_ext.recorder.runs import find_run, load
+from qlib_ext.recorder.runs import load
 from qlib_ext.recorder.windows import (
     DATES,
-    RUN,
     SEED,
     TEST_FROM,
     TEST_TO,
     TRAIN_LABELS_TO,
     VALID_LABELS_TO,
+    WEAK_FACTORS,
+    run_of_window,
     windows_of,
 )
 
@@ -40,13 +41,7 @@ def weak_factors_of(store: str, run: Run, experiment: str, segments: Sequence[st
         )
     by_seed: dict[str, list[pd.DataFrame]] = {}
     for window in windows.to_dict("records"):
-        child = find_run(store, window[RUN])
-        if child is None:
-            raise DataError(
-                f"The window of {experiment!r} that is tested from {window[TEST_FROM]} on was removed from the "
-                f"recorder, its run {window[RUN]} with it. Run the rolling model again."
-            )
-        frame, problem = load(child, "weak_factors.pkl")
+        frame, problem = load(run_of_window(store, window, experiment), WEAK_FACTORS)
         if problem:
             raise DataError(
                 f"A window of {experiment!r}, tested from {window[TEST_FROM]} on, has no weak factors: {problem}. "

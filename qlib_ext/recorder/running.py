@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from mlflow import MlflowClient, MlflowException
@@ -27,6 +28,16 @@ class RunningRun:
         """Give the lock back and remove its file."""
         self.file.unlink(missing_ok=True)
         self.lock.close()
+
+
+@contextmanager
+def at_work_on(folder: Path, run_id: str) -> Iterator[None]:
+    """Hold the lock of a finished run while files of it are changed; raises WorkerError where another process does."""
+    file = folder / FOLDER / run_id
+    busy = WorkerError(f"Another process works on the run {run_id} (it holds {file}). Wait for it.")
+    with locked(file, busy):
+        yield
+        file.unlink(missing_ok=True)
 
 
 def mark_killed(client: MlflowClient, folder: Path) -> list[str]:

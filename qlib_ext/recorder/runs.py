@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,9 @@ def _experiment(client: MlflowClient, store: str, name: str) -> Experiment:
     found = client.get_experiment_by_name(name)
     if found is None:
         others = sorted(each.name for each in search_experiments(client) if each.name != "Default")
-        raise DataError(f"There is no experiment {name!r} in {store}; it has {', '.join(others) or 'none'}.")
+        near = get_close_matches(name, others, n=1)
+        hint = f"Did you mean {near[0]!r}? " if near else ""
+        raise DataError(f"There is no experiment {name!r} in {store}. {hint}It has {', '.join(others) or 'none'}.")
     if found.lifecycle_stage == LifecycleStage.DELETED:
         raise DataError(deleted(found, store))
     return found

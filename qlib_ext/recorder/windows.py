@@ -8,16 +8,17 @@ of the child run that keeps its files (empty without a recorder).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from mlflow.entities import Run
 
 from qlib_ext.errors import DataError
-from qlib_ext.recorder.runs import artifacts_of
+from qlib_ext.recorder.runs import artifacts_of, find_run
 
 WINDOWS = "rolling_windows.csv"
+PREDICTION, WEAK_FACTORS, MODEL, DATASET = "prediction.pkl", "weak_factors.pkl", "model.pkl", "dataset"  # of a child run
 TRAIN_FROM, TRAIN_TO = "train from", "train to"
 VALID_FROM, VALID_TO = "valid from", "valid to"
 TEST_FROM, TEST_TO = "test from", "test to"
@@ -35,6 +36,17 @@ def windows_frame(lines: Sequence[dict[str, Any]]) -> pd.DataFrame:
         if line.keys() != set(COLUMNS):
             raise DataError(f"The columns {sorted(line.keys() ^ set(COLUMNS))} are not those of a window.")
     return pd.DataFrame(lines, columns=list(COLUMNS))
+
+
+def run_of_window(store: str, window: Mapping[Hashable, Any], experiment: str) -> Run:
+    """The child run of a line of the table; raises DataError where it was removed."""
+    child = find_run(store, window[RUN])
+    if child is None:
+        raise DataError(
+            f"The window of {experiment!r} that is tested from {window[TEST_FROM]} on was removed from the "
+            f"recorder, its run {window[RUN]} with it. Run the rolling model again."
+        )
+    return child
 
 
 def windows_of(run: Run) -> pd.DataFrame | None:

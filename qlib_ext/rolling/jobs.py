@@ -45,10 +45,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a trained window leaves: scores of its test days, weak factors, curves, the pickled model, seconds.
+    """What a trained window leaves: scores of its test days, weak factors, curves, the pickled model and dataset, seconds.
 
-    weak_factors has the columns (factors ..., "segment") over validation and test days, or is None. seconds counts
-    each of recorder.windows.SECONDS.
+    weak_factors has the columns (factors ..., "segment") over validation and test days, or is None. dataset is without
+    data, its processors as they were fitted. seconds counts each of recorder.windows.SECONDS.
     """
 
     key: str
@@ -56,6 +56,7 @@ class Outcome:
     weak_factors: pd.DataFrame | None
     curves: dict[str, list[float]]
     model: bytes
+    dataset: bytes
     seconds: dict[str, float]
 
 
@@ -90,7 +91,7 @@ def train_window(data: RawData, job: Job) -> Outcome:
         prediction, factors = score_and_factors(model, dataset)
         prediction = scores_of(prediction, job)
         clock.append(time.perf_counter())
-        pickled = cloudpickle.dumps(model)  # by value what the user's script defines
+        pickled = [cloudpickle.dumps(each) for each in (model, dataset)]  # by value what the user's script defines
     except Exception as error:  # whatever an inner model raises, its user must learn the window
         message = str(error) if isinstance(error, QlibExtError) else f"{type(error).__name__}: {error}"
         raise TrainingError(f"Window {job}: {message} (finished windows are kept)") from error
@@ -99,15 +100,15 @@ def train_window(data: RawData, job: Job) -> Outcome:
         prediction=prediction,
         weak_factors=factors,
         curves=dict(flat_curves(evaluation)),
-        model=pickled,
+        model=pickled[0],
+        dataset=pickled[1],
         seconds=dict(zip(SECONDS, np.diff(clock).tolist(), strict=True)),
     )
 
 
 def scores_of(prediction: Any, job: Job) -> pd.Series:
     """The prediction as a series ``score``; raises TrainingError for scores of days that are not the window's."""
-    scores = prediction.iloc[:, 0] if isinstance(prediction, pd.DataFrame) else prediction
-    scores = scores.rename("score").rename_axis(["datetime", "instrument"]).sort_index()
+    scores = as_scores(prediction)
     days = scores.index.get_level_values("datetime")
     first, last = job.window.test
     if scores.empty or days.min() < first or days.max() > last:
@@ -119,18 +120,27 @@ def scores_of(prediction: Any, job: Job) -> pd.Series:
     return scores
 
 
+def as_scores(prediction: Any) -> pd.Series:
+    """The prediction of any model as a series ``score`` by (datetime, instrument), sorted."""
+    scores = prediction.iloc[:, 0] if isinstance(prediction, pd.DataFrame) else prediction
+    return scores.rename("score").rename_axis(["datetime", "instrument"]).sort_index()
+
+
 def score_and_factors(model: Any, dataset: Any) -> tuple[Any, pd.DataFrame | None]:
     """The prediction of the test days, and the weak factors of validation and test days, never of training days.
 
     Weak factors: None where the model has none. One that has them gives both in one pass (``NeuralModel.scored``).
     """
-    if not hasattr(model, "scored"):
-        return model.predict(dataset), None
-    prediction, tested = model.scored(dataset, "test")
+    prediction, tested = tested_by(model, dataset)
     if tested is None:
         return prediction, None
     parts = [model.weak_factors(dataset, "valid").assign(segment="valid"), tested.assign(segment="test")]
     return prediction, pd.concat(parts).sort_index()
+
+
+def tested_by(model: Any, dataset: Any) -> tuple[Any, pd.DataFrame | None]:
+    """The prediction of the test days and their weak factors; None where the model has none."""
+    return model.scored(dataset, "test") if hasattr(model, "scored") else (model.predict(dataset), None)
 
 
 def flat_curves(evaluation: Mapping, prefix: str = "") -> list[tuple[str, list[float]]]:

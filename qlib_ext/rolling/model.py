@@ -106,7 +106,18 @@ class RollingModel(Model):
 
     def fit(self, dataset: Any) -> None:
         """Train and score every window; raises SegmentError where the rows do not suffice for the windows."""
-        windows = self.plan(dataset)
+        store = WindowStore.active()
+        if store is None:
+            logger.warning("No recorder is active: the windows are not saved, and a stopped run starts anew.")
+        self.windows_, self.scores_ = self.train_windows(dataset, self.plan(dataset), store)
+        if store is not None:
+            store.attach(WINDOWS, self.windows_)
+        logger.info(f"windows\n{self.windows_.to_string(index=False)}")
+
+    def train_windows(
+        self, dataset: Any, windows: list[RollingWindow], store: WindowStore | None
+    ) -> tuple[pd.DataFrame, pd.Series]:
+        """The table of windows and their joined scores; what the store has is read, the rest is trained and saved."""
         reach = true_reach(dataset.handler, self._purge(dataset))
         calendar = pd.DatetimeIndex([]) if reach is None else pd.DatetimeIndex(D.calendar())
         ends = {window: window.label_ends(calendar, reach) for window in windows}
@@ -117,16 +128,9 @@ class RollingModel(Model):
         seeds: list[int | None] = [None] if self.seeds is None else list(self.seeds)
         jobs = [Job(window, seed, self.model, own, keys.key(window, seed)) for window in windows for seed in seeds]
         label = test_labels(dataset, DataHandlerLP.DK_R).iloc[:, 0]
-        store = WindowStore.active()
-        if store is None:
-            logger.warning("No recorder is active: the windows are not saved, and a stopped run starts anew.")
         with nullcontext() if store is None else store.locked():
             scores, table = self._train(jobs, data, label, store)
-        self.windows_ = windows_frame([table[job.key] | ends[job.window] for job in jobs])
-        self.scores_ = join_windows(jobs, scores)
-        if store is not None:
-            store.attach(WINDOWS, self.windows_)
-        logger.info(f"windows\n{self.windows_.to_string(index=False)}")
+        return windows_frame([table[job.key] | ends[job.window] for job in jobs]), join_windows(jobs, scores)
 
     def plan(self, dataset: Any) -> list[RollingWindow]:
         """The windows of a dataset's test segment."""

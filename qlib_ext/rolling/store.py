@@ -13,7 +13,7 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param
+from mlflow.entities import Metric, Param, Run
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 from qlib.log import get_module_logger
@@ -21,7 +21,7 @@ from qlib.utils import flatten_dict
 
 from qlib_ext.errors import OutputError, TrainingError
 from qlib_ext.recorder.runs import search_runs
-from qlib_ext.recorder.windows import SEED
+from qlib_ext.recorder.windows import DATASET, MODEL, PREDICTION, SEED, WEAK_FACTORS
 from qlib_ext.rolling.jobs import Job, Outcome
 from qlib_ext.system.files import files_with_checksum, is_as_written, write_checked
 from qlib_ext.system.locks import locked
@@ -30,20 +30,19 @@ from qlib_ext.system.scratch import scratch_folder
 logger = get_module_logger("qlib_ext.rolling")
 
 KEY = "rolling.key"
-PREDICTION = "prediction.pkl"
 ENTRIES_PER_CALL = 100  # parameters that mlflow takes in one call; of figures it would take more
 NOT_IN_A_NAME = re.compile(r"[^\w ./:-]")  # what mlflow takes in no name
 
 
 class WindowStore:
-    """Child runs of the run that is active, in its experiment.
+    """Child runs of a run, in its experiment; ``store``: its tracking URI, by default that of the process.
 
     A child is FINISHED only after all that belongs to it is written, so a half-written one is never taken for
     a finished one.
     """
 
-    def __init__(self, run: mlflow.ActiveRun) -> None:
-        self.client = MlflowClient()
+    def __init__(self, run: Run, store: str | None = None) -> None:
+        self.client = MlflowClient(tracking_uri=store)
         self.parent, self.experiment = run.info.run_id, run.info.experiment_id
 
     @classmethod
@@ -134,8 +133,8 @@ def saving(what: str) -> Iterator[None]:
 
 def write_artifacts(folder: Path, outcome: Outcome) -> None:
     """The files of one child run, each with its checksum beside it."""
-    files = {PREDICTION: pickle.dumps(outcome.prediction), "model.pkl": outcome.model}
+    files = {PREDICTION: pickle.dumps(outcome.prediction), MODEL: outcome.model, DATASET: outcome.dataset}
     if outcome.weak_factors is not None:
-        files["weak_factors.pkl"] = pickle.dumps(outcome.weak_factors)
+        files[WEAK_FACTORS] = pickle.dumps(outcome.weak_factors)
     for name, content in files.items():
         write_checked(folder / name, content, "Make room in the folder of temporary files.")

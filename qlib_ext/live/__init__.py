@@ -1,0 +1,7 @@
+"""What a finished run does every evening: it scores the days that its provider has got since."""
+
+from __future__ import annotations
+
+from qlib_ext.live.predict import predict
+
+__all__ = ["predict"]

@@ -1,0 +1,138 @@
+"""``predict``: the newest finished run of an experiment scores the days that its provider has got since."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import qlib
+from tqdm.auto import tqdm
+
+from qlib_ext.errors import DataError
+from qlib_ext.live.recorded import PRED, Recorded, days_of, read, read_chain, require_trading_day
+from qlib_ext.live.scoring import append, load_rows, recorded_rows, require_same, score
+from qlib_ext.live.windows import RollingRun
+from qlib_ext.recorder.location import database_of
+from qlib_ext.recorder.running import at_work_on
+from qlib_ext.recorder.runs import store_of
+from qlib_ext.recorder.windows import DATASET, windows_of
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What became of one experiment.
+
+    days  that were scored and appended; empty where there was nothing to do
+    rows  how many scores these are
+    last  the last day that has scores now
+    due   the first day of a window that is to be trained before more is scored; None where none is
+    """
+
+    experiment: str
+    run: str
+    days: pd.DatetimeIndex
+    rows: int
+    last: pd.Timestamp
+    due: pd.Timestamp | None
+
+
+def predict(
+    runs: str | Path, experiment: str, to: str | pd.Timestamp | None = None, retrain: bool = False
+) -> list[Prediction]:
+    """Score the days after the last one scored, up to ``to`` or the provider's last day, of an experiment and its inputs.
+
+    The inputs come first. Model, dataset and processors are those that the newest finished run recorded, fitted as they
+    were; the provider is that of its workflow as it is today. The scores are appended to the run's pred.pkl and are those
+    of a prediction over the longer test to the bit; before, the last day that was scored is scored again and compared.
+    A rolling model's last window scores until its step ends; with ``retrain`` the windows that are due then are trained.
+
+    Raises DataError before anything is loaded where an experiment has no finished run, its provider ends before what was
+    scored, or ``to`` is no trading day; ProviderError for a provider that is none; DataError where the last scored day
+    is no longer what it was; WorkerError where another process works on the same run.
+    """
+    store = store_of(runs)
+    chain = read_chain(store, experiment)
+    if to is not None:
+        to = pd.Timestamp(to)
+        for recorded in chain:
+            require_trading_day(recorded, to)
+    reached: dict[str, Prediction] = {}
+    for recorded in tqdm(chain, desc="predicting", unit="experiment", disable=None):
+        ends = [recorded.calendar[-1] if to is None else to]
+        ends += [reached[name].last for name in recorded.workflow.inputs]
+        reached[recorded.name] = predict_one(store, recorded, min(ends), retrain)
+    return list(reached.values())
+
+
+def predict_one(store: str, recorded: Recorded, to: pd.Timestamp, retrain: bool) -> Prediction:
+    """Score the new days of one experiment whose inputs have them."""
+    database = database_of(store)
+    assert database is not None
+    days, rows, due = pd.DatetimeIndex([]), 0, None
+    with at_work_on(database.parent, recorded.run.info.run_id):
+        recorded = read(store, recorded.name)  # another process may have been quicker
+        last = recorded.last
+        if last < to:
+            initialise(store, recorded)
+            one_by_one = rolled(store, recorded, to, retrain) if windows_of(recorded.run) is not None else once(recorded, to)
+            for scores, due in one_by_one:
+                new = scores[days_of(scores) > last].to_frame("score")
+                if len(new):
+                    append(recorded.run, PRED, new, last)
+                    days, rows = days.append(days_of(new).unique()), rows + len(new)
+                    last = days[-1]
+    return Prediction(recorded.name, recorded.run.info.run_id, days, rows, last, due)
+
+
+def initialise(store: str, recorded: Recorded) -> None:
+    """Initialise Qlib as the workflow does, with the runs where they are now."""
+    config = recorded.workflow.config
+    paths = config.get("sys", {}).get("path", [])
+    sys.path += [path for path in ([paths] if isinstance(paths, str) else paths) if path not in sys.path]
+    manager = {"class": "SQLiteExpManager", "module_path": "qlib_ext.recorder"}
+    manager["kwargs"] = {"uri": store, "default_exp_name": recorded.name}
+    qlib.init(**config["qlib_init"] | {"exp_manager": manager})
+
+
+def once(recorded: Recorded, to: pd.Timestamp) -> Iterator[tuple[pd.Series, None]]:
+    """The scores of a model that was trained once."""
+    model, dataset = (recorded_rows(recorded.run, name) for name in ("params.pkl", DATASET))
+    load_rows(dataset, to)
+    scores, _ = score(model, dataset, recorded.last, to, recorded.name)
+    require_same(recorded.scores.iloc[:, 0], scores, recorded.last, recorded.name)
+    yield scores, None
+
+
+def rolled(
+    store: str, recorded: Recorded, to: pd.Timestamp, retrain: bool
+) -> Iterator[tuple[pd.Series, pd.Timestamp | None]]:
+    """The scores of a rolling model, window by window, and the first day of the window that is due after each."""
+    rolling = RollingRun(store, recorded.run, recorded.name)
+    last = recorded.last
+    while True:
+        scores, due = rolling.extend(last, to)
+        yield scores, due
+        if due is None or not retrain:
+            return
+        rolling.retrain(due, to)
+        last = due
+
+
+def scores_on(runs: str | Path, experiment: str, day: str | pd.Timestamp | None = None) -> pd.DataFrame:
+    """The recorded scores of a day, by default of the last: columns datetime, instrument, score, the highest first.
+
+    Raises DataError for a day without scores.
+    """
+    recorded = read(store_of(runs), experiment)
+    day = recorded.last if day is None else pd.Timestamp(day)
+    scores = recorded.scores.iloc[:, 0].rename("score")
+    found = scores[days_of(scores) == day]
+    if found.empty:
+        days = days_of(scores)
+        raise DataError(
+            f"{experiment!r} has no scores of {day:%Y-%m-%d}; it has those of {days.min():%Y-%m-%d} to {days.max():%Y-%m-%d}."
+        )
+    return found.sort_values(ascending=False, kind="stable").reset_index()
