@@ -182,6 +182,8 @@ class WindowHandler(SharedViews):
                 frame = processor(frame)
             processed.append(frame[FEATURES].loc[frame.index.isin(rows)])  # a processor may have dropped some
         if not processed:
+            if processors:  # no row is of a stock that joins: no window reads it, and no processor has seen it
+                history = history.iloc[:0]
             self._history = history[FEATURES]
             return history
         new = pd.concat(processed).sort_index()

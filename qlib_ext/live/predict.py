@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import qlib
@@ -15,7 +16,7 @@ from qlib_ext.errors import DataError
 from qlib_ext.live.recorded import PRED, Recorded, days_of, read, read_chain, require_trading_day
 from qlib_ext.live.scoring import append, load_rows, recorded_rows, require_same, score
 from qlib_ext.live.windows import RollingRun
-from qlib_ext.recorder.location import database_of
+from qlib_ext.recorder.location import database_of, follow_move
 from qlib_ext.recorder.running import at_work_on
 from qlib_ext.recorder.runs import store_of
 from qlib_ext.recorder.windows import DATASET, windows_of
@@ -72,6 +73,7 @@ def predict_one(store: str, recorded: Recorded, to: pd.Timestamp, retrain: bool)
     database = database_of(store)
     assert database is not None
     days, rows, due = pd.DatetimeIndex([]), 0, None
+    follow_move(database)
     with at_work_on(database.parent, recorded.run.info.run_id):
         recorded = read(store, recorded.name)  # another process may have been quicker
         last = recorded.last
@@ -88,11 +90,11 @@ def predict_one(store: str, recorded: Recorded, to: pd.Timestamp, retrain: bool)
 
 
 def initialise(store: str, recorded: Recorded) -> None:
-    """Initialise Qlib as the workflow does, with the runs where they are now."""
+    """Initialise Qlib as the workflow does, but so that it begins no run: what a model logs as it trains is not kept."""
     config = recorded.workflow.config
     paths = config.get("sys", {}).get("path", [])
     sys.path += [path for path in ([paths] if isinstance(paths, str) else paths) if path not in sys.path]
-    manager = {"class": "SQLiteExpManager", "module_path": "qlib_ext.recorder"}
+    manager: dict[str, Any] = {"class": "NoRecorder", "module_path": "qlib_ext.rolling.jobs"}
     manager["kwargs"] = {"uri": store, "default_exp_name": recorded.name}
     qlib.init(**config["qlib_init"] | {"exp_manager": manager})
 

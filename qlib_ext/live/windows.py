@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 from mlflow.entities import Run
+from qlib.data.dataset.handler import DataHandler
 
 from qlib_ext.cross_section.zscore import mean_of_zscores
-from qlib_ext.data.purging import trading_days
 from qlib_ext.data.segments import bounds_of
 from qlib_ext.errors import DataError
 from qlib_ext.live.scoring import append, load_rows, recorded_rows, require_same, score
@@ -28,8 +27,9 @@ from qlib_ext.recorder.windows import (
     windows_of,
 )
 from qlib_ext.rolling.model import RollingModel
+from qlib_ext.rolling.rows import RawData
 from qlib_ext.rolling.store import WindowStore
-from qlib_ext.rolling.windows import plan
+from qlib_ext.rolling.windows import RollingWindow, plan
 from qlib_ext.system.files import write_whole
 
 
@@ -63,9 +63,13 @@ class RollingRun:
         begin = pd.Timestamp(table[TEST_FROM].iloc[-1])
         first = max(last, begin)
         lines = table[table[TEST_FROM] == table[TEST_FROM].iloc[-1]]
-        dataset = self._recorded_dataset(lines.iloc[0].to_dict())
-        load_rows(dataset, to)
-        end, due = self._step(trading_days(dataset.handler), begin, to)
+        line = lines.iloc[0].to_dict()
+        recorded = recorded_rows(run_of_window(self.store, line, self.experiment), DATASET)
+        recorded.config(handler_kwargs={"end_time": to})
+        DataHandler.setup_data(recorded.handler)  # loads, and leaves the processing to dataset_of
+        data = RawData.of(recorded)
+        end, due = self._step(data.members.days, begin, to)
+        dataset = data.dataset_of(replace(RollingWindow.of(line), test=(first, end)), fit=False)
         scores = []
         for place, line in lines.iterrows():
             child = run_of_window(self.store, line.to_dict(), self.experiment)
@@ -93,10 +97,6 @@ class RollingRun:
             dataset, [replace(window, test=(due, due))], WindowStore(self.run, self.store)
         )
         self._write(pd.concat([self.table(), table], ignore_index=True))
-
-    def _recorded_dataset(self, line: dict[Hashable, Any]) -> Any:
-        """The dataset of a window without data, its processors as they were fitted."""
-        return recorded_rows(run_of_window(self.store, line, self.experiment), DATASET)
 
     def _step(
         self, days: pd.DatetimeIndex, begin: pd.Timestamp, to: pd.Timestamp

@@ -61,12 +61,15 @@ class Outcome:
 
 
 class NoRecorder:
-    """An experiment manager that records nothing, for the processes that train: the parent alone writes."""
+    """An experiment manager that records nothing, for the processes that train: the parent alone writes.
+
+    ``uri`` is the store that handlers read.
+    """
 
     active_experiment = None
 
     def __init__(self, uri: str | None = None, default_exp_name: str | None = None) -> None:
-        pass
+        self.uri = uri
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

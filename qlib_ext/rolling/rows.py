@@ -107,17 +107,18 @@ class RawData:
             return self.members.days[place]
         return min(rows.days[0] for rows in (self.members, self.history) if rows is not None)
 
-    def dataset_of(self, window: RollingWindow) -> Any:
+    def dataset_of(self, window: RollingWindow, fit: bool = True) -> Any:
         """The dataset of one window, its processors fitted on the window's training days and on nothing later.
 
-        It holds the rows from ``step_len`` days before training, which complete the first windows, to the last
+        Without ``fit`` the processors stay as they are: those of a dataset that was recorded with a window. It holds the rows from ``step_len`` days before training, which complete the first windows, to the last
         tested day.
         """
         dataset: Any = pickle.loads(self.dataset)
         first, end = self.first_day(window), window.test[1]
         handler = dataset.handler
         handler.drop_raw = True  # the raw rows of one window are its own: processors may write into them
-        refit_on(handler, *window.train)
+        if fit:
+            refit_on(handler, *window.train)
         shared = self.members.between(first, end)
         history = shared.iloc[:0] if self.history is None else self.history.between(first, end)
         members, own_history = copies([shared, history])
@@ -126,7 +127,7 @@ class RawData:
         require_rows(members.index.unique("datetime"), handler.get_all_processors())
         put_raw_rows(handler, members)
         del members  # the handler alone holds them, and drops them
-        handler.process_data(with_fit=True)
+        handler.process_data(with_fit=fit)
         dataset.config(segments=window.segments())
         if isinstance(dataset, CrossSectionDataset):
             dataset.purge = 0  # the window's segments end where they must

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -24,6 +25,12 @@ class RollingWindow:
     train: Span
     valid: Span
     test: Span
+
+    @classmethod
+    def of(cls, line: Mapping[Hashable, Any]) -> RollingWindow:
+        """The window of a line of the table of windows."""
+        days = [pd.Timestamp(line[column]) for column in DATES]
+        return cls((days[0], days[1]), (days[2], days[3]), (days[4], days[5]))
 
     def segments(self) -> dict[str, Span]:
         """The segments of a Qlib dataset."""
