@@ -38,6 +38,7 @@ ORDER = (
     "qlib_ext.portfolio",
     "handlers",
     "qlib_ext.workflows",
+    "qlib_ext.live",
     "qlib_ext.cli",
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from datetime import date
 
 
 def add_command(
@@ -35,6 +36,14 @@ def count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"is a number, at least 1, not {text!r}")
     return int(text)
+
+
+def day(text: str) -> str:
+    """A date such as 2023-02-01."""
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"it is a date such as 2023-02-01, not {text!r}") from error
 
 
 def tell_unknown(instruments: Sequence[str], provider: str) -> None:

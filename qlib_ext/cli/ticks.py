@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from datetime import date
 
-from qlib_ext.cli.parser import add_command, count, tell_unknown
+from qlib_ext.cli.parser import add_command, count, day, tell_unknown
 
 _TICKS = """\
 Make daily factors of trades, orders and minute bars, and write them into a Qlib provider.
@@ -84,7 +83,7 @@ def add_ticks(commands: argparse._SubParsersAction) -> None:
 def _add_read(commands: argparse._SubParsersAction) -> None:
     parser = add_command(commands, "read", _read, "an exchange's files -> partitions", _READ, _READ_EXAMPLE)
     parser.add_argument("--exchange", choices=["shanghai", "shenzhen"], required=True, help="whose files they are")
-    parser.add_argument("--date", type=_day, required=True, help="the day of the files")
+    parser.add_argument("--date", type=day, required=True, help="the day of the files")
     parser.add_argument("--trades", nargs="+", metavar="FILE", default=[], help="files of trades")
     parser.add_argument("--orders", nargs="+", metavar="FILE", default=[], help="files of orders")
     parser.add_argument("--out", required=True, metavar="DIR", help="the folder of the partitions")
@@ -111,8 +110,8 @@ def _add_build(commands: argparse._SubParsersAction) -> None:
         choices=["minute", "trades", "orders"],
         help="the families of factors (default: all that the inputs suffice for)",
     )
-    parser.add_argument("--start", type=_day, metavar="DATE", help="the first day (default: that of the inputs)")
-    parser.add_argument("--end", type=_day, metavar="DATE", help="the last day (default: that of the inputs)")
+    parser.add_argument("--start", type=day, metavar="DATE", help="the first day (default: that of the inputs)")
+    parser.add_argument("--end", type=day, metavar="DATE", help="the last day (default: that of the inputs)")
     parser.add_argument(
         "--big",
         type=float,
@@ -129,13 +128,6 @@ def _add_build(commands: argparse._SubParsersAction) -> None:
         action="store_true",
         help="leave out, and count, instruments that the provider lacks, such as funds; otherwise they are an error",
     )
-
-
-def _day(text: str) -> str:
-    try:
-        return date.fromisoformat(text).isoformat()
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"it is a date such as 2023-02-01, not {text!r}") from error
 
 
 def _build(args: argparse.Namespace) -> int:

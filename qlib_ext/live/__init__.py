@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from qlib_ext.live.predict import predict
+from qlib_ext.live.prediction import predict
 
 __all__ = ["predict"]

@@ -1,4 +1,4 @@
-"""An experiment and those that it reads, as they were recorded, checked against their providers before data is loaded."""
+"""An experiment and those that it reads, as recorded, checked against their providers before data is loaded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PRED = "pred.pkl"
 
 @dataclass(frozen=True)
 class Recorded:
-    """The newest finished run of an experiment: its workflow, its scores, and the trading days of its provider today."""
+    """The newest finished run of an experiment: its workflow, its scores, and the days of its provider today."""
 
     workflow: Workflow
     run: Run
@@ -69,7 +69,8 @@ def read(store: str, experiment: str) -> Recorded:
     config, problem = load(run, "config")
     if problem:
         raise DataError(
-            f"The last run of {experiment!r} does not say how it was made: {problem}. Run it with qrun or `qlib-ext run`."
+            f"The last run of {experiment!r} does not say how it was made: {problem}. Run it with qrun or "
+            "`qlib-ext run`."
         )
     workflow = Workflow(Path(f"{experiment}.yaml"), config)
     scores, problem = load(run, PRED)
@@ -80,8 +81,9 @@ def read(store: str, experiment: str) -> Recorded:
     recorded = Recorded(workflow, run, scores, check_provider(workflow.provider))
     if recorded.calendar[-1] < recorded.last:
         raise DataError(
-            f"The provider {workflow.provider} ends on {recorded.calendar[-1]:%Y-%m-%d}, before {recorded.last:%Y-%m-%d}, "
-            f"the last day that {experiment!r} has scored. Update the provider, or bring back the one it was run on."
+            f"The provider {workflow.provider} ends on {recorded.calendar[-1]:%Y-%m-%d}, before "
+            f"{recorded.last:%Y-%m-%d}, the last day that {experiment!r} has scored. Update the "
+            "provider, or bring back the one it was run on."
         )
     if reason := missing_data(workflow):
         raise DataError(f"{experiment!r} cannot be predicted, {reason}.")
@@ -103,7 +105,7 @@ def require_trading_day(recorded: Recorded, day: pd.Timestamp) -> None:
     calendar, provider = recorded.calendar, recorded.workflow.provider
     if day > calendar[-1]:
         raise DataError(
-            f"{day:%Y-%m-%d} is after {calendar[-1]:%Y-%m-%d}, the last day of the provider {provider}. Update it first."
+            f"{day:%Y-%m-%d} is after {calendar[-1]:%Y-%m-%d}, the last day of the provider {provider}. Update it."
         )
     if day not in calendar:
         near = calendar[max(calendar.searchsorted(day) - 1, 0)]

@@ -20,8 +20,8 @@ from qlib_ext.system.files import write_checked
 def load_rows(dataset: Any, to: pd.Timestamp) -> None:
     """Load the rows of a recorded dataset from its own first day to ``to``; its processors stay as they were fitted.
 
-    From its first day, not from the first that a window needs: so every column is computed, and every processor sees, what
-    a prediction of the whole test would.
+    From its first day, not from the first that a window needs: so every column is computed from, and every processor
+    sees, what a prediction of the whole test would.
     """
     dataset.config(handler_kwargs={"end_time": to})
     dataset.setup_data(handler_kwargs={"init_type": DataHandlerLP.IT_LS})
@@ -57,9 +57,9 @@ def require_same(recorded: pd.Series, again: pd.Series, day: pd.Timestamp, exper
     if len(differing):
         first = differing[0]
         raise DataError(
-            f"The past of {experiment!r} has changed: of {day:%Y-%m-%d}, the last day that was scored, {len(differing)} of "
-            f"{len(names)} scores are no longer what was recorded, first that of {first}: {text(old[first])} then, "
-            f"{text(new[first])} now. Nothing is appended. Bring back the bars, members and code it was run on, or run "
+            f"The past of {experiment!r} has changed: of {day:%Y-%m-%d}, the last day that was scored, "
+            f"{len(differing)} of {len(names)} scores are no longer what was recorded, first that of {first}: "
+            f"{text(old[first])} then, {text(new[first])} now. Nothing is appended. Bring back the bars, members and code it was run on, or run "
             "it again on the new ones."
         )
 

@@ -86,7 +86,7 @@ class RollingRun:
     def retrain(self, due: pd.Timestamp, to: pd.Timestamp) -> None:
         """Train the window that is tested from ``due`` on, up to that day, and add it to the table.
 
-        Of a call that was interrupted the runner knows what is trained by its key, which the days after do not change.
+        What a call that was interrupted has trained is known by its key, and not trained again on the same rows.
         """
         dataset = recorded_rows(self.run, DATASET)
         dataset.config(segments={**dataset.segments, "test": (self.test_start, to)})
@@ -108,8 +108,9 @@ class RollingRun:
         place = next((number for number, (start, _) in enumerate(tests) if start == begin), None)
         if place is None:
             raise DataError(
-                f"No window of {self.experiment!r} begins on {begin:%Y-%m-%d} any more, as its last one did: the trading "
-                "days before have changed. Bring back the provider's calendar and members, or run the workflow again."
+                f"No window of {self.experiment!r} begins on {begin:%Y-%m-%d} any more, as its last one did: the "
+                "trading days before have changed. Bring back the provider's calendar and members, "
+                "or run the workflow again."
             )
         return tests[place][1], tests[place + 1][0] if place + 1 < len(tests) else None
 

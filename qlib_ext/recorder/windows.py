@@ -18,7 +18,12 @@ from qlib_ext.errors import DataError
 from qlib_ext.recorder.runs import artifacts_of, find_run
 
 WINDOWS = "rolling_windows.csv"
-PREDICTION, WEAK_FACTORS, MODEL, DATASET = "prediction.pkl", "weak_factors.pkl", "model.pkl", "dataset"  # of a child run
+PREDICTION, WEAK_FACTORS, MODEL, DATASET = (
+    "prediction.pkl",
+    "weak_factors.pkl",
+    "model.pkl",
+    "dataset",
+)  # of a child run
 TRAIN_FROM, TRAIN_TO = "train from", "train to"
 VALID_FROM, VALID_TO = "valid from", "valid to"
 TEST_FROM, TEST_TO = "test from", "test to"

@@ -45,7 +45,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a trained window leaves: scores of its test days, weak factors, curves, the pickled model and dataset, seconds.
+    """What a trained window leaves: test days' scores, weak factors, curves, pickled model and dataset, seconds.
 
     weak_factors has the columns (factors ..., "segment") over validation and test days, or is None. dataset is without
     data, its processors as they were fitted. seconds counts each of recorder.windows.SECONDS.

@@ -110,8 +110,8 @@ class RawData:
     def dataset_of(self, window: RollingWindow, fit: bool = True) -> Any:
         """The dataset of one window, its processors fitted on the window's training days and on nothing later.
 
-        Without ``fit`` the processors stay as they are: those of a dataset that was recorded with a window. It holds the rows from ``step_len`` days before training, which complete the first windows, to the last
-        tested day.
+        It holds the rows from ``step_len`` days before training, which complete the first windows, to the last
+        tested day. Without ``fit`` the processors stay as they are: those of a dataset that was recorded with a window.
         """
         dataset: Any = pickle.loads(self.dataset)
         first, end = self.first_day(window), window.test[1]

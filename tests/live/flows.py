@@ -44,9 +44,9 @@ def task(market: Market, name: str, days: int) -> dict[str, Any]:
     model, handler, segments = {
         "net": (GRU | {"kwargs": GRU["kwargs"] | {"seeds": [0]}}, own | {"kwargs": bars}, once),
         "trees": (TREES, own | {"kwargs": bars}, once),
-        # windows of 16 days from day 91 on: the third ends with day 138, two days after TRAINED
+        # windows of 24 days from day 91 on: the second ends with day 138, two days after TRAINED
         "rolled": (
-            rolling(GRU, "40D", "15D", "16D", seeds=[0, 1]),
+            rolling(GRU, "40D", "15D", "24D", seeds=[0, 1]),
             own | {"kwargs": bars},
             {"test": [day[91], last]},
         ),

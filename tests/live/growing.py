@@ -19,7 +19,7 @@ LISTED, SUSPENDED, CHANGED = 139, (138, 142), 141  # positions of days: of the n
 
 
 def growing() -> Market:
-    """The whole market; what happens to stocks 0 to 3 happens after day TRAINED."""
+    """The whole market; what happens to the stocks 0, 1, 2 and 4 happens after day TRAINED."""
     market = simulate(STOCKS, DAYS, seed=5)
     listed, members = np.ones_like(market.listed), np.ones_like(market.members)
     fields = {name: values.copy() for name, values in market.fields.items()}
@@ -28,7 +28,8 @@ def growing() -> Market:
     members[:, 1] = np.arange(DAYS) < CHANGED
     members[:, 2] = np.arange(DAYS) >= CHANGED
     for name in ("open", "high", "low", "close", "vwap", "volume", "amount", "turnover", "change"):
-        fields[name][slice(*SUSPENDED), 3] = np.nan
+        fields[name][slice(*SUSPENDED), 4] = np.nan
+    members[:, 4] = True
     members &= listed
     fields = {name: np.where(listed, values, np.nan) for name, values in fields.items()}
     return replace(market, fields=fields, listed=listed, members=members)

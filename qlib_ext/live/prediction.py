@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import qlib
+from qlib.cli.run import sys_config
 from tqdm.auto import tqdm
 
 from qlib_ext.errors import DataError
@@ -41,21 +41,29 @@ class Prediction:
 
 
 def predict(
-    runs: str | Path, experiment: str, to: str | pd.Timestamp | None = None, retrain: bool = False
+    runs: str | Path,
+    experiment: str,
+    to: str | pd.Timestamp | None = None,
+    retrain: bool = False,
+    workflows: str | Path = "workflows",
 ) -> list[Prediction]:
-    """Score the days after the last one scored, up to ``to`` or the provider's last day, of an experiment and its inputs.
+    """Score the days after the last one scored, up to ``to`` or the provider's last, of an experiment and its inputs.
 
-    The inputs come first. Model, dataset and processors are those that the newest finished run recorded, fitted as they
-    were; the provider is that of its workflow as it is today. The scores are appended to the run's pred.pkl and are those
-    of a prediction over the longer test to the bit; before, the last day that was scored is scored again and compared.
-    A rolling model's last window scores until its step ends; with ``retrain`` the windows that are due then are trained.
+    The inputs come first. Model, dataset and processors are those that the newest finished run recorded, fitted as
+    they were; the provider is that of its workflow as it is today. The scores are appended to the run's pred.pkl and
+    are those of a prediction over the longer test to the bit; before, the last day that was scored is scored again and
+    compared. A rolling model's last window scores until its step ends; with ``retrain`` the windows that are due then
+    are trained.
+    workflows: the folder of the workflows, from which their ``sys: rel_path`` leads to the user's own modules.
 
-    Raises DataError before anything is loaded where an experiment has no finished run, its provider ends before what was
-    scored, or ``to`` is no trading day; ProviderError for a provider that is none; DataError where the last scored day
+    Raises DataError before anything is loaded where an experiment has no finished run, its provider ends before what
+    was scored, or ``to`` is no trading day; ProviderError for a provider that is none; DataError where the last scored day
     is no longer what it was; WorkerError where another process works on the same run.
     """
     store = store_of(runs)
     chain = read_chain(store, experiment)
+    for recorded in chain:
+        sys_config(recorded.workflow.config, str(Path(workflows) / recorded.workflow.path))
     if to is not None:
         to = pd.Timestamp(to)
         for recorded in chain:
@@ -79,8 +87,10 @@ def predict_one(store: str, recorded: Recorded, to: pd.Timestamp, retrain: bool)
         last = recorded.last
         if last < to:
             initialise(store, recorded)
-            one_by_one = rolled(store, recorded, to, retrain) if windows_of(recorded.run) is not None else once(recorded, to)
-            for scores, due in one_by_one:
+            one_by_one = (
+                rolled(store, recorded, to, retrain) if windows_of(recorded.run) is not None else once(recorded, to)
+            )
+            for scores, due in one_by_one:  # noqa: B007 (the last one is returned)
                 new = scores[days_of(scores) > last].to_frame("score")
                 if len(new):
                     append(recorded.run, PRED, new, last)
@@ -90,10 +100,8 @@ def predict_one(store: str, recorded: Recorded, to: pd.Timestamp, retrain: bool)
 
 
 def initialise(store: str, recorded: Recorded) -> None:
-    """Initialise Qlib as the workflow does, but so that it begins no run: what a model logs as it trains is not kept."""
+    """Initialise Qlib as the workflow does, but so that no run begins: what a model logs as it trains is not kept."""
     config = recorded.workflow.config
-    paths = config.get("sys", {}).get("path", [])
-    sys.path += [path for path in ([paths] if isinstance(paths, str) else paths) if path not in sys.path]
     manager: dict[str, Any] = {"class": "NoRecorder", "module_path": "qlib_ext.rolling.jobs"}
     manager["kwargs"] = {"uri": store, "default_exp_name": recorded.name}
     qlib.init(**config["qlib_init"] | {"exp_manager": manager})
@@ -135,6 +143,7 @@ def scores_on(runs: str | Path, experiment: str, day: str | pd.Timestamp | None 
     if found.empty:
         days = days_of(scores)
         raise DataError(
-            f"{experiment!r} has no scores of {day:%Y-%m-%d}; it has those of {days.min():%Y-%m-%d} to {days.max():%Y-%m-%d}."
+            f"{experiment!r} has no scores of {day:%Y-%m-%d}; it has those of {days.min():%Y-%m-%d} to "
+            f"{days.max():%Y-%m-%d}."
         )
     return found.sort_values(ascending=False, kind="stable").reset_index()

@@ -1,0 +1,99 @@
+"""Runs on a market that grows: made once, copied for each test that changes them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from qlib_ext.live.prediction import Prediction, predict
+from qlib_ext.recorder.runs import find_runs, load, store_of
+from qlib_ext.recorder.store import create_database
+from qlib_ext.system.imports import code_behind
+from tests.live.flows import qrun
+from tests.live.growing import DAYS, TRAINED, Market, growing, write_until
+
+NAMES = ("net", "trees", "rolled", "second", "fused")
+
+
+@dataclass
+class Evening:
+    """A folder of runs, and a provider that grows."""
+
+    folder: Path
+    provider: Path
+    market: Market
+
+    def until(self, days: int, edit: Callable[[dict], None] | None = None) -> None:
+        """Let the provider end after so many days."""
+        write_until(self.provider, self.market, days, edit)
+
+    def predict(self, name: str, to: int | None = None, **kwargs) -> Prediction:
+        """``predict`` up to the provider's last day, or the day at position ``to``; what became of the experiment."""
+        day = None if to is None else self.market.calendar[to]
+        return predict(self.folder, name, day, **kwargs)[-1]
+
+    def scores(self, name: str) -> pd.DataFrame:
+        """The pred.pkl of the newest run."""
+        found, problem = load(find_runs(store_of(self.folder), name)[0], "pred.pkl")
+        assert not problem, problem
+        return found
+
+
+@pytest.fixture(scope="session")
+def code_read_once():
+    """The code behind a model takes seconds to read and is the same in all tests."""
+    known: dict = {}
+
+    def read(modules, without):
+        key = frozenset(modules)
+        if key not in known:
+            known[key] = code_behind(modules, without=without)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("qlib_ext.rolling.keys.code_behind", read)
+        yield
+
+
+@pytest.fixture(scope="session")
+def grown(tmp_path_factory, code_read_once) -> tuple[Evening, dict[str, pd.DataFrame]]:
+    """Runs on the market up to TRAINED, and the scores of runs whose test reaches its end."""
+    base = tmp_path_factory.mktemp("live")
+    market, provider = growing(), base / "provider"
+    create_folder(base / "longer")
+    shutil.copytree(base / "longer", base / "runs")
+    longer, evening = Evening(base / "longer", provider, market), Evening(base / "runs", provider, market)
+    longer.until(DAYS)
+    run_all(longer, NAMES, DAYS)
+    evening.until(TRAINED)
+    run_all(evening, NAMES, TRAINED)
+    return evening, {name: longer.scores(name) for name in NAMES}
+
+
+def create_folder(folder: Path) -> None:
+    folder.mkdir()
+    create_database(folder / "mlflow.db")
+
+
+def run_all(evening: Evening, names: Sequence[str], days: int) -> None:
+    for name in names:
+        qrun(evening.market, name, evening.provider, evening.folder, days)
+
+
+@pytest.fixture
+def evening(grown, tmp_path) -> Evening:
+    """A copy of the runs, on the provider as it was when they ran."""
+    runs = shutil.copytree(grown[0].folder, tmp_path / "runs")
+    grown[0].until(TRAINED)
+    return Evening(runs, grown[0].provider, grown[0].market)
+
+
+@pytest.fixture
+def longer(grown) -> dict[str, pd.DataFrame]:
+    """The scores of each experiment whose test reaches the market's end."""
+    return grown[1]
