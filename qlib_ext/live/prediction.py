@@ -57,8 +57,8 @@ def predict(
     workflows: the folder of the workflows, from which their ``sys: rel_path`` leads to the user's own modules.
 
     Raises DataError before anything is loaded where an experiment has no finished run, its provider ends before what
-    was scored, or ``to`` is no trading day; ProviderError for a provider that is none; DataError where the last scored day
-    is no longer what it was; WorkerError where another process works on the same run.
+    was scored, or ``to`` is no trading day; ProviderError for a provider that is none; DataError where the last scored
+    day is no longer what it was; WorkerError where another process works on the same run.
     """
     store = store_of(runs)
     chain = read_chain(store, experiment)

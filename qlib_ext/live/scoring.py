@@ -59,8 +59,8 @@ def require_same(recorded: pd.Series, again: pd.Series, day: pd.Timestamp, exper
         raise DataError(
             f"The past of {experiment!r} has changed: of {day:%Y-%m-%d}, the last day that was scored, "
             f"{len(differing)} of {len(names)} scores are no longer what was recorded, first that of {first}: "
-            f"{text(old[first])} then, {text(new[first])} now. Nothing is appended. Bring back the bars, members and code it was run on, or run "
-            "it again on the new ones."
+            f"{text(old[first])} then, {text(new[first])} now. Nothing is appended. Bring back the "
+            "bars, members and code it was run on, or run it again on the new ones."
         )
 
 
