@@ -56,7 +56,7 @@ def code_read_once():
         return known[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("qlib_ext.rolling.keys.code_behind", read)
+        patch.setattr("qlib_ext.system.description.code_behind", read)
         yield
 
 
