@@ -16,7 +16,7 @@ from qlib.utils import init_instance_by_config
 
 from qlib_ext.data import cache
 from qlib_ext.data.blocks import copies, written_over
-from qlib_ext.data.fitting import KINDS, fit_on, require_rows
+from qlib_ext.data.fitting import fit_on, require_rows
 from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.data.needs import Needs
 from qlib_ext.data.views import FEATURES, SharedViews, raw_rows
@@ -158,16 +158,14 @@ class WindowHandler(SharedViews):
         key = self._views_key(with_fit)
         kept = None if key is None else cache.read(key)
         if kept is not None:
-            (infer, history), (beside, processors) = kept
-            for kind, own in zip(KINDS, processors, strict=True):
-                setattr(self, kind, own)  # as they were fitted: a recorded dataset needs that
+            (infer, history), beside = kept
             self.put_views(infer, beside)
             self._history = history[FEATURES]
         else:
             history = self._process(members, history, with_fit)
             infer, beside = self.views()
             if key is not None and beside is not None and history is not None:
-                cache.write(key, [infer, history], (beside, [getattr(self, kind) for kind in KINDS]))
+                cache.write(key, [infer, history], beside)
         if self.drop_raw:
             self.data_loader.history_ = None  # processed in place
 
