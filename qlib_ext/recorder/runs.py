@@ -50,8 +50,8 @@ def _experiment(client: MlflowClient, store: str, name: str) -> Experiment:
     if found is None:
         others = sorted(each.name for each in search_experiments(client) if each.name != "Default")
         near = get_close_matches(name, others, n=1)
-        hint = f"Did you mean {near[0]!r}? " if near else ""
-        raise DataError(f"There is no experiment {name!r} in {store}. {hint}It has {', '.join(others) or 'none'}.")
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise DataError(f"There is no experiment {name!r} in {store}; it has {', '.join(others) or 'none'}.{hint}")
     if found.lifecycle_stage == LifecycleStage.DELETED:
         raise DataError(deleted(found, store))
     return found
