@@ -29,7 +29,7 @@ def commands(block: str) -> list[str]:
     return [line.split("  #")[0].strip() for line in block.splitlines() if line.strip()]
 
 
-TWO_COMMANDS, INSTALL, REAL_DATA, WORKFLOWS, FIELDS, TICKS, REPORTS = blocks("bash")
+TWO_COMMANDS, INSTALL, REAL_DATA, WORKFLOWS, FIELDS, FUNDAMENTALS, TICKS, REPORTS = blocks("bash")
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +116,19 @@ def test_industries_of_a_table_become_a_field(shell, tmp_path):
     (tmp_path / "industry.csv").write_text("instrument,start,industry\nSH600001,2010-01-04,370102\n")
     printed = shell(command.replace("~/.qlib/qlib_data/cn_data", str(provider)), cwd=tmp_path)
     assert "$industry of 1 instruments, 1 files changed" in printed
+
+
+def test_reports_become_fields(shell, tmp_path):
+    (command,) = commands(FUNDAMENTALS)
+    provider = tmp_path / "market"
+    write_market(provider, stocks=10, days=300)
+    for file in provider.glob("features/*/earnings_ttm.day.bin"):
+        file.unlink()
+    reports = ["instrument,period,announced,equity,earnings,sales"]
+    reports += [f"SH600001,{year}-12-31,{year + 1}-03-20,{year},1,{year - 2000}" for year in (2013, 2014)]
+    (tmp_path / "reports.csv").write_text("\n".join(reports))
+    printed = shell(command.replace("~/.qlib/qlib_data/cn_data", str(provider)), cwd=tmp_path)
+    assert "$equity $earnings_ttm $sales_ttm $sales_yoy of 1 instruments, 4 files changed" in printed
 
 
 def test_ticks_are_read_and_built_into_a_provider(shell, tmp_path):
