@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 OUTCOME = re.compile(r"(PASSED|FAILED|ERROR|SKIPPED)\b")
 TEST = re.compile(r"tests/\S+")
 NETS = ("GRU", "LSTM", "ASTGNN", "GATs", "ResNetGRU", "MultiTaskGRU")  # those that draw no number while they train
-WHICH = {0: "all", 1: "all", 2: "those before the time was up"}  # by pytest's exit code
+WHICH = {0: "all", 1: "all"}  # by pytest's exit code
 PROCESSES = {False: "8", True: "0"}  # of pytest, which share the device
 LAST_WORDS = 15.0  # seconds in which pytest says why tests failed, after it was told to stop
 
@@ -62,8 +62,14 @@ def run_tests(options: argparse.Namespace, seconds: float) -> None:
     counts: Counter[str] = Counter()
     own = os.environ | {"OMP_NUM_THREADS": "1"}  # so many processes leave none a second core
     process = subprocess.Popen(command, cwd=ROOT, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    stop = threading.Timer(max(5.0, seconds - LAST_WORDS), process.send_signal, [signal.SIGINT])
-    stop.start()
+    stopped = threading.Event()
+
+    def stop() -> None:
+        stopped.set()
+        process.send_signal(signal.SIGINT)
+
+    timer = threading.Timer(max(5.0, seconds - LAST_WORDS), stop)
+    timer.start()
     assert process.stdout is not None
     for line in process.stdout:
         print(line, end="", flush=True)
@@ -73,11 +79,10 @@ def run_tests(options: argparse.Namespace, seconds: float) -> None:
             if outcome[1] in ("FAILED", "ERROR"):
                 record(options.out, "tests", outcome=outcome[1].lower(), test=test[0])
     code = process.wait()
-    stop.cancel()
-    record(
-        options.out, "tests", outcome=summary_of(counts), test=WHICH.get(code, f"pytest ended with {code}, see gpu.log")
-    )
-    if counts["FAILED"] + counts["ERROR"] or code not in WHICH:
+    timer.cancel()
+    which = "those before the time was up" if stopped.is_set() else WHICH.get(code)
+    record(options.out, "tests", outcome=summary_of(counts), test=which or f"pytest ended with {code}, see gpu.log")
+    if counts["FAILED"] + counts["ERROR"] or which is None:
         sys.exit("The tests marked cuda did not all pass.")
 
 
