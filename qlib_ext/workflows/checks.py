@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from qlib.utils import get_callable_kwargs
@@ -11,8 +12,6 @@ from qlib_ext.data.intraday import BAR_MINUTES
 from qlib_ext.data.needs import Needs, needs_of
 from qlib_ext.data.segments import bounds_of
 from qlib_ext.errors import ConfigError, DataError, ProviderError
-from qlib_ext.portfolio.needs import check_enhancement
-from qlib_ext.portfolio.strategy import IndexEnhancement
 from qlib_ext.provider.calendar import calendar_file
 from qlib_ext.provider.check import check_features, check_future_days
 from qlib_ext.provider.names import feature_folder, instruments_with_features, require_universe
@@ -50,8 +49,7 @@ def missing_data(workflow: Workflow) -> str:
         return f"the provider {provider} has no bars of {', '.join(map(str, BAR_MINUTES))} minutes"
     try:
         check_features(provider, needs.fields, instruments_with_features(provider))
-        for klass, strategy, backtest in enhancements(workflow):
-            check_enhancement(klass, strategy, backtest, provider, last_test_day(workflow))
+        check_enhancements(workflow, provider)
     except (ProviderError, ConfigError, DataError) as error:
         return str(error)
     return ""
@@ -65,15 +63,19 @@ def benchmarks(workflow: Workflow) -> Iterator[str]:
             yield benchmark
 
 
-def enhancements(workflow: Workflow) -> Iterator[tuple[type[IndexEnhancement], dict[str, Any], dict[str, Any]]]:
-    """The strategies of index enhancement, each with its options and its backtest."""
+def check_enhancements(workflow: Workflow, provider: Path) -> None:
+    """Raise what is wrong with a strategy of index enhancement, its constraints or its data."""
+    # Qlib's backtest takes its time and prints a notice of a package that it brings: not before names are known
+    from qlib_ext.portfolio.needs import check_enhancement
+    from qlib_ext.portfolio.strategy import IndexEnhancement
+
     for config in backtests(workflow):
         try:
             klass, options = get_callable_kwargs(config.get("strategy"))
         except (ImportError, AttributeError, KeyError, TypeError, NotImplementedError):  # of the user, or none
             continue
         if isinstance(klass, type) and issubclass(klass, IndexEnhancement):
-            yield klass, options, config.get("backtest") or {}
+            check_enhancement(klass, options, config.get("backtest") or {}, provider, last_test_day(workflow))
 
 
 def backtests(workflow: Workflow) -> Iterator[dict[str, Any]]:
