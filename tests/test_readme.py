@@ -107,28 +107,40 @@ def test_the_workflows_are_listed_run_with_variables_and_written(shell, tmp_path
     assert len(list((tmp_path / "my_workflows").iterdir())) == len(list((ROOT / "workflows").iterdir()))
 
 
-def test_industries_of_a_table_become_a_field(shell, tmp_path):
-    (command,) = commands(FIELDS)
-    provider = tmp_path / "market"
-    write_market(provider, stocks=10, days=60)
-    for file in provider.glob("features/*/industry.day.bin"):
-        file.unlink()
-    (tmp_path / "industry.csv").write_text("instrument,start,industry\nSH600001,2010-01-04,370102\n")
-    printed = shell(command.replace("~/.qlib/qlib_data/cn_data", str(provider)), cwd=tmp_path)
-    assert "$industry of 1 instruments, 1 files changed" in printed
+REPORT_ROWS = "".join(f"SH600001,{year}-12-31,{year + 1}-03-20,{year},1,{year - 2000}\n" for year in (2013, 2014))
 
 
-def test_reports_become_fields(shell, tmp_path):
-    (command,) = commands(FUNDAMENTALS)
+@pytest.mark.parametrize(
+    ("block", "days", "field", "table", "text", "written"),
+    [
+        (
+            FIELDS,
+            60,
+            "industry",
+            "industry.csv",
+            "instrument,start,industry\nSH600001,2010-01-04,370102\n",
+            "$industry",
+        ),
+        (
+            FUNDAMENTALS,
+            300,
+            "earnings_ttm",
+            "reports.csv",
+            f"instrument,period,announced,equity,earnings,sales\n{REPORT_ROWS}",
+            "$equity $earnings_ttm $sales_ttm $sales_yoy",
+        ),
+    ],
+    ids=["industries", "reports"],
+)
+def test_a_table_becomes_fields(shell, tmp_path, block, days, field, table, text, written):
+    (command,) = commands(block)
     provider = tmp_path / "market"
-    write_market(provider, stocks=10, days=300)
-    for file in provider.glob("features/*/earnings_ttm.day.bin"):
+    write_market(provider, stocks=10, days=days)
+    for file in provider.glob(f"features/*/{field}.day.bin"):  # which the market has already
         file.unlink()
-    reports = ["instrument,period,announced,equity,earnings,sales"]
-    reports += [f"SH600001,{year}-12-31,{year + 1}-03-20,{year},1,{year - 2000}" for year in (2013, 2014)]
-    (tmp_path / "reports.csv").write_text("\n".join(reports))
+    (tmp_path / table).write_text(text)
     printed = shell(command.replace("~/.qlib/qlib_data/cn_data", str(provider)), cwd=tmp_path)
-    assert "$equity $earnings_ttm $sales_ttm $sales_yoy of 1 instruments, 4 files changed" in printed
+    assert f"{written} of 1 instruments, {len(written.split())} files changed" in printed
 
 
 def test_ticks_are_read_and_built_into_a_provider(shell, tmp_path):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from qlib_ext.factors.technical import boll_place, ema, kdj_k, macd_difference, rsi
+from qlib_ext.factors.technical import boll_place, ema, kdj_k, macd_difference, roc, rsi
 
 CANDLE_DAYS, CANDLE_BINS = 60, 5  # a candle's parts are compared with those of so many days, in so many classes
 LIMIT = 0.095  # a day's return beyond which a close is taken for one at the limit
@@ -81,12 +81,11 @@ def boll_zone(close: pd.DataFrame) -> pd.DataFrame:
     return ((place > 0) * 1.0 + (place > 0.5) + (place > 1)).where(place.notna())
 
 
-def extreme_state(close: pd.DataFrame, high: pd.DataFrame, low: pd.DataFrame) -> pd.DataFrame:
+def extreme_state(high: pd.DataFrame, low: pd.DataFrame) -> pd.DataFrame:
     """2 where the high is the highest of 20 days, 3 of 60; 1 where the low is the lowest of 20 days, 0 of 60; else 4.
 
     A day that is both is taken for a high.
     """
-    del close
     state = pd.DataFrame(4.0, high.index, high.columns)
     for days, value in ((20, 1.0), (60, 0.0)):
         state = state.mask(low <= low.rolling(days).min(), value)
@@ -97,7 +96,7 @@ def extreme_state(close: pd.DataFrame, high: pd.DataFrame, low: pd.DataFrame) ->
 
 def limit_state(close: pd.DataFrame) -> pd.DataFrame:
     """0 for a return below -9.5 %, 2 for one above 9.5 %, else 1."""
-    return _zone(close / close.shift(1) - 1, -LIMIT, LIMIT)
+    return _zone(roc(close, 1), -LIMIT, LIMIT)
 
 
 def _class_of_own_days(values: pd.DataFrame) -> pd.DataFrame:

@@ -152,7 +152,7 @@ def vr(close: pd.DataFrame, volume: pd.DataFrame, days: int = 26) -> pd.DataFram
 
 def volume_ratio(volume: pd.DataFrame, days: int) -> pd.DataFrame:
     """``V / mean(V, n) - 1``."""
-    return volume / volume.rolling(days).mean() - 1
+    return ma_ratio(volume, days)
 
 
 def ema(values: pd.DataFrame, days: int) -> pd.DataFrame:

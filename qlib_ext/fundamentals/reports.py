@@ -36,8 +36,8 @@ def read_reports(
     if missing := [name for name in ("instrument", period, *columns) if name not in table.columns]:
         raise DataError(f"The table has no column {missing[0]!r}, it has {', '.join(table.columns)}.")
     end = read_days(table[period]).alias("end")
-    refuse_rows(table, (end.dt.month_end() != end).fill_null(True), period, "the last day of a quarter")
-    refuse_rows(table, end.dt.month() % 3 != 0, period, "the last day of a quarter")
+    within = (end.dt.month_end() != end) | (end.dt.month() % 3 != 0)
+    refuse_rows(table, within.fill_null(True), period, "the last day of a quarter")
     instruments = as_text(table["instrument"])
     refuse_rows(table, instruments.is_null(), "instrument", "an instrument such as SH600000")
     said = _announcements(table, announced, end)
