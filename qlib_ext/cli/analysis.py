@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 
-from qlib_ext.cli.parser import add_command, count
+from qlib_ext.cli.parser import add_command, add_runs, count
 from qlib_ext.system.files import write_whole
 
 _COMPARE = """\
@@ -50,12 +49,7 @@ def add_compare(commands: argparse._SubParsersAction) -> None:
 
 def _add_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("experiments", nargs="+", metavar="EXPERIMENT", help="experiment_name of a workflow")
-    parser.add_argument(
-        "--runs",
-        default=os.environ.get("QLIB_RUNS", "mlruns"),
-        metavar="DIR",
-        help="folder of the runs (default: $QLIB_RUNS, else mlruns)",
-    )
+    add_runs(parser)
     parser.add_argument("--last", type=count, default=1, metavar="N", help="runs of each experiment (default: 1)")
     parser.add_argument("--no-pickles", action="store_true", help="read no file that could execute what others wrote")
 

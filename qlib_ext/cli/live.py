@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
-from qlib_ext.cli.parser import add_command, day
+from qlib_ext.cli.parser import add_command, add_runs, day
 
 _PREDICT = """\
 Score the days that the provider has got since a run has scored its last one. Model, data set and processors
@@ -54,12 +53,7 @@ def add_predict(commands: argparse._SubParsersAction) -> None:
         metavar="DIR",
         help="folder of the workflows, from which `sys: rel_path` leads to modules of your own (default: workflows)",
     )
-    parser.add_argument(
-        "--runs",
-        default=os.environ.get("QLIB_RUNS", "mlruns"),
-        metavar="DIR",
-        help="folder of the runs (default: $QLIB_RUNS, else mlruns)",
-    )
+    add_runs(parser)
 
 
 def _predict(args: argparse.Namespace) -> int:

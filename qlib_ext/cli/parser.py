@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -29,6 +30,16 @@ def add_command(
     )
     parser.set_defaults(run=run)
     return parser
+
+
+def add_runs(parser: argparse.ArgumentParser) -> None:
+    """The option ``--runs``."""
+    parser.add_argument(
+        "--runs",
+        default=os.environ.get("QLIB_RUNS", "mlruns"),
+        metavar="DIR",
+        help="folder of the runs (default: $QLIB_RUNS, else mlruns)",
+    )
 
 
 def count(text: str) -> int:

@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from qlib_ext.cli.parser import add_command
+from qlib_ext.cli.parser import add_command, add_runs
 
 _WORKFLOWS = """\
 Print what workflows there are: what each is, what it needs of the provider or of other runs, and the
@@ -108,13 +108,7 @@ def add_run(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--data", metavar="PROVIDER", help="the provider's folder (default: $QLIB_DATA, else that of the file)"
     )
-    parser.add_argument(
-        "--runs",
-        type=Path,
-        default=Path(os.environ.get("QLIB_RUNS", "mlruns")),
-        metavar="DIR",
-        help="folder of the runs (default: $QLIB_RUNS, else mlruns)",
-    )
+    add_runs(parser)
     parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: report.html beside the runs)")
 
 
@@ -122,10 +116,11 @@ def _run(args: argparse.Namespace) -> int:
     from qlib_ext.workflows.reading import in_order, read_workflows
     from qlib_ext.workflows.running import run_all, write_pages
 
-    environment = {**os.environ, "QLIB_RUNS": str(args.runs)}
+    runs = Path(args.runs)
+    environment = {**os.environ, "QLIB_RUNS": str(runs)}
     if args.data is not None:
         environment["QLIB_DATA"] = args.data
     workflows = in_order(read_workflows(args.workflows, environment), args.names)
-    finished, failed = run_all(workflows, args.runs, environment)
-    write_pages(args.runs, finished, args.out or args.runs / "report.html")
+    finished, failed = run_all(workflows, runs, environment)
+    write_pages(runs, finished, args.out or runs / "report.html")
     return 1 if failed else 0
