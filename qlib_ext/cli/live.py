@@ -1,4 +1,4 @@
-"""``qlib-ext predict``: what a finished run does every evening."""
+"""``qlib-ext predict`` and ``qlib-ext orders``: what a finished run does every evening."""
 
 from __future__ import annotations
 
@@ -35,6 +35,40 @@ docs/every_evening.md tells the whole evening.
 """
 
 
+_ORDERS = """\
+Turn the score of an evening into the orders of the next trading day. The strategy is that of the run's
+backtest, TopkDropoutStrategy or IndexEnhancement or your own; it decides by its own code, with the
+backtest's exchange, for an account that holds what the broker says it holds.
+
+In the evening the next day is not known. Assumed are: its prices are today's closes; a stock without a bar
+today is suspended tomorrow; no stock is at its price limit. So the names are those that the backtest trades,
+but for suspensions and limits that are new. Shares are those of the backtest where the strategy sizes by
+the close, as IndexEnhancement does; TopkDropoutStrategy sizes its buys by the next day's price, which
+--next-bars reads where the provider has it.
+
+The CSV has the columns date, instrument, side, shares, price, amount, weight_before, weight_after, reason:
+shares and prices as traded, not adjusted; amounts in yuan; weights are fractions of the account; the
+reason says what cannot be traded (0 shares), and what may not be.
+"""
+
+_ORDERS_EXAMPLE = """\
+holdings.csv has the columns instrument and shares, and days (of trading that each has been held) where the
+strategy's hold_thresh is above 1:
+  instrument,shares
+  SH600000,1200
+  000001.SZ,500
+
+examples:
+  qlib-ext orders csi300_gru --holdings holdings.csv --cash 250000 --out orders.csv
+  qlib-ext orders csi300_gru --holdings holdings.csv --cash 250000 --out orders.csv --trading-day 2021-10-08
+  qlib-ext orders csi300_gru --holdings holdings.csv --cash 250000 --out orders.csv --date 2021-12-15 --next-bars
+
+docs/every_evening.md tells the whole evening.
+"""
+
+SHOWN = 20  # rows of orders on the screen; the file has all
+
+
 def add_predict(commands: argparse._SubParsersAction) -> None:
     """``qlib-ext predict``."""
     parser = add_command(
@@ -46,6 +80,30 @@ def add_predict(commands: argparse._SubParsersAction) -> None:
     until.add_argument("--to", type=day, metavar="D", help="the last day to score (default: the provider's last)")
     parser.add_argument("--retrain", action="store_true", help="train the windows of rolling models that are due")
     parser.add_argument("--out", type=Path, metavar="FILE", help="a CSV of the last day's scores, or those of --date")
+    _add_workflows(parser)
+    add_runs(parser)
+
+
+def add_orders(commands: argparse._SubParsersAction) -> None:
+    """``qlib-ext orders``."""
+    parser = add_command(commands, "orders", _orders, "tomorrow's orders of a run's strategy", _ORDERS, _ORDERS_EXAMPLE)
+    parser.add_argument("experiment", metavar="EXPERIMENT", help="experiment_name of a workflow with a backtest")
+    parser.add_argument("--holdings", type=Path, required=True, metavar="FILE", help="what is held, see below")
+    parser.add_argument("--cash", type=float, required=True, metavar="YUAN", help="of the account")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the orders are written")
+    parser.add_argument("--date", type=day, metavar="D", help="day of the score (default: the provider's last)")
+    parser.add_argument(
+        "--trading-day",
+        type=day,
+        metavar="D",
+        help="day of the orders (default: the next of the calendar, of day_future.txt, or the next weekday)",
+    )
+    parser.add_argument("--next-bars", action="store_true", help="decide by the next day's bars, as the backtest did")
+    _add_workflows(parser)
+    add_runs(parser)
+
+
+def _add_workflows(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workflows",
         type=Path,
@@ -53,7 +111,47 @@ def add_predict(commands: argparse._SubParsersAction) -> None:
         metavar="DIR",
         help="folder of the workflows, from which `sys: rel_path` leads to modules of your own (default: workflows)",
     )
-    add_runs(parser)
+
+
+def _orders(args: argparse.Namespace) -> int:
+    from qlib_ext.live.orders import orders
+    from qlib_ext.system.files import write_whole
+
+    made = orders(
+        args.runs,
+        args.experiment,
+        args.holdings,
+        args.cash,
+        args.date,
+        args.trading_day,
+        args.next_bars,
+        args.workflows,
+    )
+    table = made.table.round({"price": 4, "amount": 2, "weight_before": 6, "weight_after": 6})
+    traded = table[table["shares"] > 0]
+    table = table.assign(shares=table["shares"].map("{:.12g}".format))  # whole ones without a point
+    write_whole(args.out, table.to_csv(index=False).encode(), "Name another file.")
+    print(
+        f"{made.experiment}, run {made.run[:8]}: orders for {made.trading.day:%Y-%m-%d} by the scores of "
+        f"{made.trading.before:%Y-%m-%d}"
+    )
+    if len(table):
+        print(table.drop(columns="date").head(SHOWN).to_string(index=False))
+    if len(table) > SHOWN:
+        print(f"... and {len(table) - SHOWN} more in {args.out}")
+    for side in ("sell", "buy"):
+        of_side = traded[traded["side"] == side]
+        print(f"{side}: {len(of_side)} orders of {of_side['amount'].sum():,.0f} yuan")
+    if len(table) > len(traded):
+        print(f"not to be traded: {len(table) - len(traded)}, see the reason of each")
+    print(
+        f"account: {made.value:,.0f} yuan, turnover {made.turnover:.2%}, cost {made.cost:,.0f} yuan, cash "
+        f"{made.cash:,.0f} to {made.cash_after:,.0f}, names {made.names} to {made.names_after}"
+    )
+    print(f"wrote {args.out}")
+    for warning in made.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return 0
 
 
 def _predict(args: argparse.Namespace) -> int:

@@ -85,7 +85,7 @@ def read(store: str, experiment: str) -> Recorded:
             f"{recorded.last:%Y-%m-%d}, the last day that {experiment!r} has scored. Update the "
             "provider, or bring back the one it was run on."
         )
-    if reason := missing_data(workflow):
+    if reason := missing_data(workflow, backtests_follow=False):
         raise DataError(f"{experiment!r} cannot be predicted, {reason}.")
     return recorded
 

@@ -38,8 +38,9 @@ class IndexEnhancement(BaseSignalStrategy):
                 - {class: TrackingError, kwargs: {limit: 0.05}}
                 - {class: Turnover, kwargs: {one_sided: 0.2}}
 
-    It decides for the first trading day of a week, day or month, and for the first day with a score, at the close of
-    the trading day before, from that day's score; its orders are of that close's prices, sales first.
+    It decides for the first trading day of a week, day or month, and for the first day with a score where nothing is
+    held, at the close of the trading day before, from that day's score; its orders are of that close's prices, sales
+    first.
 
     signal         as in Qlib
     benchmark, constraints, objective, rebalance, relax   see ``qlib_ext.portfolio.setting.setting_of``
@@ -91,7 +92,8 @@ class IndexEnhancement(BaseSignalStrategy):
             self.decisions = []
             self._check_scores()
         due = rebalancing_days(pd.DatetimeIndex([before, traded]), self.setting.rebalance)[1]
-        if self.decisions and not due:
+        begun = self.decisions or self.trade_position.get_stock_list()
+        if begun and not due:
             return TradeDecisionWO([], self)
         score = self._score(before)
         if score is None and not self.decisions:

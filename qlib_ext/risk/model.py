@@ -203,7 +203,8 @@ class StyleRiskModel:
             raise ConfigError(f"{day!r} is no day; name one as in 2021-06-30.")
         if at not in self.days:
             raise DataError(
-                f"The risk model has no {at:%Y-%m-%d}; it has {self.days[0]:%Y-%m-%d} to {self.days[-1]:%Y-%m-%d}."
+                f"The risk model has no {at:%Y-%m-%d}; it has {self.days[0]:%Y-%m-%d} to {self.days[-1]:%Y-%m-%d}. "
+                "`qlib-ext risk` adds the days that its provider has got since."
             )
         return at.date()
 

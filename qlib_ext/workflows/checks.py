@@ -21,8 +21,8 @@ from qlib_ext.workflows.reading import Workflow
 NOTHING = Needs(universe=None, fields=())
 
 
-def missing_data(workflow: Workflow) -> str:
-    """What the provider lacks for a workflow; empty where it lacks nothing."""
+def missing_data(workflow: Workflow, backtests_follow: bool = True) -> str:
+    """What the provider lacks for a workflow, or without its backtests; empty where it lacks nothing."""
     provider = workflow.provider
     try:
         needs = needs_of(workflow.handler) or NOTHING
@@ -33,7 +33,7 @@ def missing_data(workflow: Workflow) -> str:
     try:
         if needs.universe is not None:
             require_universe(provider, needs.universe)
-        for benchmark in benchmarks(workflow):
+        for benchmark in benchmarks(workflow) if backtests_follow else ():
             check_future_days(provider)
             if not (feature_folder(provider, benchmark) / "close.day.bin").is_file():
                 return f"the provider {provider} has no $close of the index {benchmark}; BENCHMARK names another"
@@ -49,7 +49,8 @@ def missing_data(workflow: Workflow) -> str:
         return f"the provider {provider} has no bars of {', '.join(map(str, BAR_MINUTES))} minutes"
     try:
         check_features(provider, needs.fields, instruments_with_features(provider))
-        check_enhancements(workflow, provider)
+        if backtests_follow:
+            check_enhancements(workflow, provider)
     except (ProviderError, ConfigError, DataError) as error:
         return str(error)
     return ""

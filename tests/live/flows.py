@@ -9,6 +9,7 @@ from typing import Any
 import qlib
 from qlib.model.trainer import task_train
 
+from qlib_ext.simulator.simulate import INDEX
 from tests.live.growing import TRAINED, Market
 
 WINDOW = {"class": "CrossSectionDataset", "module_path": "qlib_ext.data.dataset"}
@@ -23,6 +24,21 @@ GRU = {
 }
 TREES = {"class": "LGBModel", "module_path": "qlib.contrib.model.gbdt"}
 TREES["kwargs"] = {"num_boost_round": 5, "min_data_in_leaf": 5, "num_threads": 1, "verbosity": -1}
+
+
+TOPK = {"class": "TopkDropoutStrategy", "module_path": "qlib.contrib.strategy"}
+TOPK["kwargs"] = {"signal": "<PRED>", "topk": 4, "n_drop": 1}
+COSTS = {"open_cost": 0.0005, "close_cost": 0.0015, "min_cost": 5}
+BOARDS = {"exchange": {"class": "BoardExchange", "module_path": "qlib_ext.portfolio.exchange", "kwargs": COSTS}}
+EXCHANGES = {"trees": COSTS | {"deal_price": "vwap", "limit_threshold": 0.095}}  # Qlib's own; else BOARDS
+ACCOUNT = 1_000_000
+
+
+def backtest(name: str) -> dict[str, Any]:
+    """The record of an experiment's backtest, from the first score to the last."""
+    days = {"start_time": None, "end_time": None, "account": ACCOUNT, "benchmark": INDEX}
+    config = {"strategy": TOPK, "backtest": days | {"exchange_kwargs": EXCHANGES.get(name, BOARDS)}}
+    return {"class": "PortAnaRecord", "module_path": "qlib.workflow.record_temp", "kwargs": {"config": config}}
 
 
 def task(market: Market, name: str, days: int) -> dict[str, Any]:
@@ -83,4 +99,6 @@ def qrun(market: Market, name: str, provider: Path, runs: Path, days: int = TRAI
     qlib.init(**init)
     own = copy.deepcopy(task(market, name, days))  # Qlib writes into what it is given
     recorder = task_train(own, experiment_name=name)
+    # a test makes the backtests that it reads, and no other
+    own["record"].append(copy.deepcopy(backtest(name)))
     recorder.save_objects(config={"experiment_name": name, "qlib_init": init, "task": own})
