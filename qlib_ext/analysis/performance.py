@@ -15,16 +15,33 @@ from qlib_ext.provider.calendar import DAYS_PER_YEAR
 FEWEST_DAYS = 20  # of which a figure is brought to a year
 
 
+def since_first_score(report: pd.DataFrame, first_score: pd.Timestamp) -> pd.DataFrame:
+    """PortAnaRecord's report_normal without the days on which nothing is held, as no score is known yet.
+
+    The score of day t is known at its close and traded on t + 1, so that on the first day of a backtest from
+    ``first_score`` on the account is cash, whose excess return is the benchmark's return with the other sign. Qlib's
+    own figures count that day.
+
+    Raises DataError where the report lacks one of the columns value, turnover.
+    """
+    _require_columns(report, "value", "turnover")
+    waits = (report.index <= first_score) & (report["value"] == 0) & (report["turnover"] == 0)
+    return report.loc[~waits]
+
+
 def returns_after_cost(report: pd.DataFrame) -> pd.DataFrame:
     """Daily ``return = r - cost`` and ``excess_return = r - cost - bench`` of PortAnaRecord's report_normal.
 
     Fractions. Raises DataError where the report lacks one of the columns return, cost, bench.
     """
-    missing = {"return", "cost", "bench"} - set(report.columns)
-    if missing:
-        raise DataError(f"The backtest's report has no {', '.join(sorted(missing))}; it has {list(report.columns)}.")
+    _require_columns(report, "return", "cost", "bench")
     net = report["return"] - report["cost"]
     return pd.DataFrame({"return": net, "excess_return": net - report["bench"]})
+
+
+def _require_columns(report: pd.DataFrame, *names: str) -> None:
+    if missing := set(names) - set(report.columns):
+        raise DataError(f"The backtest's report has no {', '.join(sorted(missing))}; it has {list(report.columns)}.")
 
 
 def added_up_by_year(returns: pd.DataFrame) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from qlib_ext.analysis import reading
 from qlib_ext.analysis.correlation import rank_correlation
 from qlib_ext.analysis.daily_ic import ic_frames
 from qlib_ext.analysis.groups import group_summary, group_test
-from qlib_ext.analysis.performance import added_up_by_year, compounded_by_year, returns_after_cost
+from qlib_ext.analysis.performance import added_up_by_year, compounded_by_year, returns_after_cost, since_first_score
 from qlib_ext.analysis.report.texts import LANGUAGES
 from qlib_ext.cross_section.matrix import to_matrix, without_infinite
 from qlib_ext.errors import ConfigError, DataError, QlibExtError
@@ -95,7 +95,7 @@ class FactorRecord(ACRecordTemp):
     risk_ic.pkl           [every horizon-th day, (rank_ic, rank_ic_neutral, explained, stocks)]: before and after the
                           factors are taken out of the score, the share of its variance that they explain, and of how
                           many stocks
-    strategy_returns.pkl  [days, (return, excess_return)], where the recorder holds PortAnaRecord's report of daily bars
+    strategy_returns.pkl  [days, (return, excess_return)] since the first score, of PortAnaRecord's report of daily bars
     performance_by_year.pkl  the table of exhibit 32 of these returns
     report.html           all of it as pictures and tables, for a browser; where report is true
 
@@ -198,8 +198,6 @@ class FactorRecord(ACRecordTemp):
 
     def _horizon(self) -> int:
         if self.horizon is not None:
-            if self.horizon < 1:
-                raise ConfigError(f"horizon is a number of trading days, at least 1; it is {self.horizon}.")
             return self.horizon
         if self.label is not None:
             return horizon_of(self.label)
@@ -286,10 +284,11 @@ class FactorRecord(ACRecordTemp):
             logger.info(f"No {BACKTEST}, so no strategy table; let PortAnaRecord run before.")
             return {}
         try:
-            returns = returns_after_cost(report)
+            returns = returns_after_cost(since_first_score(report, about["first_day"]))
         except DataError as error:
             self._leave_out(about, {"strategy": str(error).rstrip(".")})
             return {}
+        logger.info(f"{len(report) - len(returns)} days before the first trade count in Qlib's figures, not in ours.")
         return {"strategy_returns.pkl": returns, "performance_by_year.pkl": added_up_by_year(returns)}
 
     def _leave_out(self, about: dict[str, Any], missing: dict[str, str]) -> None:

@@ -20,6 +20,7 @@ from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.provider.check import check_future_days, check_provider
 from qlib_ext.recorder.checked import CheckedExperiment
 from qlib_ext.recorder.location import ARTIFACTS, SQLITE, artifact_location, database_of, follow_move
+from qlib_ext.recorder.provider import tag_provider
 from qlib_ext.recorder.running import RunningRun, mark_killed
 from qlib_ext.recorder.runs import deleted
 from qlib_ext.system.locks import locked
@@ -89,10 +90,11 @@ class SQLiteExpManager(MLflowExpManager):
         return {name: CheckedExperiment(each.id, name, self.uri) for name, each in found.items()}
 
     def start_exp(self, **kwargs: Any) -> Experiment:
-        """As in Qlib; the run that begins is known to be at work until ``end_exp``."""
+        """As in Qlib; the run that begins names its provider, and is known to be at work until ``end_exp``."""
         with self._locked():  # so that a run without a mark is one that was killed in between
             experiment = super().start_exp(**kwargs)
             self.running = RunningRun(self.database.parent, experiment.active_recorder.id)
+        tag_provider(experiment.active_recorder)
         return experiment
 
     def end_exp(self, *args: Any, **kwargs: Any) -> None:

@@ -6,7 +6,10 @@ import pytest
 
 from qlib_ext.analysis.compare.runs import METRIC_NAMES, Setup
 from qlib_ext.analysis.compare.table import METRICS, Cell, comparison
-from tests.analysis.recorders import BACKTEST, LABEL, SEGMENTS, port_analysis
+from qlib_ext.provider.facts import ProviderFacts
+from qlib_ext.recorder.provider import TAG, provider_of
+from qlib_ext.recorder.runs import find_runs
+from tests.analysis.recorders import BACKTEST, LABEL, SEGMENTS, port_analysis, save
 
 IC, DRAWDOWN = METRICS.index("IC"), METRICS.index("max drawdown")
 DRAWDOWN_KEY = list(METRIC_NAMES)[DRAWDOWN]
@@ -87,6 +90,24 @@ def test_another_test_stands_apart_does_not_compete_and_is_named(recorders, othe
     assert table.caveats[0].startswith("Not the same test, not to be compared: ")
     assert expected in table.caveats[0]
     assert table.caveats[0].count(";") == 0, "only what differs is named"
+
+
+def test_simulated_rows_stand_apart(recorders, small):
+    for name, facts in {"a": None, "b": ProviderFacts.of(small[0])}.items():
+        artifacts = recorders.run(name)
+        if facts is not None:
+            recorders.client.set_tag(artifacts.parent.name, TAG, facts.as_json())
+    table = comparison(recorders.store, ["a", "b"])
+    assert [section.setup.simulated for section in table.sections] == [False, True]
+    assert table.caveats[0] == "Not the same test, not to be compared: simulated no (a) and yes (b)."
+    assert f"provider: {facts} (b)" in table.caveats
+
+
+def test_a_run_without_a_note_is_of_the_provider_of_its_configuration(recorders, small, tmp_path):
+    for name, uri in {"here": {"day": str(small[0])}, "gone": str(tmp_path / "gone")}.items():
+        save(recorders.run(name) / "config", {"qlib_init": {"provider_uri": uri}})
+    runs = [find_runs(recorders.store, name)[0] for name in ("here", "gone")]
+    assert [provider_of(run) for run in runs] == [ProviderFacts.of(small[0]), None]
 
 
 def test_the_same_test_needs_no_warning(recorders):

@@ -5,7 +5,13 @@ import pandas as pd
 import pytest
 from qlib.contrib.evaluate import risk_analysis
 
-from qlib_ext.analysis.performance import added_up_by_year, compounded, compounded_by_year, returns_after_cost
+from qlib_ext.analysis.performance import (
+    added_up_by_year,
+    compounded,
+    compounded_by_year,
+    returns_after_cost,
+    since_first_score,
+)
 from qlib_ext.errors import DataError
 
 
@@ -60,6 +66,18 @@ def test_a_strategy_that_does_not_move_has_no_ratio(report):
 def test_a_report_without_a_benchmark_is_refused(report):
     with pytest.raises(DataError, match="has no bench"):
         returns_after_cost(report.drop(columns="bench"))
+
+
+def test_days_before_the_first_trade_are_left_out(report):
+    report = report.assign(value=1.0, turnover=0.0)
+    first = report.index[1]
+    assert since_first_score(report, first).equals(report), "an account that began with stocks"
+    report.iloc[:4, report.columns.get_loc("value")] = 0.0
+    assert since_first_score(report, first).equals(report.iloc[2:]), "cash after the first score is a decision"
+    report.iloc[0, report.columns.get_loc("turnover")] = 1.0
+    assert since_first_score(report, first).index[0] == report.index[0], "bought and sold within the day"
+    with pytest.raises(DataError, match="has no turnover, value"):
+        since_first_score(report[["return"]], first)
 
 
 def test_compounded_figures():

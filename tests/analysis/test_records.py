@@ -9,19 +9,25 @@ import pandas as pd
 import pytest
 import qlib
 import statsmodels.api as sm
+from qlib.config import C
 from qlib.contrib.eva.alpha import calc_ic
+from qlib.contrib.evaluate import risk_analysis
 from qlib.model.trainer import task_train
 from qlib.utils import init_instance_by_config
 from qlib.workflow import R
 from scipy.stats import spearmanr
 
 from qlib_ext.analysis import records
+from qlib_ext.analysis.compare.render import to_text
+from qlib_ext.analysis.compare.table import METRICS, comparison
 from qlib_ext.analysis.groups import group_test
 from qlib_ext.analysis.records import FactorRecord
 from qlib_ext.analysis.report.page import report
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.factors.intraday_styles import MINUTE_STYLES
 from qlib_ext.factors.styles import DAY_STYLES, fields_of
+from qlib_ext.provider.facts import ProviderFacts
+from qlib_ext.recorder.provider import provider_of
 from qlib_ext.risk.model import StyleRiskModel
 from qlib_ext.simulator.simulate import simulate, write_market
 from qlib_ext.system.files import CHECKSUM
@@ -118,10 +124,44 @@ def test_the_strategy_is_the_backtest_after_cost(run, saved):
     report = run.load_object("portfolio_analysis/report_normal_1day.pkl")
     table = saved("performance_by_year")
     assert list(table.index) == ["all", "2015", "2016"]
-    analysis = run.load_object("portfolio_analysis/port_analysis_1day.pkl")["risk"]["excess_return_with_cost"]
+    assert (report["value"].iloc[:2] > 0).tolist() == [False, True], "on the first day nothing is held"
+    held = report.iloc[1:]
+    analysis = risk_analysis(held["return"] - held["cost"] - held["bench"], freq="day")["risk"]
     assert table.loc["all", "annual_excess_return"] == pytest.approx(analysis["mean"] * 252)
     assert table.loc["all", "excess_max_drawdown"] == pytest.approx(analysis["max_drawdown"])
-    np.testing.assert_allclose(saved("strategy_returns")["return"], report["return"] - report["cost"])
+    assert table.loc["all", "days"] == len(held)
+    np.testing.assert_allclose(saved("strategy_returns")["return"], held["return"] - held["cost"])
+
+
+def test_the_comparison_counts_the_days_since_the_first_score_and_says_what_qlib_counts(run):
+    report = run.load_object("portfolio_analysis/report_normal_1day.pkl")
+    with_cost = (report["return"] - report["bench"] - report["cost"]).iloc[1:]
+    table = comparison(run.uri, ["second"])
+    figures = dict(zip(METRICS, table.sections[0].rows[0].cells, strict=True))
+    assert figures["excess return with cost"].mean == f"{with_cost.mean() * 238:.2%}"
+    assert figures["information ratio"].mean == f"{with_cost.mean() / with_cost.std() * np.sqrt(238):.4f}"
+    logged = run.list_metrics()["1day.excess_return_with_cost.annualized_return"]
+    assert figures["excess return with cost"].mean != f"{logged:.2%}"
+    (line,) = [line for line in table.caveats if "Qlib's own figures" in line]
+    assert f"without {report.index[0]:%Y-%m-%d}, when nothing was held" in line
+    assert f"excess return with cost {logged:.2%}" in line
+
+
+def test_the_run_names_its_provider_and_that_it_was_simulated(run, market):
+    facts = provider_of(run.client.get_run(run.id))
+    folder = C.dpm.get_data_uri("day")
+    assert facts == ProviderFacts(str(folder), "2014-09-01", f"{market.calendar[-1]:%Y-%m-%d}", 420, 40, True)
+    table = comparison(run.uri, ["first", "second"])
+    assert to_text(table).startswith("SIMULATED: all, test 2015")
+    assert f"provider: SIMULATED {folder}, 2014-09-01 to {facts.last}, 420 days, 40 stocks" in table.caveats
+    page = Path(run.download_artifact("factor_analysis/report.html")).read_text(encoding="utf-8")
+    assert "<h1>SIMULATED: Factor report: second</h1>" in page
+    assert str(facts) in page
+
+
+def test_published_rows_do_not_stand_beside_simulated_ones(run):
+    with pytest.raises(DataError, match="second ran on a SIMULATED market"):
+        comparison(run.uri, ["second"], with_zoo=True)
 
 
 def test_scores_and_styles_are_correlated(saved):

@@ -44,6 +44,13 @@ def test_text_lines_up_and_stars_the_best(table):
     assert lines[-3:] == ["* the best mean of this test", "a note", HOSTILE]
 
 
+def test_a_simulated_market_is_in_every_headline():
+    simulated = Table([Section(Setup("u", "t", "l", simulated=True), [row("a", "1")])], [])
+    assert to_text(simulated).startswith("SIMULATED: u, test t")
+    assert to_markdown(simulated).startswith("**SIMULATED: u, test t")
+    assert "<h2>SIMULATED: u, test t" in to_html(simulated)
+
+
 def test_a_table_without_spread_takes_one_line_a_row():
     lines = to_text(Table([Section(Setup("u", "t", "l"), [row("a", "1"), row("b", "2")])], [])).splitlines()
     assert [line.split()[0] for line in lines[-2:]] == ["a", "b"]

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields
 
 from qlib_ext.analysis.compare import zoo
-from qlib_ext.analysis.compare.runs import RunSummary, Setup
+from qlib_ext.analysis.compare.runs import PERCENT, RunSummary, Setup
 
 # the params in which runs of one experiment may differ
 ARGV, SEEDS = "cmd-sys.argv", ("model.kwargs.seed", "model.kwargs.seeds")
+
+SHOWN: dict[object, str] = {True: "yes", False: "no"}
 
 Tests = dict[Setup, dict[str, list[RunSummary]]]  # the runs of each experiment, apart by what was tested
 
@@ -23,6 +25,11 @@ def caveats(tests: Tests, last: int, with_zoo: bool) -> list[str]:
     lines = [*_different_tests(tests), *_problems(found), *_different_runs(tests), *_few_runs(found, last)]
     lines += _facts("segments", [(name, run.segments) for name, runs in found.items() for run in runs])
     lines += _facts("backtest", [(name, run.backtest) for name, runs in found.items() for run in runs])
+    lines += _waited(found)
+    provider = [
+        (name, "" if run.provider is None else str(run.provider)) for name, runs in found.items() for run in runs
+    ]
+    lines += _facts("provider", provider)
     return lines + (_zoo(found) if with_zoo else [])
 
 
@@ -36,7 +43,7 @@ def _different_tests(tests: Tests) -> Iterator[str]:
         for setup, experiments in tests.items():
             values.setdefault(getattr(setup, field.name), []).extend(experiments)
         if len(values) > 1:
-            each = " and ".join(f"{value} ({_names(names)})" for value, names in values.items())
+            each = " and ".join(f"{SHOWN.get(value, value)} ({_names(names)})" for value, names in values.items())
             differences.append(f"{field.name} {each}")
     yield f"Not the same test, not to be compared: {'; '.join(differences)}."
 
@@ -65,6 +72,20 @@ def _few_runs(found: dict[str, list[RunSummary]], last: int) -> Iterator[str]:
     for name, runs in found.items():
         if len(runs) < last:
             yield f"{name}: {len(runs)} finished {'run' if len(runs) == 1 else 'runs'}, not the {last} asked for."
+
+
+def _waited(found: dict[str, list[RunSummary]]) -> Iterator[str]:
+    """What Qlib's own figures of a backtest are, which count days on which nothing was held yet."""
+    for name, runs in found.items():
+        logged = [run.logged for run in runs if run.logged]
+        if logged:
+            days = sorted({f"{day:%Y-%m-%d}" for run in runs for day in run.waited})
+            means = {key: sum(each[key] for each in logged) / len(logged) for key in logged[0]}
+            figures = ", ".join(f"{key} {f'{v:.2%}' if key in PERCENT else f'{v:.4f}'}" for key, v in means.items())
+            yield (
+                f"{name}: the backtest is counted from the first day on which a score could be traded, without "
+                f"{', '.join(days)}, when nothing was held; Qlib's own figures count it: {figures}."
+            )
 
 
 def _facts(title: str, facts: Iterable[tuple[str, str]]) -> Iterator[str]:

@@ -24,7 +24,7 @@ TEMPLATES = jinja2.Environment(
 
 def heading(setup: Setup) -> str:
     """The sentence above the rows of a test."""
-    return f"{setup.universe}, test {setup.test}, label {setup.label}"
+    return f"{setup.mark}{setup.universe}, test {setup.test}, label {setup.label}"
 
 
 def to_text(table: Table) -> str:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 from mlflow.entities import Run
+from qlib.contrib.evaluate import risk_analysis
 
+from qlib_ext.analysis.performance import since_first_score
+from qlib_ext.errors import DataError
+from qlib_ext.provider.facts import SIMULATED, ProviderFacts
+from qlib_ext.recorder.provider import provider_of
 from qlib_ext.recorder.runs import find_runs, load
 
 METRIC_NAMES = {  # as the run logs them, and as the table shows them
@@ -21,6 +26,7 @@ METRIC_NAMES = {  # as the run logs them, and as the table shows them
     "1day.excess_return_with_cost.information_ratio": "information ratio",
     "1day.excess_return_with_cost.max_drawdown": "max drawdown",
 }
+REPORT = "portfolio_analysis/report_normal_1day.pkl"
 PERCENT = {"excess return without cost", "excess return with cost", "max drawdown"}
 UNKNOWN = "unknown"
 
@@ -32,6 +38,12 @@ class Setup:
     universe: str
     test: str
     label: str
+    simulated: bool = False
+
+    @property
+    def mark(self) -> str:
+        """What stands before the headline of a table or a page: that its market was simulated."""
+        return f"{SIMULATED}: " if self.simulated else ""
 
     @property
     def known(self) -> bool:
@@ -44,10 +56,13 @@ class RunSummary:
     """What one finished run says of its test, and its figures.
 
     metrics   by the values of METRIC_NAMES, NaN where not recorded; excess return and drawdown as fractions
+    waited    days at the start of the backtest that ``metrics`` leaves out, see ``since_first_score``
+    logged    Qlib's own figures of the backtest, which count these days; empty where there are none
     params    the flattened task, as Qlib logs it
     setup     universe and label of the recorded dataset; the days that have an IC, else the test segment
     segments  the other segments of the dataset
     backtest  strategy, benchmark and exchange of the task's PortAnaRecord; empty without one
+    provider  what its provider held; None: not known
     problem   why the setup is unknown, else empty
     """
 
@@ -57,12 +72,16 @@ class RunSummary:
     segments: str
     backtest: str
     problem: str
+    provider: ProviderFacts | None = None
+    waited: pd.DatetimeIndex = field(default_factory=lambda: pd.DatetimeIndex([]))
+    logged: dict[str, float] = field(default_factory=dict)
 
 
 def read_runs(store: str, experiment: str, last: int = 1) -> list[RunSummary]:
     """The last finished runs of an experiment, newest first; raises DataError as find_runs does.
 
-    Annualised figures are Qlib's: mean daily excess return times 238, sums instead of compounding.
+    Annualised figures are as Qlib's: mean daily excess return times 238, sums instead of compounding; but of the days
+    from the first one on which a score could be traded.
     """
     return [read_run(run) for run in find_runs(store, experiment, last)]
 
@@ -75,14 +94,48 @@ def read_run(run: Run) -> RunSummary:
     segments = getattr(dataset, "segments", {})
     tested = segments.get("test") if ic is None or ic.empty else (ic.index.min(), ic.index.max())
     universe = getattr(getattr(dataset, "handler", None), "instruments", UNKNOWN)
+    provider = provider_of(run)
+    metrics = {column: run.data.metrics.get(name, float("nan")) for name, column in METRIC_NAMES.items()}
+    waited, of_backtest = _since_first_score(run)
     return RunSummary(
-        metrics={column: run.data.metrics.get(name, float("nan")) for name, column in METRIC_NAMES.items()},
+        metrics=metrics | of_backtest,
+        waited=waited,
+        logged={column: metrics[column] for column in of_backtest},
         params=run.data.params,
-        setup=Setup(str(universe), UNKNOWN if tested is None else _span(tested), _label(dataset)),
+        provider=provider,
+        setup=Setup(
+            str(universe),
+            UNKNOWN if tested is None else _span(tested),
+            _label(dataset),
+            provider is not None and provider.simulated,
+        ),
         segments=", ".join(f"{name} {_span(bounds)}" for name, bounds in segments.items() if name != "test"),
         backtest=_backtest(task or {}),
         problem=problem,
     )
+
+
+def _since_first_score(run: Run) -> tuple[pd.DatetimeIndex, dict[str, float]]:
+    """The days of the backtest before a score could be traded, and its figures without them.
+
+    Empty where there are none, and where the backtest or the scores cannot be read.
+    """
+    (report, _), (scores, _) = load(run, REPORT), load(run, "pred.pkl")
+    try:
+        counted = since_first_score(report, scores.index.get_level_values("datetime").min())
+    except (AttributeError, KeyError, DataError):  # one of the two is missing, or of another form
+        return pd.DatetimeIndex([]), {}
+    waited = report.index.difference(counted.index)
+    if not len(waited) or counted.empty:
+        return pd.DatetimeIndex([]), {}
+    excess = counted["return"] - counted["bench"]
+    kinds = {"without": risk_analysis(excess, freq="day"), "with": risk_analysis(excess - counted["cost"], freq="day")}
+    figures = {
+        f"1day.excess_return_{kind}_cost.{name}": float(value)
+        for kind, analysis in kinds.items()
+        for name, value in analysis["risk"].items()
+    }
+    return waited, {column: figures[name] for name, column in METRIC_NAMES.items() if name in figures}
 
 
 def _span(bounds: Iterable[Any]) -> str:

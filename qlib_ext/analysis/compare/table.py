@@ -11,6 +11,7 @@ import pandas as pd
 from qlib_ext.analysis.compare import zoo
 from qlib_ext.analysis.compare.caveats import caveats
 from qlib_ext.analysis.compare.runs import METRIC_NAMES, PERCENT, RunSummary, Setup, read_runs
+from qlib_ext.errors import DataError
 
 METRICS = tuple(METRIC_NAMES.values())
 
@@ -54,13 +55,20 @@ def comparison(store: str, experiments: Sequence[str], last: int = 1, with_zoo: 
     """The last runs of each experiment: means and standard deviations over runs of the same test.
 
     Runs of one experiment that were not the same test are not averaged: each test has its own section. With
-    ``with_zoo`` the Model Zoo's published row stands below each experiment. Raises DataError as read_runs does.
+    ``with_zoo`` the Model Zoo's published row stands below each experiment. Raises DataError as read_runs does, and for
+    published rows beside runs on a simulated market.
     """
     return table_of({experiment: read_runs(store, experiment, last) for experiment in experiments}, last, with_zoo)
 
 
 def table_of(found: dict[str, list[RunSummary]], last: int = 1, with_zoo: bool = False) -> Table:
     """As ``comparison``, of runs that were read before."""
+    simulated = [name for name, runs in found.items() if any(run.setup.simulated for run in runs)]
+    if with_zoo and simulated:
+        raise DataError(
+            f"{', '.join(simulated)} ran on a SIMULATED market, whose figures say nothing beside those that Qlib's "
+            "Model Zoo published for the real one. Leave --zoo out, or name runs on real data."
+        )
     tests: dict[Setup, dict[str, list[RunSummary]]] = {}
     for experiment, runs in found.items():
         for run in runs:

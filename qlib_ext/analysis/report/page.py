@@ -110,7 +110,7 @@ def _page(
 
     def heading(setup: Setup) -> str:
         test = setup.test.replace(" to ", texts["to"])
-        return texts["heading"].format(universe=setup.universe, test=test, label=setup.label)
+        return setup.mark + texts["heading"].format(universe=setup.universe, test=test, label=setup.label)
 
     colours = dict(zip((each.experiment for each in runs), PALETTE, strict=False))
     parts = [_strategy(runs, colours, texts), enhancement_part(saved_of(runs), colours, texts)]
@@ -121,9 +121,10 @@ def _page(
         _training(runs, colours, texts),
         _windows(runs, texts),
     ]
+    marks = {each.setup.mark for each in summaries.values()}
     page = render.TEMPLATES.get_template("report.html").render(
         texts=texts,
-        title=texts["title"].format(names=", ".join(colours)),
+        title=max(marks) + texts["title"].format(names=", ".join(colours)),
         plotly=Markup(get_plotlyjs()),
         colours=colours,
         facts=_facts(runs, summaries, texts),
@@ -156,7 +157,10 @@ def _facts(
     for each in runs:
         about, summary = each.frames.get("about", {}), summaries[each.experiment]
         started = datetime.fromtimestamp(each.run.info.start_time / 1000)
-        facts = {"run": f"{each.run.info.run_id[:8]}, {started:%Y-%m-%d %H:%M}"}
+        facts = {
+            "run": f"{each.run.info.run_id[:8]}, {started:%Y-%m-%d %H:%M}",
+            "provider": str(summary.provider or "-"),
+        }
         facts |= {"model": _model(summary.params), "universe": summary.setup.universe, "test": summary.setup.test}
         facts["label"] = about.get("label") or summary.setup.label
         if about:

@@ -36,6 +36,7 @@ _EN = {
     # what was tested
     "tested": "What was tested",
     "run": "run",
+    "provider": "provider",
     "model": "model",
     "test": "days with scores",
     "universe": "universe",
@@ -64,9 +65,9 @@ _EN = {
     # sections
     "strategy": "Strategy after cost",
     "strategy_note": (
-        "The backtest of PortAnaRecord. Daily returns are added up, not compounded, so that drawdowns are those of the "
-        "table; excess is over the benchmark. A year has 252 days here, as in the reports, and 238 in the summary, as "
-        "in Qlib; fewer than 20 days are not brought to a year."
+        "The backtest of PortAnaRecord from the first trade on; Qlib also counts the day before. Returns are added up, "
+        "not compounded, so that drawdowns are the table's; excess is over the benchmark. A year has 252 days, as in "
+        "the reports, and 238 in the summary, as in Qlib; fewer than 20 days are not brought to a year."
     ),
     "rank_ic": "Rank IC",
     "rank_ic_note": (
@@ -175,6 +176,7 @@ _ZH = {
     ),
     "tested": "测试设置",
     "run": "运行",
+    "provider": "数据",
     "model": "模型",
     "test": "打分区间",
     "universe": "股票池",
@@ -201,7 +203,7 @@ _ZH = {
     "max drawdown": "最大回撤",
     "strategy": "策略表现（费后）",
     "strategy_note": (
-        "PortAnaRecord 的回测。日收益累加而非复利，故图中回撤与表中一致；超额收益相对基准。"
+        "PortAnaRecord 的回测，自首次交易起（Qlib 另计其前一日）。日收益累加而非复利，故回撤与表中一致；超额相对基准。"
         "此处一年按 252 个交易日计（与研报一致），汇总表按 238 日（与 Qlib 一致）；不足 20 天的不年化。"
     ),
     "rank_ic": "Rank IC",
