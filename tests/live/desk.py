@@ -22,6 +22,7 @@ class Desk:
     market: Market
     cash: float
     shares: dict[str, float] = field(default_factory=dict)
+    traded: int = 0  # orders that were dealt
 
     def of(self, name: str, day: int, stock: str) -> float:
         return float(self.market.fields[name][day, self.market.symbols.index(stock)])
@@ -39,6 +40,7 @@ class Desk:
             price = self.of("vwap", day, order.instrument) / self.of("factor", day, order.instrument)
             if pd.isna(price) or not order.shares:
                 continue
+            self.traded += 1
             if order.side == "sell":
                 kept = self.shares.pop(order.instrument) - order.shares
                 if kept > 1e-3:

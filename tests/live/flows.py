@@ -28,16 +28,30 @@ TREES["kwargs"] = {"num_boost_round": 5, "min_data_in_leaf": 5, "num_threads": 1
 
 TOPK = {"class": "TopkDropoutStrategy", "module_path": "qlib.contrib.strategy"}
 TOPK["kwargs"] = {"signal": "<PRED>", "topk": 4, "n_drop": 1}
+# ``net`` is held as an enhanced index, whose risk model gets its new days as it decides
+CONSTRAINTS = {"TrackingError": {"limit": 0.15}, "ActiveWeight": {"limit": 0.2}, "Turnover": {"one_sided": 0.3}}
+LONG_STYLES = ("liquidity", "value", "earnings_yield", "residual_volatility", "month_reversal", "non_linear_size")
 COSTS = {"open_cost": 0.0005, "close_cost": 0.0015, "min_cost": 5}
 BOARDS = {"exchange": {"class": "BoardExchange", "module_path": "qlib_ext.portfolio.exchange", "kwargs": COSTS}}
 EXCHANGES = {"trees": COSTS | {"deal_price": "vwap", "limit_threshold": 0.095}}  # Qlib's own; else BOARDS
 ACCOUNT = 1_000_000
 
 
-def backtest(name: str) -> dict[str, Any]:
+def enhancement(provider: Path) -> dict[str, Any]:
+    """A strategy of index enhancement, by the week."""
+    risk = {"folder": str(provider.with_name("risk")), "provider": str(provider), "without": [*LONG_STYLES]}
+    constraints = [{"class": name, "kwargs": kwargs} for name, kwargs in CONSTRAINTS.items()]
+    strategy = {"class": "IndexEnhancement", "module_path": "qlib_ext.portfolio.strategy"}
+    strategy["kwargs"] = {"signal": "<PRED>", "benchmark": {"index": INDEX, "members": "csi300"}}
+    strategy["kwargs"] |= {"constraints": constraints, "seasoned_days": 5, "risk": {"kwargs": risk}}
+    return strategy
+
+
+def backtest(name: str, provider: Path) -> dict[str, Any]:
     """The record of an experiment's backtest, from the first score to the last."""
     days = {"start_time": None, "end_time": None, "account": ACCOUNT, "benchmark": INDEX}
-    config = {"strategy": TOPK, "backtest": days | {"exchange_kwargs": EXCHANGES.get(name, BOARDS)}}
+    strategy = enhancement(provider) if name == "net" else TOPK
+    config = {"strategy": strategy, "backtest": days | {"exchange_kwargs": EXCHANGES.get(name, BOARDS)}}
     return {"class": "PortAnaRecord", "module_path": "qlib.workflow.record_temp", "kwargs": {"config": config}}
 
 
@@ -100,5 +114,5 @@ def qrun(market: Market, name: str, provider: Path, runs: Path, days: int = TRAI
     own = copy.deepcopy(task(market, name, days))  # Qlib writes into what it is given
     recorder = task_train(own, experiment_name=name)
     # a test makes the backtests that it reads, and no other
-    own["record"].append(copy.deepcopy(backtest(name)))
+    own["record"].append(copy.deepcopy(backtest(name, provider)))
     recorder.save_objects(config={"experiment_name": name, "qlib_init": init, "task": own})
