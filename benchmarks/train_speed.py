@@ -59,7 +59,7 @@ def main() -> None:
     profiles: dict[str, dict[str, float]] = {}
     for stocks in options.stocks:
         handler, segments = data(stocks, options.fields, options.seed)
-        for name in NETS:
+        for name in options.nets:
             sides = sides_of(name, handler, segments, options.fields)
             lines += compared(name, stocks, sides, options.rounds)
             profiles[f"{name}, {stocks:,} stocks"] = profile(our_model(name), handler, segments)
@@ -87,6 +87,7 @@ example:
 """,
     )
     parser.add_argument("--stocks", type=int, nargs="+", default=list(STOCKS), help="stocks a day (300 3000)")
+    parser.add_argument("--nets", nargs="+", choices=NETS, default=list(NETS), help="of the Zoo (all)")
     parser.add_argument("--fields", type=int, default=20, help="features (20)")
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds (5)")
     parser.add_argument("--threads", type=int, default=1, help="torch threads (1)")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from qlib_ext.errors import ConfigError
 
 CELLS = {"GRU": nn.GRU, "LSTM": nn.LSTM}
+SAMPLES_AT_ONCE = 512  # on a CPU, so that the gates of a step stay in its cache
 
 
 class RecurrentEncoder(nn.Module):
@@ -33,5 +36,11 @@ class RecurrentEncoder(nn.Module):
         x = x.transpose(0, 1)  # [L, samples, fields]; the panel's windows are time-major
         # on CUDA autocast makes an RNN float16, whichever type it is asked for, and small gradients vanish in that
         with torch.autocast("cuda", enabled=False):
-            states, _ = self.rnn(x.float() if x.is_cuda else x)  # [L, samples, hidden]
+            if x.is_cuda:
+                return self._last_state(x.float())  # [samples, hidden]
+            parts = x.tensor_split(math.ceil(x.shape[1] / SAMPLES_AT_ONCE), dim=1)  # of one size, but for one sample
+            return torch.cat([self._last_state(part) for part in parts])  # [samples, hidden]
+
+    def _last_state(self, x: Tensor) -> Tensor:
+        states, _ = self.rnn(x)  # [L, samples, hidden]
         return states[-1]  # [samples, hidden]
