@@ -51,14 +51,17 @@ def read_columns(file: Path) -> Columns:
     for name, expression in columns.items():
         if not isinstance(name, str) or not isinstance(expression, str):
             raise ConfigError(f"{file}: {name!r} is {expression!r}, where a name and the text of an expression belong.")
-        try:
-            days = reach_of(expression)
-        except ConfigError:
-            raise
-        except Exception as error:  # whatever evaluating a text raises
-            raise ConfigError(f"{file}: {name}, {expression!r}, is no expression: {error}") from error
-        if days > 0:
-            raise ConfigError(
-                f"{file}: {name}, {expression!r}, reads {days} days after its own: a factor knows the past alone."
-            )
+        refuse_future(f"{file}: {name}, {expression!r},", expression)
     return list(columns.values()), list(columns)
+
+
+def refuse_future(name: str, expression: str) -> None:
+    """Raise ConfigError, which calls it ``name``, for what is no expression or reads a later day than its own."""
+    try:
+        days = reach_of(expression)
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever evaluating a text raises
+        raise ConfigError(f"{name} is no expression: {error}") from error
+    if days > 0:
+        raise ConfigError(f"{name} reads {days} days after its own: a factor knows the past alone.")

@@ -29,7 +29,7 @@ def commands(block: str) -> list[str]:
     return [line.split("  #")[0].strip() for line in block.splitlines() if line.strip()]
 
 
-TWO_COMMANDS, INSTALL, REAL_DATA, WORKFLOWS, FIELDS, FUNDAMENTALS, TICKS, REPORTS = blocks("bash")
+TWO_COMMANDS, INSTALL, REAL_DATA, WORKFLOWS, FIELDS, FUNDAMENTALS, TICKS, REPORTS, FACTORS = blocks("bash")
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +160,13 @@ def test_the_reports_are_made_by_the_runner(shell):
     assert (ROOT / f"workflows/{name}.yaml").is_file(), "tests/test_market_workflows.py runs such a one"
     plan = shell(all_.replace("make", f"make -n -o install VENV={sys.prefix}", 1))
     assert f"qlib-ext run 'market_*' --data {Path(provider).expanduser()}" in plan
+
+
+def test_factors_are_tested_one_by_one(shell, tmp_path):
+    (command,) = commands(FACTORS)
+    printed = shell(command.replace("~/.qlib/qlib_data/cn_data", "$QLIB_DATA"), cwd=tmp_path)
+    assert re.search(r"^VOL20 +-?\d+\.\d\d%", printed, flags=re.MULTILINE)
+    assert (tmp_path / "factors.html").is_file()
 
 
 def test_the_files_of_the_workflows_are_made_by_make(shell):

@@ -26,6 +26,7 @@ MINUTES = (15, 5, 1)  # the longest bars that the provider has are the quickest 
 MINUTE_FIELDS = ("open", "high", "low", "close", "volume", "amount")
 PRICES = ("$open", "$high", "$low", "$close", "$vwap")
 DAYS_AT_ONCE = 60  # of minute bars in memory
+STYLES = (*DAY_STYLES, *MINUTE_STYLES)
 LOOKBACK = LONGEST_WINDOW + 17  # trading days; DWF's memory has faded to 1e-8 by then
 Frames = dict[str, pd.DataFrame]
 

@@ -20,6 +20,7 @@ from qlib_ext.analysis.correlation import rank_correlation
 from qlib_ext.analysis.daily_ic import ic_frames
 from qlib_ext.analysis.groups import group_summary, group_test
 from qlib_ext.analysis.performance import added_up_by_year, compounded_by_year, returns_after_cost, since_first_score
+from qlib_ext.analysis.reading import STYLES
 from qlib_ext.analysis.report.texts import LANGUAGES
 from qlib_ext.cross_section.matrix import to_matrix, without_infinite
 from qlib_ext.errors import ConfigError, DataError, QlibExtError
@@ -30,7 +31,6 @@ from qlib_ext.keywords import check_least, check_types, keywords_of, refuse_unkn
 
 logger = get_module_logger("qlib_ext.analysis")
 
-STYLES = (*DAY_STYLES, *MINUTE_STYLES)
 BACKTEST = "portfolio_analysis/report_normal_1day.pkl"
 WHOLE_MARKET = 1_000  # stocks a day; the three CSI indices have as many or fewer
 # the metrics that are logged: of which file, row and column each is

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from qlib_ext.cli.analysis import add_compare, add_report
+from qlib_ext.cli.factor import add_factor
 from qlib_ext.cli.live import add_orders, add_predict
 from qlib_ext.cli.portfolio import add_enhance
 from qlib_ext.cli.provider import add_fields, add_fundamentals
@@ -32,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         add_weights,
         add_risk,
         add_enhance,
+        add_factor,
         add_workflows,
         add_init,
         add_run,

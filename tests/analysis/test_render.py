@@ -83,7 +83,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.add(tag)
-        self.fetched += [value for name, value in attrs if name in ("src", "href")]
+        self.fetched += [value for name, value in attrs if name in ("src", "href") and value[:1] != "#"]
         if tag != "meta":
             self.open.append((tag, dict(attrs).get("class")))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from tempfile import TemporaryDirectory
@@ -23,7 +22,7 @@ from qlib_ext.analysis.correlation import score_correlation
 from qlib_ext.analysis.report import figures
 from qlib_ext.analysis.report.drawing import PALETTE, Colours
 from qlib_ext.analysis.report.enhancement import enhancement_part, saved_of
-from qlib_ext.analysis.report.parts import Part, as_html
+from qlib_ext.analysis.report.parts import NO_DAYS, Part, as_html, share_days
 from qlib_ext.analysis.report.recorded_run import FOLDERS, RecordedRun, read_recorded_run
 from qlib_ext.analysis.report.tables import shaded, stacked, windows_table, yearly_means
 from qlib_ext.analysis.report.texts import LANGUAGES, Texts
@@ -35,8 +34,6 @@ from qlib_ext.system.files import write_whole
 logger = get_module_logger("qlib_ext.analysis")
 
 MOST = len(PALETTE)
-DAYS = re.compile(r'"x":(\["\d{4}-\d\d-\d\d"(?:,"\d{4}-\d\d-\d\d")*\])')  # as plotly writes them
-NO_DAYS = "const days=[]"
 
 
 def report(store: str, experiments: Sequence[str], last: int = 1, lang: str = "en") -> str:
@@ -122,6 +119,7 @@ def _page(
         _windows(runs, texts),
     ]
     marks = {each.setup.mark for each in summaries.values()}
+    shown = [part for part in parts if part]
     page = render.TEMPLATES.get_template("report.html").render(
         texts=texts,
         title=max(marks) + texts["title"].format(names=", ".join(colours)),
@@ -130,7 +128,8 @@ def _page(
         facts=_facts(runs, summaries, texts),
         missing=_missing(runs, between, texts),
         no_days=NO_DAYS,
-        parts=[part for part in parts if part],
+        parts=shown,
+        contents=[(key, texts[key]) for key in ("summary", "tested", *(part.key for part in shown), "config")],
         configs=[(each.experiment, each.config) for each in runs if each.config],
         **render.sections(
             table,
@@ -139,14 +138,7 @@ def _page(
             (texts["best"], texts["best_note"]),
         ),
     )
-    return _share_days(page)
-
-
-def _share_days(page: str) -> str:
-    """Write each list of days once: the lines of a picture share one, and it takes more room than their values."""
-    lists: dict[str, int] = {}
-    page = DAYS.sub(lambda found: f'"x":days[{lists.setdefault(found[1], len(lists))}]', page)
-    return page.replace(NO_DAYS, f"const days=[{','.join(lists)}]", 1)
+    return share_days(page)
 
 
 def _facts(

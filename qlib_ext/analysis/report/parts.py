@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,9 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 
 from qlib_ext.analysis.report.tables import Grid, Shaded
+
+DAYS = re.compile(r'"x":(\["\d{4}-\d\d-\d\d"(?:,"\d{4}-\d\d-\d\d")*\])')  # as plotly writes them
+NO_DAYS = "const days=[]"
 
 
 @dataclass(frozen=True)
@@ -33,3 +37,10 @@ def as_html(key: str, figure: go.Figure) -> Markup:
         "modeBarButtons": [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
     }
     return Markup(figure.to_html(config, include_plotlyjs=False, full_html=False, div_id=f"figure-{key}"))
+
+
+def share_days(page: str) -> str:
+    """Write each list of days once: the lines of a picture share one, and it takes more room than their values."""
+    lists: dict[str, int] = {}
+    page = DAYS.sub(lambda found: f'"x":days[{lists.setdefault(found[1], len(lists))}]', page)
+    return page.replace(NO_DAYS, f"const days=[{','.join(lists)}]", 1)

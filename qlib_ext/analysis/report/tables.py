@@ -109,11 +109,9 @@ class Shaded:
     lines: list[tuple[str, list[tuple[str, str]]]]
 
 
-def shaded(caption: str, table: pd.DataFrame) -> Shaded:
+def shaded(caption: str, table: pd.DataFrame, pattern: str = "{:.3f}") -> Shaded:
     """Correlations, -1 on the palette's orange, 0 on white, 1 on its blue."""
-    lines = [
-        (str(name), [(printed(value, "{:.3f}"), _shade(value)) for value in row]) for name, row in table.iterrows()
-    ]
+    lines = [(str(name), [(printed(value, pattern), _shade(value)) for value in row]) for name, row in table.iterrows()]
     return Shaded(caption, [str(name) for name in table], lines)
 
 

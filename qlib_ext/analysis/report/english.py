@@ -1,0 +1,165 @@
+"""The texts of a report in English; windows' columns are under their names in their table."""
+
+from __future__ import annotations
+
+from qlib_ext.recorder.windows import (
+    FIT,
+    PREDICT,
+    PROCESSING,
+    ROWS,
+    SEED,
+    TEST_FROM,
+    TEST_TO,
+    TRAIN_FROM,
+    TRAIN_LABELS_TO,
+    TRAIN_TO,
+    TRAINED,
+    VALID_FROM,
+    VALID_LABELS_TO,
+    VALID_TO,
+)
+
+RECORD = "qlib_ext.analysis.records"
+
+ENGLISH = {
+    "html_lang": "en",
+    "contents": "contents",
+    "title": "Factor report: {names}",
+    "lead": (
+        "Hover for figures, drag to zoom, double-click to zoom out; a click on a legend hides a line. Every picture "
+        "and figure is of each experiment's last finished run; the summary is the mean over its last runs."
+    ),
+    # what was tested
+    "tested": "What was tested",
+    "run": "run",
+    "provider": "provider",
+    "model": "model",
+    "test": "days with scores",
+    "universe": "universe",
+    "label": "label",
+    "stocks_per_day": "scores on a median day",
+    "horizon": "horizon of the label, trading days",
+    "groups": "groups",
+    "rebalance": "groups rebalanced every, trading days",
+    "price": "groups traded at, the day after the score",
+    "test_days": "{first} to {last}, {days} trading days",
+    # summary
+    "summary": "Summary",
+    "runs": "runs",
+    "to": " to ",
+    "heading": "{universe}, test {test}, label {label}",
+    "best": "bold, shaded",
+    "best_note": "the best mean of this test",
+    "IC": "IC",
+    "ICIR": "ICIR",
+    "Rank IC": "Rank IC",
+    "Rank ICIR": "Rank ICIR",
+    "excess return without cost": "excess return without cost",
+    "excess return with cost": "excess return with cost",
+    "information ratio": "information ratio",
+    "max drawdown": "max drawdown",
+    # sections
+    "strategy": "Strategy after cost",
+    "strategy_note": (
+        "The backtest of PortAnaRecord from the first trade on; Qlib also counts the day before. Returns are added up, "
+        "not compounded, so that drawdowns are the table's; excess is over the benchmark. A year has 252 days, as in "
+        "the reports, and 238 in the summary, as in Qlib; fewer than 20 days are not brought to a year."
+    ),
+    "rank_ic": "Rank IC",
+    "rank_ic_note": (
+        "Bars: monthly mean of the daily Rank IC. Line, right axis: sum of the daily Rank IC. "
+        "The table takes the Rank IC once every horizon."
+    ),
+    "group_test": "Groups by score",
+    "group_test_note": (
+        "Group 1 has the highest scores. Equal weights, no cost, returns compounded; excess is over the equal-weighted "
+        "universe; long-short is group 1 less the last group."
+    ),
+    "correlation": "Correlation",
+    "correlation_note": "Mean over days of the cross-sectional rank correlation.",
+    "risk": "Risk factors",
+    "risk_note": (
+        "Exposures at the close of the score's day, taken every horizon, means over these days: to a style the "
+        "correlation with the score, to an industry the mean standardised score of its stocks. The second Rank IC is "
+        "of what a regression on all of them leaves of the score; explained is the share of its variance they take."
+    ),
+    "training": "Training curves",
+    "training_note": "By epoch, or by tree; thin lines are the windows of a rolling model, or several seeds.",
+    "windows": "Windows of the rolling model",
+    "config": "Configuration",
+    # figures and tables
+    "net_value": "Net value",
+    "excess_net_value": "Excess net value",
+    "benchmark": "benchmark",
+    "group": "group",
+    "equal_weighted": "universe",
+    "excess_by_group": "Annual excess return by group",
+    "top_excess": "Group 1: excess net value",
+    "long_short_value": "Long-short: net value",
+    "monthly_mean": "monthly mean",
+    "cumulative": "cumulative",
+    "heat_map": "Mean Rank IC by month",
+    "months": "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec",
+    "scores": "Scores, on the days of ",
+    "between": "Scores among each other; each pair on the days and stocks that both have",
+    "styles": "Price-volume factors with the scores",
+    "risk_exposures": "Exposures by year: ",
+    "risk_table": "Rank IC by year, before and after the risk factors are taken out",
+    "rank_ic_neutral": "without risk factors",
+    "explained": "explained",
+    "stocks": "stocks",
+    "epoch": "epoch",
+    "train": "train",
+    "valid": "valid",
+    "all": "all",
+    "long_short": "long-short",
+    "year": "year",
+    "experiment": "experiment",
+    "ic_table": "Rank IC by year, taken every horizon",
+    "yearly_table": "Strategy by year",
+    "group_table": "Groups over the whole test",
+    "group_years": "Excess return by year; of long-short, its return",
+    "mean": "mean",
+    "std": "std",
+    "icir": "ICIR",
+    "positive": "share > 0",
+    "annual_return": "return p.a.",
+    "volatility": "volatility",
+    "sharpe": "Sharpe",
+    "max_drawdown": "max drawdown",
+    "annual_excess_return": "excess return p.a.",
+    "excess_volatility": "excess volatility",
+    "information_ratio": "information ratio",
+    "excess_max_drawdown": "excess max drawdown",
+    "monthly_win_rate": "months won",
+    "turnover": "turnover",
+    "days": "days",
+    TRAIN_FROM: "train from",
+    TRAIN_TO: "to",
+    VALID_FROM: "valid from",
+    VALID_TO: "to",
+    TEST_FROM: "test from",
+    TEST_TO: "to",
+    TRAIN_LABELS_TO: "train labels to",
+    VALID_LABELS_TO: "valid labels to",
+    SEED: "seed",
+    ROWS: "rows",
+    TRAINED: "trained now",
+    PROCESSING: "processing, s",
+    FIT: "fit, s",
+    PREDICT: "predict, s",
+    # what is missing
+    "no_factor": f"{{names}}: no factor analysis; add FactorRecord (module_path {RECORD}) to the workflow's records.",
+    "no_strategy": "{names}: no strategy; let PortAnaRecord run before FactorRecord.",
+    "no_styles": "{names}: no correlation with price-volume factors; FactorRecord was given styles: false.",
+    "no_scores": (
+        "{names}: no correlation with other scores; give FactorRecord compare_with: [EXPERIMENT, ...], or name several "
+        "experiments to qlib-ext report."
+    ),
+    "no_risk": (
+        "{names}: no risk factors; give FactorRecord risk: {{kwargs: {{folder: DIR}}}}, of qlib-ext risk --out DIR."
+    ),
+    "left_out": "{name}: without {parts}, because {reason}.",
+    "no_curves": "{names}: no training curves; the model logs no metric by epoch to the recorder.",
+    "no_config": "{names}: no configuration; the run was not started by qrun or task_train.",
+}
