@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from qlib_ext.cli.analysis import add_compare, add_report
 from qlib_ext.cli.factor import add_factor
-from qlib_ext.cli.live import add_orders, add_predict
+from qlib_ext.cli.live import add_check, add_orders, add_predict
 from qlib_ext.cli.portfolio import add_enhance
 from qlib_ext.cli.provider import add_fields, add_fundamentals
 from qlib_ext.cli.relations import add_relations
@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         add_workflows,
         add_init,
         add_run,
+        add_check,
         add_predict,
         add_orders,
         add_compare,

@@ -1,4 +1,4 @@
-"""Ten evenings of a desk: predict, orders, fills by the next day's bars; at the end the account is the backtest's."""
+"""Ten evenings of a desk, check, predict, orders, fills by the next day's bars: the account is that of the backtest."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import pytest
 import qlib
 from qlib.backtest import backtest as qlib_backtest
 
+from qlib_ext.live.health import check
 from qlib_ext.live.orders import orders
 from tests.live.desk import Desk
 from tests.live.flows import ACCOUNT, backtest
-from tests.live.growing import TRAINED
+from tests.live.growing import SUSPENDED, TRAINED
 
 DAYS = range(TRAINED, TRAINED + 10)  # of trade
+CHECKED = (TRAINED + 1, SUSPENDED[0] + 1, DAYS[-1])  # evenings on which nothing is wrong with the bars, as on others
 EXECUTOR = {"class": "SimulatorExecutor", "module_path": "qlib.backtest.executor"}
 EXECUTOR["kwargs"] = {"time_per_step": "day", "generate_portfolio_metrics": True}
 
@@ -42,6 +44,8 @@ def test_after_ten_days_the_account_is_that_of_the_backtest(evening, tmp_path):
     for day in DAYS:
         evening.until(day)
         for name in ("trees", "fused"):  # a fusion of net and rolled
+            if day in CHECKED:
+                assert not [each.findings for each in check(evening.folder, name) if each.findings]
             evening.predict(name, retrain=True)
         held = {name: desk.write(tmp_path / f"{name}.csv") for name, desk in desks.items()}
         made = {name: orders(evening.folder, name, held[name], desk.cash) for name, desk in desks.items()}

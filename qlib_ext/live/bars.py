@@ -1,0 +1,123 @@
+"""Whether the bars of a day are there: the universe, its members' bars, the fields that a model reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from qlib_ext.data.intraday import BAR_MINUTES
+from qlib_ext.data.needs import Needs, needs_of
+from qlib_ext.live.recorded import Recorded
+from qlib_ext.provider.calendar import calendar_file, read_calendar
+from qlib_ext.provider.panels import fields_known, membership, read_panels, read_spans
+from qlib_ext.workflows.reading import Workflow
+
+USUAL_DAYS = 60  # before a day, with which it is compared
+MEMBERS_JUMP = 0.05  # of the members, by which their number may change in a day
+FEWER_VALUES = 0.05  # of the members, by which those with a value may be fewer than on the worst usual day
+FEW = 3  # members, by which both may change in a small universe
+LONGEST_CLOSING = 11  # days between two trading days: the Spring Festival of 2020 took that many
+DAY_BARS = ("open", "high", "low", "close", "volume")  # read of a handler that does not say what it reads
+
+
+def bars_of(recorded: Recorded, day: pd.Timestamp) -> tuple[list[str], pd.DataFrame]:
+    """What is wrong with the bars of a day for a run, as sentences, and the table of the fields that it reads.
+
+    The table has by field the share of the members that have a value: today, usual (the mean of 60 days before) and
+    least (of these days).
+    """
+    provider, calendar = recorded.workflow.provider, recorded.calendar
+    needs = _needs(recorded.workflow)
+    findings = [*gaps(calendar, recorded.last, day), *_late_minutes(recorded.workflow, needs, day)]
+    if needs.universe is None:
+        return findings, pd.DataFrame(columns=["today", "usual", "least"], dtype=float)
+    row = int(calendar.searchsorted(day))
+    first = max(row - USUAL_DAYS, 0)
+    spans = read_spans(provider, needs.universe)
+    stocks = sorted({*spans["instrument"]})
+    member = membership(spans, calendar, stocks)[first : row + 1]
+    findings += _members(needs.universe, member.sum(1), calendar[first : row + 1])
+    if not member[-1].any():
+        return findings, pd.DataFrame(columns=["today", "usual", "least"], dtype=float)
+    fields = fields_known(provider, sorted({*needs.fields, "close"}), stocks)
+    panels = read_panels(provider, fields, stocks, first, row + 1)
+    counts = np.maximum(member.sum(1), 1)
+    shares = pd.DataFrame({name: (np.isfinite(values) & member).sum(1) / counts for name, values in panels.items()})
+    table = pd.DataFrame({"today": shares.iloc[-1], "usual": shares[:-1].mean(), "least": shares[:-1].min()})
+    without = [
+        name for name, there in zip(stocks, np.isfinite(panels["close"][-1]) | ~member[-1], strict=True) if not there
+    ]
+    return [*findings, *_fields(table, int(member[-1].sum()), day, without)], table
+
+
+def gaps(calendar: pd.DatetimeIndex, last: pd.Timestamp, day: pd.Timestamp) -> Iterator[str]:
+    """A sentence for each pair of neighbouring days, from the last one scored on, that no holiday lies between."""
+    days = calendar[(calendar >= last) & (calendar <= day)]
+    for before, after in pairwise(days):
+        if (after - before).days > LONGEST_CLOSING:
+            yield (
+                f"The calendar has no day between {before:%Y-%m-%d} and {after:%Y-%m-%d}, which are "
+                f"{(after - before).days} days apart: no holiday is so long."
+            )
+
+
+def _needs(workflow: Workflow) -> Needs:
+    needs = needs_of(workflow.handler)
+    if needs is not None:
+        return needs
+    universe = workflow.handler["kwargs"].get("instruments")
+    return Needs(universe if isinstance(universe, str) else None, DAY_BARS)
+
+
+def _members(universe: str, counts: np.ndarray, days: pd.DatetimeIndex) -> Iterator[str]:
+    now, day = int(counts[-1]), days[-1]
+    if not now:
+        there = np.flatnonzero(counts)
+        until = f"; its last are of {days[there[-1]]:%Y-%m-%d}" if len(there) else ""
+        yield (
+            f"The universe {universe!r} has no member on {day:%Y-%m-%d}{until}. Update instruments/{universe}.txt with "
+            "the bars."
+        )
+    elif len(counts) > 1 and abs(now - counts[-2]) > max(MEMBERS_JUMP * counts[-2], FEW):
+        yield (
+            f"The universe {universe!r} has {now} members on {day:%Y-%m-%d} and had {counts[-2]} on the day before. If "
+            f"it was not changed so, update instruments/{universe}.txt."
+        )
+
+
+def _fields(table: pd.DataFrame, members: int, day: pd.Timestamp, without: Sequence[str]) -> Iterator[str]:
+    """A sentence for bars that are missing, else one for each field that is missing beside them."""
+    close, allowed = table.loc["close"], max(FEWER_VALUES, FEW / members)
+    if close["today"] == 0:
+        yield f"No member of {members} has a bar on {day:%Y-%m-%d}: the update of this day is missing."
+        return
+    if close["today"] < close["least"] - allowed:
+        yield (
+            f"{len(without)} of {members} members have no bar on {day:%Y-%m-%d}, first {without[0]}; usually "
+            f"{1 - close['usual']:.1%} of them have none, and at most {1 - close['least']:.1%} in the days before."
+        )
+    for name, row in table.drop(index="close").iterrows():
+        beside = row["usual"] - max(close["usual"] - close["today"], 0.0)  # what missing bars leave of a field
+        if row["today"] == 0 and row["usual"] > 0:
+            yield f"The field ${name} is empty on {day:%Y-%m-%d} for all {members} members."
+        elif row["today"] < min(row["least"], beside) - allowed:
+            yield (
+                f"The field ${name} has a value for {row['today']:.1%} of {members} members on {day:%Y-%m-%d}; usually "
+                f"for {row['usual']:.1%}, and for {row['least']:.1%} at least in the days before."
+            )
+
+
+def _late_minutes(workflow: Workflow, needs: Needs, day: pd.Timestamp) -> Iterator[str]:
+    """A sentence for bars of minutes that end before the day, where a run reads such bars."""
+    files = [(folder, f"{length}min") for folder in workflow.providers for length in BAR_MINUTES]
+    for folder, freq in files if needs.minute_fields else ():
+        if calendar_file(folder, freq).is_file() and (last := _last(folder, freq)) < day:
+            yield f"The {freq} bars of {folder} end on {last:%Y-%m-%d}, before {day:%Y-%m-%d}: update them."
+
+
+def _last(folder: Path, freq: str) -> pd.Timestamp:
+    return read_calendar(folder, freq)[-1].normalize()

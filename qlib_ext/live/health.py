@@ -1,0 +1,164 @@
+"""``check``: whether today's data can be scored and traded on, before it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from qlib.cli.run import sys_config
+
+from qlib_ext.data.segments import bounds_of
+from qlib_ext.errors import DataError
+from qlib_ext.live.bars import bars_of
+from qlib_ext.live.prediction import initialise
+from qlib_ext.live.recorded import Recorded, days_of, read_chain, require_trading_day
+from qlib_ext.live.scoring import recorded_rows
+from qlib_ext.live.shifts import LIMIT, shifts
+from qlib_ext.recorder.runs import store_of
+from qlib_ext.recorder.windows import DATASET, TRAIN_FROM, TRAIN_TO, windows_of
+
+SAMPLED_DAYS = 10  # of training, and of the scores, with which a day is compared
+SHIFTED_FEATURES = 0.2  # of them, that a day may have further from training than any of the sampled days
+LEAST_SCORES = 2  # that differ, or there is nothing to rank
+
+
+@dataclass(frozen=True)
+class Health:
+    """What was found of one experiment and its data.
+
+    findings  a sentence each; empty where nothing is wrong
+    fields    by field the shares of the members that have a value, see ``bars_of``
+    features  by feature its shift from training, see ``shifts``; empty where the run reads scores of others
+    scores    the shift of the day's score from sampled days before, one line; empty where the day is not scored
+    """
+
+    experiment: str
+    day: pd.Timestamp
+    findings: tuple[str, ...]
+    fields: pd.DataFrame
+    features: pd.DataFrame
+    scores: pd.DataFrame
+
+
+def check(
+    runs: str | Path,
+    experiment: str,
+    date: str | pd.Timestamp | None = None,
+    workflows: str | Path = "workflows",
+) -> list[Health]:
+    """Whether the data of a day are such that an experiment, and those that it reads, can be scored on them.
+
+    Looked at are: days that are missing, members of the universe, their bars, the fields that are read, bars of
+    minutes; each feature's distribution over the stocks against 10 days of the last training, by the population
+    stability index; and where the day is scored, its scores against 10 days before.
+
+    date   the day; None: the provider's last
+    workflows  the folder of the workflows, as for ``predict``
+
+    Raises what ``predict`` raises before it loads anything, and DataError for a day that is no trading day.
+    """
+    store = store_of(runs)
+    chain = read_chain(store, experiment)
+    for recorded in chain:
+        sys_config(recorded.workflow.config, str(Path(workflows) / recorded.workflow.path))
+    return [_health_of(store, recorded, date) for recorded in chain]
+
+
+def _health_of(store: str, recorded: Recorded, date: Any) -> Health:
+    last = recorded.calendar[-1]
+    day = last if date is None else pd.Timestamp(date)
+    none = pd.DataFrame()
+    if day > last:
+        missing = (
+            f"The provider {recorded.workflow.provider} ends on {last:%Y-%m-%d} and has no {day:%Y-%m-%d}: its update "
+            "is missing, or that is no trading day."
+        )
+        return Health(recorded.name, day, (missing,), none, none, none)
+    require_trading_day(recorded, day)
+    findings, fields = bars_of(recorded, day)
+    features = none
+    bars = not len(fields) or fields.loc["close", "today"] > 0
+    if bars and not recorded.workflow.inputs:
+        initialise(store, recorded)
+        features, found = _features_of(recorded, day)
+        findings += found
+    scores, found = _scores_of(recorded, day)
+    return Health(recorded.name, day, (*findings, *found), fields, features, scores)
+
+
+def _features_of(recorded: Recorded, day: pd.Timestamp) -> tuple[pd.DataFrame, list[str]]:
+    """The shift of each feature, before processors, from sampled days of the last training."""
+    handler = recorded_rows(recorded.run, DATASET).handler
+
+    def rows(at: pd.Timestamp) -> pd.DataFrame:
+        loaded = handler.data_loader.load(handler.instruments, at, at)
+        found: pd.DataFrame = loaded.get("feature", loaded)
+        return found
+
+    try:
+        today = rows(day)
+    except DataError as error:
+        return pd.DataFrame(), [str(error)]
+    table = shifts([rows(at) for at in _sampled(_training_days(recorded))], today)
+    far = table[table["shifted"]].sort_values("psi", ascending=False)
+    if len(far) <= SHIFTED_FEATURES * len(table):
+        return table, []
+    worst = ", ".join(f"{name} {psi:.2f}" for name, psi in far["psi"].head(3).items())
+    return table, [
+        f"{len(far)} of {len(table)} features of {recorded.name!r} have a population stability index above {LIMIT} on "
+        f"{day:%Y-%m-%d}, and above that of any of {SAMPLED_DAYS} days of training, the furthest {worst}. See whether "
+        "bars or adjustment factors are wrong."
+    ]
+
+
+def _training_days(recorded: Recorded) -> pd.DatetimeIndex:
+    """The trading days on which the model was trained, of a rolling one its last window's."""
+    windows = windows_of(recorded.run)
+    if windows is None:
+        segments = recorded.workflow.config["task"]["dataset"]["kwargs"]["segments"]
+        first, last = bounds_of("train", segments["train"])
+    else:
+        first, last = (pd.Timestamp(windows[column].iloc[-1]) for column in (TRAIN_FROM, TRAIN_TO))
+    calendar = recorded.calendar
+    return calendar[(calendar >= (first or calendar[0])) & (calendar <= (last or calendar[-1]))]
+
+
+def _scores_of(recorded: Recorded, day: pd.Timestamp) -> tuple[pd.DataFrame, list[str]]:
+    """The shift of the day's scores from sampled days before, and what is wrong with them."""
+    scores, days = recorded.scores.iloc[:, 0], days_of(recorded.scores)
+    today = scores[days == day]
+    if today.empty:
+        return pd.DataFrame(), []
+    if today.dropna().nunique() < LEAST_SCORES:
+        return pd.DataFrame(), [
+            f"The {len(today)} scores of {recorded.name!r} on {day:%Y-%m-%d} are all the same, or missing: there is "
+            "nothing to rank."
+        ]
+    sampled = _sampled(days[days < day].unique())
+    if len(sampled) < SAMPLED_DAYS:
+        return pd.DataFrame(), []
+    counts = [int((days == at).sum()) for at in sampled]
+    found = []
+    if today.notna().sum() < 0.5 * min(counts):
+        found.append(
+            f"{recorded.name!r} scored {today.notna().sum()} stocks on {day:%Y-%m-%d}, and {min(counts)} to "
+            f"{max(counts)} on days before."
+        )
+    table = shifts([scores[days == at].to_frame("score") for at in sampled], today.to_frame("score"))
+    if table["shifted"].any():
+        found.append(
+            f"The scores of {recorded.name!r} on {day:%Y-%m-%d} have a population stability index of "
+            f"{table['psi'].iloc[0]:.2f}, above {LIMIT} and above that of any of {SAMPLED_DAYS} days before, at most "
+            f"{table['usual'].iloc[0]:.2f}."
+        )
+    return table, found
+
+
+def _sampled(days: Sequence[pd.Timestamp]) -> list[pd.Timestamp]:
+    """Days at even distances."""
+    places = np.linspace(0, len(days) - 1, min(SAMPLED_DAYS, len(days)))
+    return [days[place] for place in places.round().astype(int)]

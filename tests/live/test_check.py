@@ -1,0 +1,190 @@
+"""``check``: what is wrong with a day's data is found and said, and nothing where nothing is wrong."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qlib_ext.cli import main
+from qlib_ext.errors import DataError
+from qlib_ext.live.bars import gaps
+from qlib_ext.live.health import check
+from qlib_ext.live.recorded import PRED
+from qlib_ext.live.shifts import LIMIT, shifts, stability_index
+from qlib_ext.recorder.runs import artifacts_of, find_runs, store_of
+from qlib_ext.system.files import write_checked
+from tests.live.growing import TRAINED
+
+BARS = ("open", "high", "low", "close", "vwap", "volume", "amount", "turnover", "change")
+
+
+def slow_index(expected, actual, bins):
+    """Bin by bin, with a loop."""
+    edges = sorted({np.quantile([v for v in expected if v == v], k / bins) for k in range(1, bins)})
+    bounds = [-np.inf, *edges, np.inf]
+    total = 0.0
+    for place in range(len(edges) + 2):
+        counts = []
+        for sample in (expected, actual):
+            if place == len(edges) + 1:
+                counts.append(sum(v != v for v in sample))
+            else:
+                counts.append(sum(bounds[place] < v <= bounds[place + 1] for v in sample))
+        if any(counts):
+            e, a = (max(count, 0.5) / len(of) for count, of in zip(counts, (expected, actual), strict=True))
+            total += (a - e) * np.log(a / e)
+    return total
+
+
+numbers = st.lists(st.one_of(st.floats(-5, 5), st.sampled_from([0.0, 1.0, np.nan])), min_size=1, max_size=60)
+
+
+@given(numbers.filter(lambda values: any(v == v for v in values)), numbers, st.integers(2, 10))
+def test_the_index_is_that_of_a_loop_and_never_below_0(expected, actual, bins):
+    found = stability_index(np.array(expected), np.array(actual), bins)
+    assert found == pytest.approx(slow_index(expected, actual, bins), rel=1e-9, abs=1e-12)
+    assert found >= 0
+    assert stability_index(np.array(expected), np.array(expected), bins) == 0
+
+
+def test_the_index_grows_with_the_distance_and_with_missing_values():
+    random = np.random.default_rng(0)
+    sample = random.normal(size=2_000)
+    found = [stability_index(sample, random.normal(shift, size=2_000)) for shift in (0.0, 0.3, 0.6, 1.2)]
+    assert found == sorted(found)
+    assert found[0] < 0.05 < LIMIT < found[-1]
+    missing = np.where(random.random(2_000) < 0.5, np.nan, sample)
+    assert stability_index(sample, missing) > LIMIT
+    assert stability_index(np.full(9, np.nan), np.full(4, np.nan)) == 0
+    with pytest.raises(ValueError, match="one of them is empty"):
+        stability_index(sample, np.empty(0))
+
+
+def test_a_day_is_shifted_where_no_sampled_day_is_as_far():
+    """A market's move of all stocks is usual, as the sampled days have it; a unit that changed is not."""
+    random = np.random.default_rng(1)
+
+    def day(scale=1.0):
+        return pd.DataFrame(
+            {"moves": random.normal(size=200) + 2 * random.normal(), "unit": scale * random.random(200)}
+        )
+
+    table = shifts([day() for _ in range(10)], day(scale=100))
+    assert list(table["shifted"]) == [False, True]
+    assert (table["psi"] > LIMIT).all()
+
+
+def findings(evening, name="trees", **options) -> list[str]:
+    return [finding for each in check(evening.folder, name, **options) for finding in each.findings]
+
+
+def test_a_usual_evening_has_no_finding(evening, capsys):
+    evening.until(TRAINED + 1)
+    call = ["check", "fused", "--runs", str(evening.folder)]
+    assert main(call) == 0
+    printed = capsys.readouterr().out
+    assert "net: 2015-03-25, 3 fields; 3 features, 0 shifted" in printed
+    assert "0 findings" in printed
+    evening.predict("trees")
+    (health,) = check(evening.folder, "trees")
+    assert not health.findings
+    assert list(health.scores.index) == ["score"]
+
+
+def test_a_day_that_has_not_come_is_a_finding(evening, capsys):
+    evening.until(TRAINED)
+    day = evening.market.calendar[TRAINED]
+    assert main(["check", "trees", "--runs", str(evening.folder), "--date", f"{day:%Y-%m-%d}"]) == 1
+    assert f"has no {day:%Y-%m-%d}: its update is missing" in capsys.readouterr().out
+    sunday = day - pd.offsets.Week(weekday=6)
+    with pytest.raises(DataError, match="no trading day"):
+        check(evening.folder, "trees", sunday)
+    assert main(["check", "none", "--runs", str(evening.folder)]) == 2
+
+
+def emptied(fields: dict, names, stocks=slice(None)) -> None:
+    for name in names:
+        fields[name][-1, stocks] = np.nan
+
+
+def test_a_day_without_bars_is_a_finding(evening):
+    evening.until(TRAINED + 1, lambda fields: emptied(fields, BARS))
+    (found,) = findings(evening)
+    assert found == "No member of 11 has a bar on 2015-03-25: the update of this day is missing."
+
+
+def test_members_without_bars_are_counted_and_named(evening):
+    evening.until(TRAINED + 1, lambda fields: emptied(fields, BARS, slice(5, 10)))  # beside one that is suspended
+    found = findings(evening)
+    assert found[0].startswith(f"6 of 11 members have no bar on 2015-03-25, first {evening.market.symbols[5]}; usually")
+    assert not any("The field" in each for each in found), "what bars lack is said once"
+
+
+def test_a_field_that_is_empty_is_named(evening):
+    evening.until(TRAINED + 1, lambda fields: emptied(fields, ["turnover"]))
+    found = findings(evening)
+    assert found[0] == "The field $turnover is empty on 2015-03-25 for all 11 members."
+    evening.until(TRAINED + 1, lambda fields: emptied(fields, ["turnover"], slice(5, 12)))
+    assert findings(evening)[0].startswith("The field $turnover has a value for 36.4% of 11 members on 2015-03-25")
+
+
+def test_a_universe_that_was_not_updated_is_named(evening):
+    evening.until(TRAINED + 1)
+    path = evening.provider / "instruments" / "csi300.txt"
+    day, before = (f"{evening.market.calendar[place]:%Y-%m-%d}" for place in (TRAINED, TRAINED - 1))
+    lines = path.read_text().replace(day, before)
+    path.write_text(lines)
+    assert findings(evening)[0] == (
+        f"The universe 'csi300' has no member on {day}; its last are of {before}. Update instruments/csi300.txt with "
+        "the bars."
+    )
+    stale = lines.splitlines()
+    path.write_text("\n".join([*(line.replace(before, day) for line in stale[:5]), *stale[5:]]) + "\n")
+    assert "and had 11 on the day before" in findings(evening)[0]
+
+
+def test_features_in_another_unit_are_a_finding(evening):
+    def other_unit(fields):
+        fields["turnover"][-1] *= 100
+        for name in ("open", "high", "low", "close", "vwap"):
+            fields[name][-1] *= 3
+
+    evening.until(TRAINED + 1, other_unit)
+    (health,) = check(evening.folder, "trees")
+    (found,) = health.findings
+    assert found.startswith("3 of 3 features of 'trees' have a population stability index above 0.25 on 2015-03-25")
+    assert health.features["shifted"].all()
+
+
+def test_scores_that_are_all_the_same_or_few_are_a_finding(evening):
+    run = find_runs(store_of(evening.folder), "trees")[0]
+    scores = evening.scores("trees")
+    day = evening.market.calendar[TRAINED - 1]
+    today = scores.index.get_level_values("datetime") == day
+
+    for changed, message in (
+        (scores.where(~today[:, None], 0.5), "10 scores of 'trees' on 2015-03-24 are all the same"),
+        (scores.where(~today[:, None], np.nan), "are all the same, or missing"),
+        (
+            scores[~today | (np.arange(len(scores)) % 4 == 0)],
+            "'trees' scored [0-9] stocks on 2015-03-24, and [0-9]+ to 1[0-9]",
+        ),
+        (scores + 10 * today[:, None], "The scores of 'trees' on 2015-03-24 have a population stability index of"),
+    ):
+        write_checked(artifacts_of(run) / PRED, pickle.dumps(changed), "")
+        found = findings(evening, date=day)
+        assert any(pd.Series(found).str.contains(message)), found
+
+
+def test_a_gap_that_no_holiday_explains():
+    days = pd.bdate_range("2020-01-01", periods=60)
+    assert not [*gaps(days, days[0], days[-1])]
+    with_gap = days.delete(range(10, 20))
+    (found,) = gaps(with_gap, days[0], days[-1])
+    assert found.startswith("The calendar has no day between 2020-01-14 and 2020-01-29, which are 15 days apart")
+    assert not [*gaps(with_gap, days[25], days[-1])], "before the last day scored"
