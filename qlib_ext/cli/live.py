@@ -184,7 +184,9 @@ def _orders(args: argparse.Namespace) -> int:
         f"{made.experiment}, run {made.run[:8]}: orders for {made.trading.day:%Y-%m-%d} by the scores of "
         f"{made.trading.before:%Y-%m-%d}"
     )
-    if len(table):
+    if not len(table):
+        print("the strategy trades nothing on this day")
+    else:
         print(table.drop(columns="date").head(SHOWN).to_string(index=False))
     if len(table) > SHOWN:
         print(f"... and {len(table) - SHOWN} more in {args.out}")

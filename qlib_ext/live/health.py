@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from qlib.cli.run import sys_config
 
@@ -21,7 +21,9 @@ from qlib_ext.live.shifts import LIMIT, shifts
 from qlib_ext.recorder.runs import store_of
 from qlib_ext.recorder.windows import DATASET, TRAIN_FROM, TRAIN_TO, windows_of
 
-SAMPLED_DAYS = 10  # of training, and of the scores, with which a day is compared
+SAMPLED_DAYS = 10  # of training, with which a day's features are compared
+SCORED_DAYS = 120  # of the scores: a usual day is the furthest of so many once in half a year
+LEAST_SAMPLES = 3  # of these days that have every feature
 SHIFTED_FEATURES = 0.2  # of them, that a day may have further from training than any of the sampled days
 LEAST_SCORES = 2  # that differ, or there is nothing to rank
 
@@ -54,7 +56,7 @@ def check(
 
     Looked at are: days that are missing, members of the universe, their bars, the fields that are read, bars of
     minutes; each feature's distribution over the stocks against 10 days of the last training, by the population
-    stability index; and where the day is scored, its scores against 10 days before.
+    stability index; and where the day is scored, its scores against up to 120 days before, each day's mean taken off.
 
     date   the day; None: the provider's last
     workflows  the folder of the workflows, as for ``predict``
@@ -103,14 +105,20 @@ def _features_of(recorded: Recorded, day: pd.Timestamp) -> tuple[pd.DataFrame, l
         today = rows(day)
     except DataError as error:
         return pd.DataFrame(), [str(error)]
-    table = shifts([rows(at) for at in _sampled(_training_days(recorded))], today)
+    samples = []
+    for at in _sampled(_training_days(recorded), SAMPLED_DAYS):
+        with suppress(DataError):  # the first days of a provider have no past, and some columns no value
+            samples.append(rows(at))
+    if len(samples) < LEAST_SAMPLES:
+        return pd.DataFrame(), []
+    table = shifts(samples, today)
     far = table[table["shifted"]].sort_values("psi", ascending=False)
     if len(far) <= SHIFTED_FEATURES * len(table):
         return table, []
     worst = ", ".join(f"{name} {psi:.2f}" for name, psi in far["psi"].head(3).items())
     return table, [
         f"{len(far)} of {len(table)} features of {recorded.name!r} have a population stability index above {LIMIT} on "
-        f"{day:%Y-%m-%d}, and above that of any of {SAMPLED_DAYS} days of training, the furthest {worst}. See whether "
+        f"{day:%Y-%m-%d}, and above that of any of {len(samples)} days of training, the furthest {worst}. See whether "
         "bars or adjustment factors are wrong."
     ]
 
@@ -138,7 +146,7 @@ def _scores_of(recorded: Recorded, day: pd.Timestamp) -> tuple[pd.DataFrame, lis
             f"The {len(today)} scores of {recorded.name!r} on {day:%Y-%m-%d} are all the same, or missing: there is "
             "nothing to rank."
         ]
-    sampled = _sampled(days[days < day].unique())
+    sampled = _sampled(days[days < day].unique(), SCORED_DAYS)
     if len(sampled) < SAMPLED_DAYS:
         return pd.DataFrame(), []
     counts = [int((days == at).sum()) for at in sampled]
@@ -148,17 +156,18 @@ def _scores_of(recorded: Recorded, day: pd.Timestamp) -> tuple[pd.DataFrame, lis
             f"{recorded.name!r} scored {today.notna().sum()} stocks on {day:%Y-%m-%d}, and {min(counts)} to "
             f"{max(counts)} on days before."
         )
-    table = shifts([scores[days == at].to_frame("score") for at in sampled], today.to_frame("score"))
+    centred = (scores - scores.groupby(days).transform("mean")).to_frame("score")  # strategies read differences alone
+    table = shifts([centred[days == at] for at in sampled], centred[days == day])
     if table["shifted"].any():
         found.append(
             f"The scores of {recorded.name!r} on {day:%Y-%m-%d} have a population stability index of "
-            f"{table['psi'].iloc[0]:.2f}, above {LIMIT} and above that of any of {SAMPLED_DAYS} days before, at most "
+            f"{table['psi'].iloc[0]:.2f}, above {LIMIT} and above that of any of {len(sampled)} days before, at most "
             f"{table['usual'].iloc[0]:.2f}."
         )
     return table, found
 
 
-def _sampled(days: Sequence[pd.Timestamp]) -> list[pd.Timestamp]:
-    """Days at even distances."""
-    places = np.linspace(0, len(days) - 1, min(SAMPLED_DAYS, len(days)))
-    return [days[place] for place in places.round().astype(int)]
+def _sampled(days: Sequence[pd.Timestamp], most: int) -> list[pd.Timestamp]:
+    """Days at even distances, from half of one after the first."""
+    count = min(most, len(days))
+    return [days[int((place + 0.5) * len(days) / count)] for place in range(count)]
