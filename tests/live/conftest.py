@@ -90,6 +90,7 @@ def evening(grown, tmp_path) -> Evening:
     """A copy of the runs, on the provider as it was when they ran."""
     runs = shutil.copytree(grown[0].folder, tmp_path / "runs")
     grown[0].until(TRAINED)
+    shutil.rmtree(grown[0].provider.with_name("risk"), ignore_errors=True)  # a model of later days
     return Evening(runs, grown[0].provider, grown[0].market)
 
 
