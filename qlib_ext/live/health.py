@@ -24,7 +24,7 @@ from qlib_ext.recorder.windows import DATASET, TRAIN_FROM, TRAIN_TO, windows_of
 SAMPLED_DAYS = 10  # of training, with which a day's features are compared
 SCORED_DAYS = 120  # of the scores: a usual day is the furthest of so many once in half a year
 LEAST_SAMPLES = 3  # of these days that have every feature
-SHIFTED_FEATURES = 0.2  # of them, that a day may have further from training than any of the sampled days
+SHIFTED_FEATURES = 0.2  # of them, and one at least, that a day may have shifted from training
 LEAST_SCORES = 2  # that differ, or there is nothing to rank
 
 
@@ -113,13 +113,13 @@ def _features_of(recorded: Recorded, day: pd.Timestamp) -> tuple[pd.DataFrame, l
         return pd.DataFrame(), []
     table = shifts(samples, today)
     far = table[table["shifted"]].sort_values("psi", ascending=False)
-    if len(far) <= SHIFTED_FEATURES * len(table):
+    if len(far) <= max(SHIFTED_FEATURES * len(table), 1):
         return table, []
     worst = ", ".join(f"{name} {psi:.2f}" for name, psi in far["psi"].head(3).items())
     return table, [
         f"{len(far)} of {len(table)} features of {recorded.name!r} have a population stability index above {LIMIT} on "
-        f"{day:%Y-%m-%d}, and above that of any of {len(samples)} days of training, the furthest {worst}. See whether "
-        "bars or adjustment factors are wrong."
+        f"{day:%Y-%m-%d}, and far above that of any of {len(samples)} days of training, the furthest {worst}. See "
+        "whether bars or adjustment factors are wrong."
     ]
 
 
@@ -161,8 +161,8 @@ def _scores_of(recorded: Recorded, day: pd.Timestamp) -> tuple[pd.DataFrame, lis
     if table["shifted"].any():
         found.append(
             f"The scores of {recorded.name!r} on {day:%Y-%m-%d} have a population stability index of "
-            f"{table['psi'].iloc[0]:.2f}, above {LIMIT} and above that of any of {len(sampled)} days before, at most "
-            f"{table['usual'].iloc[0]:.2f}."
+            f"{table['psi'].iloc[0]:.2f}, above {LIMIT} and far above that of any of {len(sampled)} days before, at "
+            f"most {table['usual'].iloc[0]:.2f}."
         )
     return table, found
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float64]
 
 LIMIT = 0.25  # above which a distribution is called shifted; below 0.1 it is called the same
+BEYOND = 1.25  # times the usual, from which a day is unusual: the next day may always be the furthest so far
 MOST_BINS, STOCKS_A_BIN = 10, 10
 
 
@@ -47,7 +48,7 @@ def shifts(days: Sequence[pd.DataFrame], today: pd.DataFrame) -> pd.DataFrame:
     days     each [stocks, columns]; today likewise
     psi      the index of today against all sampled days together
     usual    the largest that one of the sampled days has against the others: the market moves all stocks of a day
-    shifted  psi is above LIMIT and above usual
+    shifted  psi is above LIMIT and above BEYOND times usual
 
     There are as many bins as ten stocks of today fill, 2 to 10.
     """
@@ -62,4 +63,4 @@ def shifts(days: Sequence[pd.DataFrame], today: pd.DataFrame) -> pd.DataFrame:
         )
         rows[name] = {"psi": psi, "usual": usual}
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["psi", "usual"])
-    return table.assign(shifted=(table["psi"] > LIMIT) & (table["psi"] > table["usual"]))
+    return table.assign(shifted=(table["psi"] > LIMIT) & (table["psi"] > BEYOND * table["usual"]))
