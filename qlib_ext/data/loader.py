@@ -20,6 +20,7 @@ from qlib_ext.data.labels import drop_unpriced_labels
 from qlib_ext.data.needs import Needs
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.expressions import engine as fast
+from qlib_ext.expressions.operators import register_operators
 from qlib_ext.expressions.program import NotNative
 from qlib_ext.expressions.spans import Spans, clip, earlier, in_spans
 from qlib_ext.provider.check import check_features, check_provider
@@ -90,6 +91,7 @@ class HistoryLoader(QlibDataLoader):
     def load(self, instruments: Any = None, start_time: Any = None, end_time: Any = None) -> pd.DataFrame:
         """The members' rows, sorted by (datetime, instrument); their history goes to ``history_``."""
         check_provider(str(C.dpm.get_data_uri("day")))
+        register_operators()
         key = self._key(instruments, start_time, end_time)
         kept = None if key is None else cache.read(key)
         if kept is not None:

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 from qlib.config import C
 from qlib.data import D
-from qlib.data.data import ExpressionD
 from qlib.log import get_module_logger
 
 from qlib_ext.cross_section.cells import cells_of, index_of
+from qlib_ext.expressions.operators import expression_of
 from qlib_ext.expressions.program import NotNative, Program
 from qlib_ext.expressions.spans import Spans, grid
 from qlib_ext.provider.names import feature_folder, fields_in
@@ -61,7 +61,7 @@ class Programs:
 
 def compile_programs(expressions: Sequence[str]) -> tuple[Programs, list[int], list[int]]:
     """Programs of the expressions that have one, the columns of these, and the columns of the others."""
-    trees = [ExpressionD.get_expression_instance(expression) for expression in expressions]
+    trees = [expression_of(expression) for expression in expressions]
     apart, native, foreign, reasons = [], [], [], []
     for column, tree in enumerate(trees):
         try:

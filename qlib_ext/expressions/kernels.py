@@ -227,3 +227,37 @@ def correlations(left, right, windows):
             value = (xy[i] - x[i] * y[i] / count[i]) / np.sqrt(square)
             out[w, i] = min(max(value, -1.0), 1.0) if square > 0 else np.nan
     return out
+
+
+@compiled
+def cuts(values, by, windows):
+    """The mean of values on the rows whose ``by`` is the highest, and the lowest, of the window: ``[2, windows, rows]``.
+
+    Of the n rows that have both, the highest are those not below the (n // 4)-th largest ``by``, at least one row; the
+    lowest likewise. Rows that tie with the last of them count too.
+    """
+    values, by = values + 0.0 * by, by + 0.0 * values
+    rows = len(values)
+    out = np.empty((2, len(windows), rows))
+    for w in range(len(windows)):
+        window, n = windows[w], 0
+        ordered, top, bottom = np.empty(window), np.full(rows, np.nan), np.full(rows, np.nan)
+        for row in range(rows):
+            n = slide(ordered, n, by[row - window] if row >= window else np.nan, by[row])
+            if n:
+                share = max(n // 4, 1)
+                top[row], bottom[row] = ordered[n - share], ordered[share - 1]
+        above, high, below, low = np.zeros(rows), np.zeros(rows), np.zeros(rows), np.zeros(rows)
+        for back in range(min(window, rows)):
+            past, key = values[: rows - back], by[: rows - back]
+            upper, lower, n_high, n_low = top[back:], bottom[back:], above[back:], below[back:]
+            sum_high, sum_low = high[back:], low[back:]
+            for i in range(len(past)):
+                is_high, is_low = key[i] >= upper[i], key[i] <= lower[i]  # false for NaN
+                n_high[i] += 1.0 if is_high else 0.0
+                sum_high[i] += past[i] if is_high else 0.0
+                n_low[i] += 1.0 if is_low else 0.0
+                sum_low[i] += past[i] if is_low else 0.0
+        for i in range(rows):
+            out[0, w, i], out[1, w, i] = high[i] / above[i], low[i] / below[i]  # 0 / 0 where there is no row
+    return out

@@ -16,6 +16,7 @@ from qlib.data import ops
 from qlib.data.base import Expression, Feature
 
 from qlib_ext.expressions import kernels
+from qlib_ext.expressions.operators import Cut, cut
 
 
 def lowest(values: np.ndarray, windows: np.ndarray) -> np.ndarray:
@@ -75,6 +76,7 @@ class Program:
         self.results = [self._add(expression) for expression in expressions]
         for wanted in self.parameters.values():
             wanted.sort()
+        self.last_uses = self._last_uses()
         reach = [expression.get_extended_window_size() for expression in expressions]
         self.rows_before, self.rows_after = (int(max(side)) for side in zip(*reach, strict=True))
 
@@ -87,7 +89,19 @@ class Program:
         with np.errstate(all="ignore"):
             for name, (function, operands) in self.steps.items():
                 values[name] = function(*[values[operand] for operand in operands])
+                for operand in self.last_uses[name]:
+                    del values[operand]  # its memory, still in the processor's cache, serves the next step
         return [values[name] for name in self.results]
+
+    def _last_uses(self) -> dict[str, list[str]]:
+        """The steps whose values nobody reads after each step."""
+        last = {operand: name for name, (_, operands) in self.steps.items() for operand in operands}
+        done: dict[str, list[str]] = {name: [] for name in self.steps}
+        wanted = set(self.results)
+        for operand, name in last.items():
+            if operand in self.steps and operand not in wanted:
+                done[name].append(operand)
+        return done
 
     def _add(self, node: Any) -> str:
         """Add the steps of an expression, each once, after those that they need; the name of its values."""
@@ -114,6 +128,9 @@ class Program:
                 operands = [self._operand(node.feature_left), self._operand(node.feature_right)]
                 spreads = [self._statistic(kernels.moments, [operand], window, (2,)) for operand in operands]
                 return unless_constant, [self._statistic(kernels.correlations, operands, window), *spreads]
+            if isinstance(node, Cut) and all(isinstance(n, Expression) for n in (node.feature_left, node.feature_right)):
+                operands = [self._operand(node.feature_left), self._operand(node.feature_right)]
+                return np.asarray, [self._statistic(cut, operands, window, (node.which,))]
         raise NotNative(f"{node} is not among the operations of the fast engine")
 
     def _operand(self, node: Any) -> str:

@@ -7,11 +7,12 @@ from typing import Any
 
 from qlib.data import ops, pit
 from qlib.data.base import Expression, Feature
-from qlib.data.data import ExpressionD
 
 from qlib_ext.errors import ConfigError
+from qlib_ext.expressions import operators
+from qlib_ext.expressions.operators import expression_of
 
-OF_QLIB = ("qlib.data.base", ops.__name__, pit.__name__)  # whose operators are known here
+KNOWN = ("qlib.data.base", ops.__name__, pit.__name__, operators.__name__)  # whose operators are known here
 
 
 def check_purge(purge: int | str) -> None:
@@ -43,7 +44,7 @@ def reach_of(expression: str) -> int:
 
     Raises ConfigError for an operator that is not Qlib's and has no ``get_extended_window_size`` of its own.
     """
-    return max(0, *map(int, _days_read(ExpressionD.get_expression_instance(expression), 0)))
+    return max(0, *map(int, _days_read(expression_of(expression), 0)))
 
 
 def horizon_of(label: str) -> int:
@@ -52,7 +53,7 @@ def horizon_of(label: str) -> int:
     ``Ref($vwap, -11)/Ref($vwap, -1) - 1`` is the return of 10 days. Raises ConfigError where it is none of Qlib's.
     """
     try:
-        days = set(_days_read(ExpressionD.get_expression_instance(label), 0))
+        days = set(_days_read(expression_of(label), 0))
     except (AttributeError, NameError, SyntaxError, TypeError, ConfigError) as error:
         raise ConfigError(f"The label {label!r} cannot be read; give horizon, in trading days ({error}).") from error
     if len(days) < 2:
@@ -96,12 +97,12 @@ def _children(node: Expression) -> Iterator[Expression]:
 def _is_known(node: Expression) -> bool:
     """Whether an operator computes as one of Qlib's does, whose reach follows from its period."""
     computing = (type(node)._load_internal, type(node).load)
-    return all(method.__module__ in OF_QLIB for method in computing) and not isinstance(node, ops.TResample)
+    return all(method.__module__ in KNOWN for method in computing) and not isinstance(node, ops.TResample)
 
 
 def _declared_reach(node: Expression) -> int:
     """The later days that an operator's own ``get_extended_window_size`` asks for."""
-    if type(node).get_extended_window_size.__module__ in OF_QLIB:
+    if type(node).get_extended_window_size.__module__ in KNOWN:
         raise ConfigError(
             f"How far {type(node).__name__} reads into the future is not known, since it is no operator of Qlib's. "
             "Give purge: N, the number of trading days from a sample to the day its label is known, or let its "

@@ -1,0 +1,165 @@
+"""The values of many expressions at once, and what each is worth: on a sample first, then on all stocks and days."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from qlib_ext.cross_section.ic import cross_sectional_rank, information_coefficient
+from qlib_ext.expressions.operators import expression_of
+from qlib_ext.expressions.program import NotNative, Program
+from qlib_ext.search.market import Bars
+from qlib_ext.search.tree import Node
+
+
+def values_of(nodes: Sequence[Node], bars: Bars, days: np.ndarray) -> np.ndarray:
+    """The expressions on some days, each subtree computed once a stock: [expressions, stocks, days] float32.
+
+    NaN where a stock has no bar yet or any more, and where the value is infinite.
+    """
+    program = Program([expression_of(node.text) for node in nodes])
+    stocks = bars.values.shape[1]
+    values = np.full((len(nodes), stocks, len(days)), np.nan, dtype=np.float32)
+    for stock in range(stocks):
+        begin, end = bars.spans[stock]
+        inside = (days >= begin) & (days < end)
+        if inside.any():
+            rows = days[inside] - begin
+            with np.errstate(over="ignore"):
+                for place, result in enumerate(_run(program, nodes, bars.of(stock))):
+                    values[place, stock, inside] = result[rows]
+    values[np.isinf(values)] = np.nan
+    return values
+
+
+def _run(program: Program, nodes: Sequence[Node], bars: dict[str, np.ndarray]) -> list[np.ndarray]:
+    try:
+        return program.run(bars)
+    except NotNative:  # a provider's own infinity below a line: the expressions that read it have no value
+        rows = len(next(iter(bars.values())))
+        return [_alone(node, bars, rows) for node in nodes]
+
+
+def _alone(node: Node, bars: dict[str, np.ndarray], rows: int) -> np.ndarray:
+    try:
+        return Program([expression_of(node.text)]).run(bars)[0]
+    except NotNative:
+        return np.full(rows, np.nan)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Stocks and days on which expressions are compared with a label.
+
+    bars    of the stocks
+    days    places among the days of the bars
+    labels  [days, stocks] float64, what the ranks are correlated with; NaN where there is no label
+    """
+
+    bars: Bars
+    days: np.ndarray
+    labels: np.ndarray
+
+    def chosen(self, stocks: np.ndarray) -> Sample:
+        """The same of some of the stocks."""
+        return Sample(self.bars.chosen(stocks), self.days, np.ascontiguousarray(self.labels[:, stocks]))
+
+    def ranks(self, values: np.ndarray) -> np.ndarray:
+        """Ranks among the day's stocks with a label of one expression, [stocks, days] -> [days, stocks]; NaN kept."""
+        known = np.where(np.isnan(self.labels), np.nan, values.T)
+        return cross_sectional_rank(known)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Expressions that one worker evaluates together."""
+
+    noun: ClassVar[str] = "chunk of expressions"
+    number: int
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Screened:
+    """What a sample says of the expressions of a chunk: daily ICs [expressions, days], coverage [expressions]."""
+
+    number: int
+    ic: np.ndarray
+    coverage: np.ndarray
+
+
+def screen(sample: Sample, chunk: Chunk) -> Screened:
+    """Each expression's IC on the days of a sample, its ranks with the labels as they are, and its coverage.
+
+    The coverage is the share of the labels for whose stock and day there is a value.
+    """
+    values = values_of(chunk.nodes, sample.bars, sample.days)
+    labelled = np.count_nonzero(~np.isnan(sample.labels))
+    ic, coverage = np.empty((len(values), len(sample.days))), np.empty(len(values))
+    for place, own in enumerate(values):
+        ranks = sample.ranks(own)
+        ic[place] = information_coefficient(ranks, sample.labels)
+        coverage[place] = np.count_nonzero(~np.isnan(ranks)) / labelled
+    return Screened(chunk.number, ic, coverage)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What all stocks and days say of one expression.
+
+    ic        [days of train and valid] Rank IC
+    coverage  share of the labels for whose stock and day it has a value
+    turnover  mean over days of 1 - the rank correlation with itself ``step`` days before
+    ranks     [grid days, stocks] float32: each day's ranks, mean 0 and norm 1; 0 where there is none
+    """
+
+    ic: np.ndarray
+    coverage: float
+    turnover: float
+    ranks: np.ndarray
+
+
+@dataclass(frozen=True)
+class Whole:
+    """All stocks on all days of train and valid.
+
+    sample  with the labels' ranks
+    grid    which of its days the pool is compared on
+    step    days over which the turnover is counted
+    """
+
+    sample: Sample
+    grid: np.ndarray
+    step: int
+
+
+def measure(whole: Whole, chunk: Chunk) -> tuple[int, list[Measured]]:
+    """Each expression on all stocks and days. The label is ranked once, among all stocks that have one."""
+    values = values_of(chunk.nodes, whole.sample.bars, whole.sample.days)
+    labelled = np.count_nonzero(~np.isnan(whole.sample.labels))
+    found = []
+    for own in values:
+        ranks = whole.sample.ranks(own)
+        again = information_coefficient(ranks[whole.step :], ranks[: -whole.step])
+        found.append(
+            Measured(
+                information_coefficient(ranks, whole.sample.labels),
+                np.count_nonzero(~np.isnan(ranks)) / labelled,
+                1 - float(np.nanmean(again)) if np.isfinite(again).any() else np.nan,
+                unit_ranks(ranks[whole.grid]),
+            )
+        )
+    return chunk.number, found
+
+
+def unit_ranks(ranks: np.ndarray) -> np.ndarray:
+    """Each day's ranks less their mean, of norm 1, 0 where there is none: [days, stocks] float32."""
+    known = ~np.isnan(ranks)
+    count = np.maximum(known.sum(1, keepdims=True), 1)
+    filled = np.where(known, ranks, 0.0)
+    centred = np.where(known, filled - filled.sum(1, keepdims=True) / count, 0.0)
+    norm = np.sqrt((centred * centred).sum(1, keepdims=True))
+    return np.divide(centred, norm, out=np.zeros_like(centred), where=norm > 0).astype(np.float32)

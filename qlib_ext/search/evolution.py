@@ -1,0 +1,178 @@
+"""One evolution: generations of expressions, screened on a sample, the best of them measured on everything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from qlib_ext.cross_section.ic import cross_sectional_rank
+from qlib_ext.search.canonical import Memory
+from qlib_ext.search.evaluation import Chunk, Measured, Sample, Whole, measure, screen, unit_ranks
+from qlib_ext.search.grammar import Grammar
+from qlib_ext.search.market import SearchMarket
+from qlib_ext.search.pool import Factor, Pool, Rules
+from qlib_ext.search.statistics import icir, newey_west_t, parts_of_sign
+from qlib_ext.search.tree import Node
+from qlib_ext.search.variation import next_generation
+
+STEP = 5  # every fifth stock and every fifth day are screened
+FIRST = 25  # every 25th stock before: most expressions fall there
+PASSING = 0.3  # of a generation, to the fifth of the stocks
+SCREENED_T = 2.0  # on the sample, of what is measured on everything
+FEWEST = 100  # stocks of a sample, where there are as many
+ALIKE = 0.9  # correlation of daily ICs, above which of two expressions of a generation one is measured
+MEASURED_TOGETHER = 5
+
+Work = Callable[[Any, Any], Any]
+Map = Callable[[Work, Any, Sequence[Chunk]], list[Any]]  # (work, data, chunks) -> results, in any order
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an evolution does.
+
+    size      expressions of a generation
+    measured  of them that are measured on everything, at most
+    chunk     expressions that are screened together, sharing subtrees
+    parsimony what a node costs of the ICIR
+    """
+
+    grammar: Grammar
+    rules: Rules
+    horizon: int
+    seed: int
+    size: int = 1000
+    measured: int = 20
+    chunk: int = 250
+    parsimony: float = 0.002
+
+
+@dataclass
+class Generation:
+    """What happened in one generation.
+
+    icir, fitness  [expressions] on the larger sample, NaN for those that the smaller one was enough for
+    candidates     places of those that were measured on everything
+    outcomes       how many of them were taken, and by which rule the others failed
+    """
+
+    nodes: list[Node]
+    icir: np.ndarray
+    fitness: np.ndarray
+    candidates: list[int] = field(default_factory=list)
+    outcomes: Counter = field(default_factory=Counter)
+
+
+class Evolution:
+    """Generations of a market and its labels, which for the control are shuffled within the day."""
+
+    def __init__(self, market: SearchMarket, plan: Plan, labels: np.ndarray) -> None:
+        self.plan, self.train = plan, len(market.train)
+        days = np.concatenate([market.train, market.valid])
+        ranks = cross_sectional_rank(labels[days])
+        grid = np.arange(0, self.train, STEP)
+        self.whole = Whole(Sample(market.bars, days, ranks), grid, STEP)
+        lag = 2 * plan.horizon
+        self.pool = Pool(unit_ranks(ranks[grid]), plan.rules, (lag, -(-lag // STEP)))
+        order = np.random.default_rng([plan.seed, 2]).permutation(len(market.stocks))
+        self.stages = [np.sort(order[: max(len(order) // share, FEWEST)]) for share in (FIRST, STEP)]
+        self.samples = [Sample(market.bars.chosen(stocks), days[grid], ranks[grid][:, stocks]) for stocks in self.stages]
+        self.memory = Memory()
+        self.parents: list[Node] = []
+        self.fitness = np.zeros(0)
+        self.done = 0
+
+    def step(self, map_chunks: Map) -> Generation | None:
+        """Breed, screen and measure one more generation; None where the grammar has no more expressions."""
+        rng = np.random.default_rng([self.plan.seed, 3, self.done])
+        found = [factor.node for factor in self.pool.factors]  # they breed as often as a middling parent
+        parents = [*self.parents, *found]
+        fitness = np.concatenate([self.fitness, np.full(len(found), np.median(self.fitness) if parents else 0.0)])
+        nodes = next_generation(rng, self.plan.grammar, parents, fitness, self.memory, self.plan.size)
+        if not nodes:
+            return None
+        generation = self._screened(nodes, map_chunks)
+        self._measure(generation, map_chunks)
+        self.breed_from(nodes, generation.fitness)
+        self.done += 1
+        return generation
+
+    def breed_from(self, nodes: Sequence[Node], fitness: np.ndarray) -> None:
+        """Let those of a generation that have a fitness be the parents of the next."""
+        known = np.flatnonzero(~np.isnan(fitness))
+        self.parents, self.fitness = [nodes[place] for place in known], fitness[known]
+
+    def _screened(self, nodes: list[Node], map_chunks: Map) -> Generation:
+        """The ICs of a generation with the labels that the pool leaves, on few stocks, of the best on more."""
+        generation = Generation(nodes, np.full(len(nodes), np.nan), np.full(len(nodes), np.nan))
+        left = np.arange(len(nodes))
+        for stage, (stocks, sample) in enumerate(zip(self.stages, self.samples, strict=True)):
+            residual = np.where(np.isnan(sample.labels), np.nan, self.pool.residual[:, stocks])
+            ic, coverage = self._map_screen(replace(sample, labels=residual), nodes, left, map_chunks)
+            own = np.array([abs(icir(each)) for each in ic])
+            own[coverage < self.plan.rules.coverage] = np.nan
+            own -= self.plan.parsimony * np.array([nodes[place].size for place in left])
+            kept = np.argsort(-np.nan_to_num(own, nan=-np.inf), kind="stable")[: np.count_nonzero(~np.isnan(own))]
+            if stage == 0:
+                kept = np.sort(kept[: max(int(PASSING * len(nodes)), 1)])
+            left, own, ic = left[kept], own[kept], ic[kept]
+        generation.fitness[left] = own
+        generation.icir[left] = [icir(each) for each in ic]
+        generation.candidates = self._candidates(left, ic)
+        return generation
+
+    def _map_screen(
+        self, sample: Sample, nodes: list[Node], places: np.ndarray, map_chunks: Map
+    ) -> tuple[np.ndarray, np.ndarray]:
+        chunks = [
+            Chunk(number, tuple(nodes[place] for place in places[number : number + self.plan.chunk]))
+            for number in range(0, len(places), self.plan.chunk)
+        ]
+        found = sorted(map_chunks(screen, sample, chunks), key=lambda each: each.number)
+        return np.concatenate([each.ic for each in found]), np.concatenate([each.coverage for each in found])
+
+    def _candidates(self, places: np.ndarray, ic: np.ndarray) -> list[int]:
+        """The best, in order, whose daily ICs are significant, of one sign over the years, and unlike each other's."""
+        chosen: list[int] = []
+        series: list[np.ndarray] = []
+        for place, own in zip(places, ic, strict=True):
+            if len(chosen) == self.plan.measured:
+                break
+            significant = abs(newey_west_t(own, self.pool.lags[1])) > SCREENED_T
+            if not significant or parts_of_sign(own) < self.plan.rules.parts:
+                continue
+            filled = np.nan_to_num(own - np.nanmean(own))
+            filled /= np.linalg.norm(filled)
+            if all(abs(filled @ other) <= ALIKE for other in series):
+                chosen.append(int(place))
+                series.append(filled)
+        return chosen
+
+    def _measure(self, generation: Generation, map_chunks: Map) -> None:
+        """Measure the candidates on everything, and offer them to the pool, the best first."""
+        nodes = [generation.nodes[place] for place in generation.candidates]
+        for node, found in zip(nodes, self.measured(nodes, map_chunks), strict=True):
+            generation.outcomes[self.pool.offer(node, found, self.train, len(self.memory)) or "taken"] += 1
+
+    def measured(self, nodes: Sequence[Node], map_chunks: Map) -> list[Measured]:
+        """Each expression on all stocks and days."""
+        chunks = [
+            Chunk(number, tuple(nodes[number : number + MEASURED_TOGETHER]))
+            for number in range(0, len(nodes), MEASURED_TOGETHER)
+        ]
+        found = dict(map_chunks(measure, self.whole, chunks)) if chunks else {}
+        return [each for chunk in chunks for each in found[chunk.number]]
+
+    def resume(
+        self, tried: Sequence[Sequence[str]], last: tuple[list[Node], np.ndarray], factors: list[Factor], map_chunks: Map
+    ) -> None:
+        """Stand where an earlier run stood: what it tried, generation by generation, the last one, and its pool."""
+        self.done = len(tried)
+        self.memory = Memory(text for generation in tried for text in generation)
+        self.breed_from(*last)
+        for factor, found in zip(factors, self.measured([each.node for each in factors], map_chunks), strict=True):
+            self.pool.add(factor, found.ranks)
