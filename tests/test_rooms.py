@@ -36,6 +36,7 @@ ORDER = (
     "qlib_ext.testing",
     "qlib_ext.analysis",
     "qlib_ext.portfolio",
+    "qlib_ext.search",
     "handlers",
     "qlib_ext.workflows",
     "qlib_ext.live",

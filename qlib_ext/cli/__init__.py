@@ -14,6 +14,7 @@ from qlib_ext.cli.portfolio import add_enhance
 from qlib_ext.cli.provider import add_fields, add_fundamentals
 from qlib_ext.cli.relations import add_relations
 from qlib_ext.cli.risk import add_risk, add_weights
+from qlib_ext.cli.search import add_search
 from qlib_ext.cli.simulator import add_market
 from qlib_ext.cli.ticks import add_ticks
 from qlib_ext.cli.workflows import add_init, add_run, add_workflows
@@ -34,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         add_risk,
         add_enhance,
         add_factor,
+        add_search,
         add_workflows,
         add_init,
         add_run,

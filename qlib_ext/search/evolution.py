@@ -48,7 +48,7 @@ class Plan:
     size: int = 1000
     measured: int = 20
     chunk: int = 250
-    parsimony: float = 0.002
+    parsimony: float = 0.004
 
 
 @dataclass
@@ -155,17 +155,8 @@ class Evolution:
     def _measure(self, generation: Generation, map_chunks: Map) -> None:
         """Measure the candidates on everything, and offer them to the pool, the best first."""
         nodes = [generation.nodes[place] for place in generation.candidates]
-        for node, found in zip(nodes, self.measured(nodes, map_chunks), strict=True):
+        for node, found in zip(nodes, measured_by(self.whole, nodes, map_chunks), strict=True):
             generation.outcomes[self.pool.offer(node, found, self.train, len(self.memory)) or "taken"] += 1
-
-    def measured(self, nodes: Sequence[Node], map_chunks: Map) -> list[Measured]:
-        """Each expression on all stocks and days."""
-        chunks = [
-            Chunk(number, tuple(nodes[number : number + MEASURED_TOGETHER]))
-            for number in range(0, len(nodes), MEASURED_TOGETHER)
-        ]
-        found = dict(map_chunks(measure, self.whole, chunks)) if chunks else {}
-        return [each for chunk in chunks for each in found[chunk.number]]
 
     def resume(
         self, tried: Sequence[Sequence[str]], last: tuple[list[Node], np.ndarray], factors: list[Factor], map_chunks: Map
@@ -174,5 +165,15 @@ class Evolution:
         self.done = len(tried)
         self.memory = Memory(text for generation in tried for text in generation)
         self.breed_from(*last)
-        for factor, found in zip(factors, self.measured([each.node for each in factors], map_chunks), strict=True):
+        for factor, found in zip(factors, measured_by(self.whole, [each.node for each in factors], map_chunks), strict=True):
             self.pool.add(factor, found.ranks)
+
+
+def measured_by(whole: Whole, nodes: Sequence[Node], map_chunks: Map) -> list[Measured]:
+    """Each expression on all stocks and days."""
+    chunks = [
+        Chunk(number, tuple(nodes[number : number + MEASURED_TOGETHER]))
+        for number in range(0, len(nodes), MEASURED_TOGETHER)
+    ]
+    found = dict(map_chunks(measure, whole, chunks)) if chunks else {}
+    return [each for chunk in chunks for each in found[chunk.number]]
