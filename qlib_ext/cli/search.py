@@ -53,9 +53,7 @@ def days(text: str) -> tuple[str, str]:
 
 def add_search(commands: argparse._SubParsersAction) -> None:
     """``qlib-ext search``."""
-    parser = add_command(
-        commands, "search", _search, "find factors by genetic programming", _SEARCH, _SEARCH_EXAMPLE
-    )
+    parser = add_command(commands, "search", _search, "find factors by genetic programming", _SEARCH, _SEARCH_EXAMPLE)
     parser.add_argument("--data", required=True, metavar="PROVIDER", help="a Qlib provider of day bars")
     parser.add_argument("--out", required=True, metavar="FILE", help="the YAML file of the factors that are chosen")
     parser.add_argument("--train", required=True, type=days, metavar="A:B", help="years or days, such as 2010:2015")
@@ -143,5 +141,8 @@ def _tell(found: Found, out: Path, run: str) -> None:
     )
     print(f"control, labels shuffled within the day: {control:,} tried, {len(found.control)} found")
     for each in found.chosen[:5]:
-        print(f"  {each.name}  ICIR {each.factor.icir:+.2f}, validation {each.factor.valid_icir:+.2f}  {each.factor.node.text}")
-    print(f"wrote {out}; run {run[:8]} of the experiment search has the page")
+        own = each.factor
+        print(f"  {each.name}  ICIR {own.icir:+.2f}, validation {own.valid_icir:+.2f}  {own.node.text}")
+    if not found.chosen:
+        print(f"no factor passed, {out} is not written; give more minutes, or other fields")
+    print(f"{f'wrote {out}; ' if found.chosen else ''}run {run[:8]} of the experiment search has the page")

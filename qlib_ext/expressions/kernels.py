@@ -231,7 +231,7 @@ def correlations(left, right, windows):
 
 @compiled
 def cuts(values, by, windows):
-    """The mean of values on the rows whose ``by`` is the highest, and the lowest, of the window: ``[2, windows, rows]``.
+    """The mean of values where ``by`` is the highest, and the lowest, of the window: ``[2, windows, rows]``.
 
     Of the n rows that have both, the highest are those not below the (n // 4)-th largest ``by``, at least one row; the
     lowest likewise. Rows that tie with the last of them count too.

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from qlib.data.base import Expression
-from qlib.data.data import ExpressionD
-from qlib.data.ops import Operators, PairRolling
+from qlib.data.data import LocalExpressionProvider
+from qlib.data.ops import Operators, OpsList, PairRolling
 
 from qlib_ext.expressions import kernels
 
@@ -28,10 +28,12 @@ class Cut(PairRolling):
         super().__init__(feature_left, feature_right, N, "cut")
 
     def _load_internal(self, instrument: str, start_index: int, end_index: int, *args: Any) -> pd.Series:
-        x, y = (each.load(instrument, start_index, end_index, *args) for each in (self.feature_left, self.feature_right))
+        x, y = (
+            each.load(instrument, start_index, end_index, *args) for each in (self.feature_left, self.feature_right)
+        )
         x, y = x.align(y)
         finite = [np.where(np.isinf(each), np.nan, each).astype(np.float64) for each in (x, y)]
-        return pd.Series(cut(*finite, np.array([self.N]))[self.which, 0], x.index)
+        return pd.Series(cut(finite[0], finite[1], np.array([self.N]))[self.which, 0], x.index)
 
 
 class CutHigh(Cut):
@@ -56,11 +58,14 @@ OPERATORS = (CutHigh, CutLow, CutSpread)
 
 
 def register_operators() -> None:
-    """Let Qlib read these operators, which every ``qlib.init`` forgets; what a user registered by a name stays."""
-    Operators.register([each for each in OPERATORS if not hasattr(Operators, each.__name__)])
+    """Let Qlib read these operators, which every ``qlib.init`` forgets; what a user registered by a name stays.
+
+    Qlib's own as well, for a process without ``qlib.init``.
+    """
+    Operators.register([each for each in (*OpsList, *OPERATORS) if not hasattr(Operators, each.__name__)])
 
 
 def expression_of(text: str) -> Expression:
     """The tree of an expression, by Qlib's parser; it raises whatever evaluating the text raises."""
     register_operators()
-    return ExpressionD.get_expression_instance(text)
+    return LocalExpressionProvider().get_expression_instance(text)

@@ -128,7 +128,9 @@ class Program:
                 operands = [self._operand(node.feature_left), self._operand(node.feature_right)]
                 spreads = [self._statistic(kernels.moments, [operand], window, (2,)) for operand in operands]
                 return unless_constant, [self._statistic(kernels.correlations, operands, window), *spreads]
-            if isinstance(node, Cut) and all(isinstance(n, Expression) for n in (node.feature_left, node.feature_right)):
+            if isinstance(node, Cut) and all(
+                isinstance(n, Expression) for n in (node.feature_left, node.feature_right)
+            ):
                 operands = [self._operand(node.feature_left), self._operand(node.feature_right)]
                 return np.asarray, [self._statistic(cut, operands, window, (node.which,))]
         raise NotNative(f"{node} is not among the operations of the fast engine")

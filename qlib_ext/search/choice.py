@@ -22,7 +22,9 @@ class Chosen:
     added_icir: float
 
 
-def forward(ranks: Sequence[np.ndarray], labels: np.ndarray, signs: Sequence[float], most: int) -> list[tuple[int, float]]:
+def forward(
+    ranks: Sequence[np.ndarray], labels: np.ndarray, signs: Sequence[float], most: int
+) -> list[tuple[int, float]]:
     """Factors one after the other, each the one that adds most to those before it: places and ICIRs of what they add.
 
     What a factor adds is what is left of its ranks on each day beside all that is linear in those before; its ICIR
@@ -62,10 +64,10 @@ def write_factors(path: str | Path, chosen: Sequence[Chosen], heading: Sequence[
         own = each.factor
         lines += [
             "",
-            f"# train: Rank IC {own.rank_ic:+.4f}, ICIR {own.icir:+.3f}, t {own.t:+.1f}; validation: Rank IC "
-            f"{own.valid_rank_ic:+.4f}, ICIR {own.valid_icir:+.3f}",
-            f"# beyond those above: ICIR {each.added_icir:.3f} in the validation; turnover {own.turnover:.2f}, coverage "
-            f"{own.coverage:.1%}",
+            f"# train: Rank IC {own.rank_ic:+.4f}, ICIR {own.icir:+.3f}, t {own.t:+.1f}",
+            f"# validation: Rank IC {own.valid_rank_ic:+.4f}, ICIR {own.valid_icir:+.3f}; beyond those above: ICIR "
+            f"{each.added_icir:.3f}",
+            f"# turnover {own.turnover:.2f}, coverage {own.coverage:.1%}",
             f"{each.name}: {own.node.text}",
         ]
     write_whole(path, "\n".join([*lines, ""]).encode(), "Name another --out; the search itself is kept.")

@@ -12,6 +12,7 @@ from qlib_ext.cross_section.ic import cross_sectional_rank, information_coeffici
 from qlib_ext.expressions.operators import expression_of
 from qlib_ext.expressions.program import NotNative, Program
 from qlib_ext.search.market import Bars
+from qlib_ext.search.statistics import icir
 from qlib_ext.search.tree import Node
 
 
@@ -83,27 +84,62 @@ class Chunk:
 
 
 @dataclass(frozen=True)
+class Stages:
+    """Two samples of the same days, of few stocks and of more, and how an expression comes from one to the other.
+
+    passing    share of a chunk that does
+    coverage   that it must have
+    parsimony  what a node costs of the ICIR
+    """
+
+    samples: tuple[Sample, Sample]
+    passing: float
+    coverage: float
+    parsimony: float
+
+
+@dataclass(frozen=True)
 class Screened:
-    """What a sample says of the expressions of a chunk: daily ICs [expressions, days], coverage [expressions]."""
+    """What the samples say of the expressions of a chunk.
+
+    places   in the chunk, of those that came to the larger sample and have the coverage there
+    ic       [places, days]
+    fitness  [places] ``|ICIR| - parsimony * size``
+    """
 
     number: int
+    places: np.ndarray
     ic: np.ndarray
-    coverage: np.ndarray
+    fitness: np.ndarray
 
 
-def screen(sample: Sample, chunk: Chunk) -> Screened:
-    """Each expression's IC on the days of a sample, its ranks with the labels as they are, and its coverage.
+def screen(stages: Stages, chunk: Chunk) -> Screened:
+    """The fittest of a chunk, by the IC of ranks with the labels as they are: on few stocks first, then on more."""
+    places = np.arange(len(chunk.nodes))
+    for sample in stages.samples:
+        nodes = [chunk.nodes[place] for place in places]
+        ic, coverage = ic_and_coverage(sample, nodes)
+        fitness = np.abs([icir(own) for own in ic]) - stages.parsimony * np.array([node.size for node in nodes])
+        fitness[coverage < stages.coverage] = np.nan
+        known = int(np.count_nonzero(~np.isnan(fitness)))
+        if sample is stages.samples[0]:
+            known = min(known, max(int(stages.passing * len(chunk.nodes)), 1))
+        kept = np.sort(np.argsort(-fitness, kind="stable")[:known])  # NaN comes last
+        places, ic, fitness = places[kept], ic[kept], fitness[kept]
+    return Screened(chunk.number, places, ic, fitness)
 
-    The coverage is the share of the labels for whose stock and day there is a value.
-    """
-    values = values_of(chunk.nodes, sample.bars, sample.days)
+
+def ic_and_coverage(sample: Sample, nodes: Sequence[Node]) -> tuple[np.ndarray, np.ndarray]:
+    """Each expression's daily IC, ``[expressions, days]``, and the share of the labels that it has a value for."""
+    ic, coverage = np.full((len(nodes), len(sample.days)), np.nan), np.zeros(len(nodes))
+    if not len(nodes):
+        return ic, coverage
     labelled = np.count_nonzero(~np.isnan(sample.labels))
-    ic, coverage = np.empty((len(values), len(sample.days))), np.empty(len(values))
-    for place, own in enumerate(values):
-        ranks = sample.ranks(own)
+    for place, values in enumerate(values_of(nodes, sample.bars, sample.days)):
+        ranks = sample.ranks(values)
         ic[place] = information_coefficient(ranks, sample.labels)
         coverage[place] = np.count_nonzero(~np.isnan(ranks)) / labelled
-    return Screened(chunk.number, ic, coverage)
+    return ic, coverage
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from qlib_ext.cross_section.ic import cross_sectional_rank
 from qlib_ext.search.canonical import Memory
-from qlib_ext.search.evaluation import Chunk, Measured, Sample, Whole, measure, screen, unit_ranks
+from qlib_ext.search.evaluation import Chunk, Measured, Sample, Stages, Whole, measure, screen, unit_ranks
 from qlib_ext.search.grammar import Grammar
 from qlib_ext.search.market import SearchMarket
 from qlib_ext.search.pool import Factor, Pool, Rules
@@ -79,8 +79,10 @@ class Evolution:
         lag = 2 * plan.horizon
         self.pool = Pool(unit_ranks(ranks[grid]), plan.rules, (lag, -(-lag // STEP)))
         order = np.random.default_rng([plan.seed, 2]).permutation(len(market.stocks))
-        self.stages = [np.sort(order[: max(len(order) // share, FEWEST)]) for share in (FIRST, STEP)]
-        self.samples = [Sample(market.bars.chosen(stocks), days[grid], ranks[grid][:, stocks]) for stocks in self.stages]
+        self.stocks = [np.sort(order[: max(len(order) // share, FEWEST)]) for share in (FIRST, STEP)]
+        self.samples = [
+            Sample(market.bars.chosen(stocks), days[grid], ranks[grid][:, stocks]) for stocks in self.stocks
+        ]
         self.memory = Memory()
         self.parents: list[Node] = []
         self.fitness = np.zeros(0)
@@ -104,36 +106,26 @@ class Evolution:
     def breed_from(self, nodes: Sequence[Node], fitness: np.ndarray) -> None:
         """Let those of a generation that have a fitness be the parents of the next."""
         known = np.flatnonzero(~np.isnan(fitness))
-        self.parents, self.fitness = [nodes[place] for place in known], fitness[known]
+        self.parents, self.fitness = [nodes[int(place)] for place in known], fitness[known]
 
     def _screened(self, nodes: list[Node], map_chunks: Map) -> Generation:
-        """The ICs of a generation with the labels that the pool leaves, on few stocks, of the best on more."""
-        generation = Generation(nodes, np.full(len(nodes), np.nan), np.full(len(nodes), np.nan))
-        left = np.arange(len(nodes))
-        for stage, (stocks, sample) in enumerate(zip(self.stages, self.samples, strict=True)):
-            residual = np.where(np.isnan(sample.labels), np.nan, self.pool.residual[:, stocks])
-            ic, coverage = self._map_screen(replace(sample, labels=residual), nodes, left, map_chunks)
-            own = np.array([abs(icir(each)) for each in ic])
-            own[coverage < self.plan.rules.coverage] = np.nan
-            own -= self.plan.parsimony * np.array([nodes[place].size for place in left])
-            kept = np.argsort(-np.nan_to_num(own, nan=-np.inf), kind="stable")[: np.count_nonzero(~np.isnan(own))]
-            if stage == 0:
-                kept = np.sort(kept[: max(int(PASSING * len(nodes)), 1)])
-            left, own, ic = left[kept], own[kept], ic[kept]
-        generation.fitness[left] = own
-        generation.icir[left] = [icir(each) for each in ic]
-        generation.candidates = self._candidates(left, ic)
-        return generation
-
-    def _map_screen(
-        self, sample: Sample, nodes: list[Node], places: np.ndarray, map_chunks: Map
-    ) -> tuple[np.ndarray, np.ndarray]:
-        chunks = [
-            Chunk(number, tuple(nodes[place] for place in places[number : number + self.plan.chunk]))
-            for number in range(0, len(places), self.plan.chunk)
+        """The ICs of a generation with the labels that the pool leaves."""
+        plan = self.plan
+        samples = [
+            replace(sample, labels=np.where(np.isnan(sample.labels), np.nan, self.pool.residual[:, stocks]))
+            for stocks, sample in zip(self.stocks, self.samples, strict=True)
         ]
-        found = sorted(map_chunks(screen, sample, chunks), key=lambda each: each.number)
-        return np.concatenate([each.ic for each in found]), np.concatenate([each.coverage for each in found])
+        stages = Stages((samples[0], samples[1]), PASSING, plan.rules.coverage, plan.parsimony)
+        chunks = [Chunk(low, tuple(nodes[low : low + plan.chunk])) for low in range(0, len(nodes), plan.chunk)]
+        found = sorted(map_chunks(screen, stages, chunks), key=lambda each: each.number)
+        places = np.concatenate([each.number + each.places for each in found])
+        ic, fitness = (np.concatenate([getattr(each, name) for each in found]) for name in ("ic", "fitness"))
+        generation = Generation(nodes, *np.full((2, len(nodes)), np.nan))
+        generation.icir[places] = [abs(icir(own)) for own in ic]
+        generation.fitness[places] = fitness
+        best_first = np.argsort(-fitness, kind="stable")
+        generation.candidates = self._candidates(places[best_first], ic[best_first])
+        return generation
 
     def _candidates(self, places: np.ndarray, ic: np.ndarray) -> list[int]:
         """The best, in order, whose daily ICs are significant, of one sign over the years, and unlike each other's."""
@@ -159,13 +151,19 @@ class Evolution:
             generation.outcomes[self.pool.offer(node, found, self.train, len(self.memory)) or "taken"] += 1
 
     def resume(
-        self, tried: Sequence[Sequence[str]], last: tuple[list[Node], np.ndarray], factors: list[Factor], map_chunks: Map
+        self,
+        tried: Sequence[Sequence[str]],
+        last: tuple[list[Node], np.ndarray],
+        factors: list[Factor],
+        map_chunks: Map,
     ) -> None:
         """Stand where an earlier run stood: what it tried, generation by generation, the last one, and its pool."""
         self.done = len(tried)
         self.memory = Memory(text for generation in tried for text in generation)
         self.breed_from(*last)
-        for factor, found in zip(factors, measured_by(self.whole, [each.node for each in factors], map_chunks), strict=True):
+        for factor, found in zip(
+            factors, measured_by(self.whole, [each.node for each in factors], map_chunks), strict=True
+        ):
             self.pool.add(factor, found.ranks)
 
 

@@ -5,7 +5,6 @@ No rule takes a negative window, so that no expression of the grammar reads a la
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -116,9 +115,7 @@ class Grammar:
     def rules(self) -> dict[str, list[Operator]]:
         """The operators that can give each unit."""
         known = [OPERATORS[name] for name in self.operators]
-        known = [
-            rule for rule in known if not rule.rolling or (self.lags if rule.name == "Ref" else self.windows)
-        ]
+        known = [rule for rule in known if not rule.rolling or (self.lags if rule.name == "Ref" else self.windows)]
         if set(self.leaves) <= {RATIO}:
             known = [rule for rule in known if FIELD not in rule.takes]
         units = {

@@ -19,7 +19,8 @@ from qlib_ext.data.segments import refuse_overlap
 from qlib_ext.errors import DataError, SegmentError
 from qlib_ext.expressions.engine import StockBars
 from qlib_ext.expressions.reach import reach_of
-from qlib_ext.provider.names import fields_in
+from qlib_ext.provider.names import require_universe
+from qlib_ext.provider.panels import fields_known
 
 FEWEST_STOCKS = 30  # labelled on the median day, of which a Rank IC is more than chance
 
@@ -89,9 +90,8 @@ def read_market(
     begin = max(calendar.searchsorted(pd.Timestamp(train[0])) - history, 0)
     days = calendar[begin : calendar.searchsorted(pd.Timestamp(valid[1]), side="right")]
     stocks = rows.index.unique("instrument").sort_values()
-    labels = np.full(len(days) * len(stocks), np.nan)
-    labels[cells_of(rows.index, days, stocks)] = rows.iloc[:, 0].to_numpy()
-    labels = labels.reshape(len(days), len(stocks))
+    labels = np.full((len(days), len(stocks)), np.nan)
+    labels.ravel()[cells_of(rows.index, days, stocks)] = rows.iloc[:, 0].to_numpy()
     reach = reach_of(label)
     places = [_places(days, calendar, *span, reach) for span in (train, valid)]
     for name, span, own in zip(("train", "valid"), (train, valid), places, strict=True):
@@ -139,16 +139,15 @@ def _read_bars(fields: Sequence[str], stocks: pd.Index, begin: int, days: int) -
     for row, field in enumerate(fields):
         if np.isnan(values[row]).all():
             raise DataError(
-                f"The field ${field} has no number for any of the {len(stocks)} stocks up to the end of the validation: "
-                f"fill it in the provider {C.dpm.get_data_uri('day')}, or leave it out of --fields."
+                f"The field ${field} has no number for any of the {len(stocks)} stocks up to the end of the "
+                f"validation: fill it in the provider {C.dpm.get_data_uri('day')}, or leave it out of --fields."
             )
     return Bars(tuple(f"${field}" for field in fields), values, spans)
 
 
 def known_fields(fields: Sequence[str], universe: str) -> list[str]:
     """Those of the fields that the provider has for at least one stock of the universe."""
-    names = D.list_instruments(D.instruments(universe), freq="day", as_list=True)
     folder = Path(C.dpm.get_data_uri("day"))
-    from qlib_ext.provider.panels import fields_known
-
+    require_universe(folder, universe)
+    names = D.list_instruments(D.instruments(universe), freq="day", as_list=True)
     return fields_known(folder, fields, names)

@@ -20,8 +20,9 @@ TEXTS = {
     "title": "Factor search",
     "factors": "The chosen factors",
     "factors_note": (
-        "In the order in which they were chosen, each for what it adds in the validation to those above it. Figures are "
-        "means of daily values; t is Newey-West's, residual t that of what is left of the factor beside those found before."
+        "In the order in which they were chosen, each for what it adds in the validation to those above it. Figures "
+        "are means of daily values; t is Newey-West's, residual t that of what is left of the factor beside those "
+        "found before it."
     ),
     "years": "Rank IC by year",
     "correlation": "Rank correlations in the validation",
@@ -29,8 +30,8 @@ TEXTS = {
     "decay_note": "The Rank IC of the validation with the label so many days later.",
     "history": "The course of the search",
     "history_note": (
-        "The control is the same search with labels shuffled within the day: what it finds is chance. The ICIR is that of "
-        "the screening, with what the factors found until then leave of the label."
+        "The control is the same search with labels shuffled within the day: what it finds is chance. The ICIR is that "
+        "of the screening, with what the factors found until then leave of the label."
     ),
     "factor": "factor",
 }
@@ -91,7 +92,9 @@ def _facts(found: Found, settings: Settings) -> list[tuple[str, str]]:
 
 def _factors(table: pd.DataFrame) -> Grid:
     blocks = [
-        Block(str(name), [Line("", [row["expression"], *(printed(row[key], form) for key, (_, form) in COLUMNS.items())])])
+        Block(
+            str(name), [Line("", [row["expression"], *(printed(row[key], form) for key, (_, form) in COLUMNS.items())])]
+        )
         for name, row in table.iterrows()
     ]
     return Grid("", ["", "expression", *(title for title, _ in COLUMNS.values())], blocks, named=False)
@@ -100,7 +103,8 @@ def _factors(table: pd.DataFrame) -> Grid:
 def _outcomes(found: Found) -> Grid:
     counts = {name: found.progress.outcomes(name) for name in (SEARCH, CONTROL)}
     blocks = [
-        Block(text, [Line("", [f"{counts[name][key]:,}" for name in (SEARCH, CONTROL)])]) for key, text in OUTCOMES.items()
+        Block(text, [Line("", [f"{counts[name][key]:,}" for name in (SEARCH, CONTROL)])])
+        for key, text in OUTCOMES.items()
     ]
     return Grid("What became of the expressions measured on all stocks and days", ["", SEARCH, CONTROL], blocks, False)
 
@@ -112,7 +116,12 @@ def _history(history: pd.DataFrame) -> go.Figure:
         for column, key in ((1, "pool"), (2, "best")):
             figure.add_trace(
                 go.Scatter(
-                    x=own["tried"], y=own[key], name=name, legendgroup=name, showlegend=column == 1, line={"color": colour}
+                    x=own["tried"],
+                    y=own[key],
+                    name=name,
+                    legendgroup=name,
+                    showlegend=column == 1,
+                    line={"color": colour},
                 ),
                 1,
                 column,

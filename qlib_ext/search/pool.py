@@ -12,7 +12,6 @@ from qlib_ext.search.evaluation import Measured
 from qlib_ext.search.statistics import bar_of, icir, newey_west_t, parts_of_sign
 from qlib_ext.search.tree import Node
 
-
 NOTHING = 1e-3  # of a norm: what float32 leaves of a direction that is there already
 
 

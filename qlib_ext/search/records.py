@@ -24,6 +24,8 @@ DECAY_DAYS = (0, 5, 10, 20)
 def record(found: Found, settings: Settings, out: Path) -> str:
     """Write the file of factors, and a run of the experiment ``search`` with it, tables and page; its id.
 
+    A search that has chosen nothing leaves no file.
+
     Artifacts, in ``search/``: factors.yaml, report.html, and the frames of ``frames_of``. Raises OutputError.
     """
     tables = frames_of(found)
@@ -37,15 +39,14 @@ def record(found: Found, settings: Settings, out: Path) -> str:
             f"every t is above {found.bar:.2f}; of {found.progress.tried(CONTROL):,} expressions on shuffled labels "
             f"{len(found.control)} were",
         ]
-        write_factors(out, found.chosen, heading)
+        if found.chosen:
+            write_factors(out, found.chosen, heading)
         recorder.log_params(**{name: str(getattr(settings, name)) for name in ("universe", "train", "valid", "seed")})
         recorder.log_metrics(**figures_of(found))
         recorder.save_objects(artifact_path=FOLDER, **{f"{name}.pkl": table for name, table in tables.items()})
         with TemporaryDirectory() as temporary:
-            files = {
-                "report.html": page(found, settings, tables).encode(),
-                "factors.yaml": out.read_bytes(),
-            }
+            files = {"report.html": page(found, settings, tables).encode()}
+            files |= {"factors.yaml": out.read_bytes()} if found.chosen else {}
             for name, content in files.items():
                 write_whole(Path(temporary) / name, content, "Make room.")
                 recorder.save_objects(local_path=f"{temporary}/{name}", artifact_path=FOLDER)

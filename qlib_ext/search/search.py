@@ -92,8 +92,7 @@ class Found:
 class Search:
     """A search of a provider, which Qlib is initialised with, kept in a folder.
 
-    Raises, before anything is computed, what ``Grammar``, ``read_market`` and ``StateFolder.open`` raise, and ConfigError
-    for a backend that there is not.
+    Raises, before anything is searched, what ``Grammar``, ``read_market`` and ``StateFolder.open`` raise.
     """
 
     def __init__(self, settings: Settings, folder: str | Path, overwrite: bool = False) -> None:

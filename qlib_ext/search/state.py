@@ -49,7 +49,8 @@ class StateFolder:
 
     about.json                      what is searched, in what; another search does not go on here
     state.json                      Progress and the two pools; written last, after each generation
-    search/00012.parquet            a generation: expression, tree (json), icir and fitness (null: left at the first sample)
+    search/00012.parquet            a generation: expression, tree (json), icir and fitness, null for those that the
+                                    first sample was enough for
     control/...                     the same of the labels that are shuffled within the day
 
     Beside each file is its checksum, and a file that is not as it was written is refused with DataError.
@@ -64,7 +65,11 @@ class StateFolder:
         Raises DataError where the folder holds another search, or something else.
         """
         names = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else set()
-        own = {name for part in (ABOUT, STATE) for name in (part, checksum_of(Path(part)).name)} | {SEARCH, CONTROL, LOCK}
+        own = {name for part in (ABOUT, STATE) for name in (part, checksum_of(Path(part)).name)} | {
+            SEARCH,
+            CONTROL,
+            LOCK,
+        }
         if self.folder.is_file() or names - own:
             raise DataError(f"{self.folder} is, or has in it, something that is no search; name another --state.")
         if overwrite:

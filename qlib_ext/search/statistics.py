@@ -12,27 +12,28 @@ PARTS = 4  # of the training days, whose signs are compared
 def icir(ic: Series) -> float:
     """``mean / std`` of daily ICs, std of a sample; NaN where there are fewer than two or all are equal."""
     known = ic[~np.isnan(ic)]
-    deviation = known.std(ddof=1) if len(known) > 1 else 0.0
-    return float(known.mean() / deviation) if deviation > 0 else np.nan
+    if len(known) < 2 or np.ptp(known) == 0:
+        return np.nan
+    return float(known.mean() / known.std(ddof=1))
 
 
 def newey_west_t(ic: Series, lag: int) -> float:
     """The t-statistic of the mean of n daily ICs whose errors are correlated over ``lag`` days.
 
     ``t = mean / sqrt(S / n)``, ``S = g_0 + 2 sum_{k=1..lag} (1 - k / (lag + 1)) g_k``, ``g_k`` the mean over n of
-    products k days apart. Days without an IC are left out. NaN where S is not above 0.
+    products k days apart. Days without an IC are left out. NaN where all are equal or too few.
 
     Source: Newey and West, Econometrica 55 (1987), equation 5; equal to statsmodels' HAC with maxlags = lag.
     """
     known = ic[~np.isnan(ic)]
     n = len(known)
-    if n <= lag + 1:
+    if n <= lag + 1 or np.ptp(known) == 0:
         return np.nan
     error = known - known.mean()
     products = np.array([error[k:] @ error[: n - k] / n for k in range(lag + 1)])
     weights = 1 - np.arange(1, lag + 1) / (lag + 1)
     variance = products[0] + 2 * weights @ products[1:]
-    return float(known.mean() / np.sqrt(variance / n)) if variance > 0 else np.nan
+    return float(known.mean() / np.sqrt(variance / n))
 
 
 def bar_of(tried: int, margin: float) -> float:

@@ -62,7 +62,7 @@ def _child(rng: np.random.Generator, grammar: Grammar, parents: Sequence[Node], 
 def _winner(rng: np.random.Generator, parents: Sequence[Node], fitness: np.ndarray) -> Node:
     """The fittest of some drawn at random."""
     drawn = rng.integers(len(parents), size=TOURNAMENT)
-    return parents[drawn[np.argmax(fitness[drawn])]]
+    return parents[int(drawn[np.argmax(fitness[drawn])])]
 
 
 def crossover(rng: np.random.Generator, grammar: Grammar, one: Node, other: Node) -> Node:
@@ -86,13 +86,14 @@ def point(rng: np.random.Generator, grammar: Grammar, node: Node) -> Node:
     paths = list(node.paths())
     path, old = paths[rng.integers(len(paths))]
     if not old.children:
-        return node.replaced(path, _other(rng, grammar.leaves[grammar.unit_of(old)]))
+        fields = grammar.leaves[grammar.unit_of(old)]
+        return node.replaced(path, fields[rng.integers(len(fields))])
     if old.window and rng.random() < 0.5:
         return node.replaced(path, Node(old.name, old.children, grammar.window(rng, old.name)))
     rule = OPERATORS[old.name]
     alike = [OPERATORS[name] for name in grammar.operators]
     alike = [each for each in alike if (each.takes, each.gives, each.rolling) == (rule.takes, rule.gives, rule.rolling)]
-    name = alike[rng.integers(len(alike))].name
+    name = alike[int(rng.integers(len(alike)))].name
     choice = grammar.lags if name == "Ref" else grammar.windows
     window = old.window if not rule.rolling or old.window in choice else grammar.window(rng, name)
     return node.replaced(path, Node(name, old.children, window))
@@ -102,7 +103,3 @@ def hoist(rng: np.random.Generator, grammar: Grammar, node: Node) -> Node:
     """A subtree that is a ratio alone."""
     ratios = [each for _, each in node.paths() if grammar.unit_of(each) == RATIO]
     return ratios[rng.integers(len(ratios))]
-
-
-def _other(rng: np.random.Generator, nodes: Sequence[Node]) -> Node:
-    return nodes[rng.integers(len(nodes))]

@@ -141,6 +141,8 @@ KNOWN = [
     "Quantile($volume, 13, 0.33) - Quantile($volume, 13, 0.5) + Quantile($volume, 4, 0.5)",
     "Corr($open, $volume, 9)",
     "Corr($close, $close, 3)",
+    "CutHigh($close / Ref($close, 1), $volume, 9) - CutLow($close, $volume / Ref($volume, 2), 4)",
+    "CutSpread($open, $close - $open, 20)",
 ]
 
 

@@ -141,3 +141,26 @@ def test_what_left_the_window_leaves_no_trace():
     assert mean[12] == 0.1
     assert total[13] == pytest.approx(0.6, rel=1e-15)
     assert kernels.correlations(values, values**2, np.array([5]))[0, 13] == pytest.approx(1, rel=1e-15)
+
+
+def cut(window, by, highest):
+    both = ~np.isnan(window) & ~np.isnan(by)
+    x, y = window[both], by[both]
+    if not len(x):
+        return np.nan
+    share = max(len(x) // 4, 1)
+    last = np.sort(y)[-share] if highest else np.sort(y)[share - 1]
+    return x[y >= last].mean() if highest else x[y <= last].mean()
+
+
+@settings(max_examples=150, deadline=None)
+@given(PAIRS)
+def test_means_where_another_is_extreme(pair):
+    values, by = pair
+    found = kernels.cuts(values, by, WINDOWS)
+    for place, highest in enumerate((True, False)):
+        ends = range(1, len(values) + 1)
+        expected = [
+            [cut(values[max(end - n, 0) : end], by[max(end - n, 0) : end], highest) for end in ends] for n in WINDOWS
+        ]
+        equal(found[place], np.array(expected).reshape(4, len(values)), size(values))

@@ -11,6 +11,7 @@ from qlib.data import D
 from qlib.data.ops import ElemOperator, NpElemOperator
 
 from qlib_ext.errors import ConfigError
+from qlib_ext.expressions.operators import register_operators
 from qlib_ext.expressions.reach import horizon_of, label_reach, reach_of
 
 CHANGED = 200  # the first day of the calendar whose prices differ
@@ -53,6 +54,8 @@ LABELS = {
     "Corr(Ref($close, -2), Ref($open, -6), 10)": 6,
     "Max(Ref($close, -20), 20)/Ref($close, -1)": 20,
     "Sqrt(Ref($close, -3))": 3,
+    "CutHigh($close, $open, 10)": 0,
+    "CutSpread(Ref($close, -2), Ref($open, -6), 10)": 6,
     "Declared($close)/$close": 10,
     "Ref(Declared($close), -2)": 12,
     "Declared(Delta($close, -3))/$close": 13,
@@ -74,6 +77,7 @@ def test_the_reach_is_what_changing_the_future_shows(small, changed):
     frames = []
     for folder in (small[0], changed):
         qlib.init(provider_uri=str(folder), region="cn", kernels=1, logging_level=40, custom_ops=OWN)
+        register_operators()
         frames.append(D.features(D.instruments("all"), list(LABELS)))
         places = D.calendar().tolist().index
     days = frames[0].index.get_level_values("datetime").map(places)

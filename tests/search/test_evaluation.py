@@ -10,10 +10,21 @@ from qlib.data import D
 from qlib_ext.cross_section.ic import rank_information_coefficient
 from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.errors import DataError, SegmentError
-from qlib_ext.search.evaluation import Chunk, Sample, Whole, measure, screen, unit_ranks, values_of
+from qlib_ext.search.evaluation import (
+    Chunk,
+    Sample,
+    Stages,
+    Whole,
+    ic_and_coverage,
+    measure,
+    screen,
+    unit_ranks,
+    values_of,
+)
 from qlib_ext.search.grammar import LONGEST, Grammar
 from qlib_ext.search.market import read_market
 from qlib_ext.search.search import LABEL
+from qlib_ext.search.statistics import icir
 from qlib_ext.search.variation import random_tree
 from tests.search.conftest import FIELDS, TRAIN, VALID
 
@@ -40,9 +51,11 @@ def test_values_are_those_of_the_handlers_loader_and_of_qlib(market, nodes):
     for theirs, tolerance in ((fast, 0.0), (slow, 1e-4)):
         for place in range(theirs.shape[1]):
             own = pd.DataFrame(values[place].T, market.days[days], market.stocks).stack(future_stack=True)
-            own = own.reindex(theirs.index.intersection(fast.index))
+            own = own.reindex(theirs.index.intersection(fast.index).intersection(own.index))
             expected = theirs.iloc[:, place].replace([np.inf, -np.inf], np.nan).reindex(own.index)
-            np.testing.assert_allclose(own, expected.astype(np.float32), rtol=tolerance, atol=tolerance, err_msg=texts[place])
+            np.testing.assert_allclose(
+                own, expected.astype(np.float32), rtol=tolerance, atol=tolerance, err_msg=texts[place]
+            )
 
 
 def test_figures_are_those_of_the_rank_ic(market, nodes):
@@ -50,19 +63,38 @@ def test_figures_are_those_of_the_rank_ic(market, nodes):
     labels = unit_ranks_or_nan(market.labels[days])
     sample = Sample(market.bars, days, labels)
     chunk = Chunk(7, tuple(nodes))
-    screened, (number, found) = screen(sample, chunk), measure(Whole(sample, np.arange(5), 5), chunk)
-    assert screened.number == number == 7
+    ic, covered = ic_and_coverage(sample, nodes)
+    number, found = measure(Whole(sample, np.arange(5), 5), chunk)
+    assert number == 7
     for place, values in enumerate(values_of(nodes, market.bars, days)):
         known = np.where(np.isnan(market.labels[days]), np.nan, values.T)
         complete = ~(np.isnan(known) & ~np.isnan(labels)).any(1)  # the label is ranked once, whoever has no value
         expected = rank_information_coefficient(known, market.labels[days])
-        np.testing.assert_allclose(screened.ic[place][complete], expected[complete], atol=1e-6)
-        np.testing.assert_array_equal(found[place].ic, screened.ic[place])
+        np.testing.assert_allclose(ic[place][complete], expected[complete], atol=1e-6)
+        np.testing.assert_array_equal(found[place].ic, ic[place])
         coverage = np.count_nonzero(~np.isnan(known)) / np.count_nonzero(~np.isnan(labels))
-        assert found[place].coverage == screened.coverage[place] == pytest.approx(coverage)
+        assert found[place].coverage == covered[place] == pytest.approx(coverage)
         again = rank_information_coefficient(known[5:], known[:-5])
         if not np.isnan(known).any():
             assert found[place].turnover == pytest.approx(1 - np.nanmean(again), abs=1e-6)
+
+
+def test_the_fittest_of_few_stocks_come_to_more(market, nodes):
+    days, labels = market.train[::5], market.labels[market.train[::5]]
+    few, more = np.arange(0, len(market.stocks), 2), np.arange(len(market.stocks))
+    samples = [Sample(market.bars.chosen(stocks), days, labels[:, stocks]) for stocks in (few, more)]
+    found = screen(Stages((samples[0], samples[1]), 0.3, 0.8, 0.01), Chunk(0, tuple(nodes)))
+
+    def fitness(sample):
+        ic, coverage = ic_and_coverage(sample, nodes)
+        own = np.abs([icir(each) for each in ic]) - 0.01 * np.array([node.size for node in nodes])
+        return np.where(coverage < 0.8, np.nan, own)
+
+    first = fitness(samples[0])
+    assert 0 < np.isnan(first).sum() < len(nodes)
+    passed = set(pd.Series(first).nlargest(int(0.3 * len(nodes))).index)
+    assert set(found.places) == {place for place in passed if not np.isnan(fitness(samples[1])[place])}
+    np.testing.assert_array_equal(found.fitness, fitness(samples[1])[found.places])
 
 
 def unit_ranks_or_nan(labels):

@@ -96,9 +96,9 @@ def test_a_generation_has_nothing_that_was_tried():
 
 
 def test_a_grammar_that_has_no_more_gives_fewer():
-    tiny = Grammar(("close",), ("Rank", "Mean"), (5,), (1,))
-    found = next_generation(np.random.default_rng(0), tiny, [], np.zeros(0), Memory(), 10**6)
-    assert 1 < len(found) < 10**6
+    tiny = Grammar(("close",), ("Rank",), (5,))
+    found = next_generation(np.random.default_rng(0), tiny, [], np.zeros(0), Memory(), 100)
+    assert 1 < len(found) < 20, "a rank of a rank of a rank, to 20 nodes"
 
 
 @pytest.mark.parametrize(

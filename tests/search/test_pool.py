@@ -71,7 +71,8 @@ def test_each_rule_refuses(world, rng):
     assert pool.offer(own, measured(turned, labels), TRAIN, 100) == "signs"
     assert pool.offer(own, measured(noise, labels), TRAIN, 100) in ("t", "signs")
     assert pool.offer(own, measured(late, labels), TRAIN, 100) == "validation"
-    assert pool.offer(own, measured(a, labels), TRAIN, 10**80) == "t"
+    strict = Pool(labels[:TRAIN], Rules(margin=100.0), (2, 1))
+    assert strict.offer(own, measured(a, labels), TRAIN, 100) == "t"
     assert pool.offer(own, measured(a, labels), TRAIN, 100) == ""
     assert pool.offer(own, measured(a + 0.3 * noise, labels), TRAIN, 100) == "correlation"
     assert pool.offer(own, measured(a + 1.2 * noise, labels), TRAIN, 100) == "residual"
