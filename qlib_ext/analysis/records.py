@@ -7,7 +7,6 @@ from importlib.metadata import version
 from pprint import pprint
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from qlib.log import get_module_logger
 from qlib.utils.exceptions import LoadObjectError
@@ -19,14 +18,13 @@ from qlib_ext.analysis import reading
 from qlib_ext.analysis.correlation import rank_correlation
 from qlib_ext.analysis.daily_ic import ic_frames
 from qlib_ext.analysis.groups import group_summary, group_test
+from qlib_ext.analysis.indices import index_frames, index_metrics
 from qlib_ext.analysis.performance import added_up_by_year, compounded_by_year, returns_after_cost, since_first_score
 from qlib_ext.analysis.reading import STYLES
 from qlib_ext.analysis.report.texts import LANGUAGES
 from qlib_ext.cross_section.matrix import to_matrix, without_infinite
 from qlib_ext.errors import ConfigError, DataError, QlibExtError
 from qlib_ext.expressions.reach import horizon_of
-from qlib_ext.factors.intraday_styles import MINUTE_STYLES
-from qlib_ext.factors.styles import DAY_STYLES
 from qlib_ext.keywords import check_least, check_types, keywords_of, refuse_unknown
 
 logger = get_module_logger("qlib_ext.analysis")
@@ -72,6 +70,8 @@ class FactorRecord(ACRecordTemp):
     styles      names of price-volume factors, True for all, False for none; those whose fields or minute bars the
                 provider lacks, or has only parts of, are left out; the log and the report say which and why
     market      the provider's instruments whose best 100 of a day the style DWF counts
+    universes   the provider's instruments inside which the score is tested as well, such as ``[csi300, csi500]``: five
+                groups of the members on the day; those that the provider lacks are left out, which log and report say
     compare_with  experiments whose last finished run's score is compared with this one's; one without is left out
     risk        the risk model to whose styles and industries the score's exposures are found, as Qlib writes a class;
                 ``{kwargs: {folder: DIR}}`` is that of ``qlib-ext risk --out DIR``; None: without
@@ -90,6 +90,9 @@ class FactorRecord(ACRecordTemp):
     group_summary.pkl     [groups and long_short, (annual_return, ..., turnover)], see ``group_summary``
     group_years.pkl       [years, groups and long_short]: excess return over the universe; of long_short, its return
     style_correlation.pkl [styles, scores], where styles are wanted
+    index_tests.pkl       [(universe, period), figures], see ``index_test``; where universes are named, as the next two
+    index_groups.pkl      [groups, universes], annual excess return over the mean of the members
+    index_excess.pkl      [days, universes], daily excess return of the top group
     score_correlation.pkl [scores, scores], where compare_with names experiments
     risk_exposures.pkl    [every horizon-th day, styles and industries], see ``score_exposures``; where risk is given
     risk_ic.pkl           [every horizon-th day, (rank_ic, rank_ic_neutral, explained, stocks)]: before and after the
@@ -119,6 +122,7 @@ class FactorRecord(ACRecordTemp):
         price: str = "$close",
         styles: bool | Sequence[str] = True,
         market: str = "all",
+        universes: Sequence[str] = (),
         compare_with: Sequence[str] = (),
         risk: Mapping[str, Any] | None = None,
         report: bool = True,
@@ -136,7 +140,7 @@ class FactorRecord(ACRecordTemp):
         refuse_unknown(self.styles, STYLES, "styles")
         refuse_unknown([lang], LANGUAGES, "lang")
         self.market, self.compare_with, self.risk = market, list(compare_with), risk
-        self.report, self.lang = report, lang
+        self.universes, self.report, self.lang = list(universes), report, lang
 
     def list(self) -> list[str]:
         """The files that are always there."""
@@ -180,11 +184,16 @@ class FactorRecord(ACRecordTemp):
         } | {name: getattr(self, name) for name in ("label", "rebalance", "price", "market", "compare_with")}
         label = self._label(score, bars)
         results = ic_frames(score, label, about["horizon"])
-        results |= self._groups(score, bars, n)
+        price = reading.prices_above_zero(bars[self.price], self.price).ffill().reindex(score.index)
+        results |= self._groups(score, price, n)
+        inside, missing = index_frames(score, label, price, self.universes, about["horizon"], self.rebalance)
+        self._leave_out(about, missing)
+        results |= inside
         results |= self._correlations(score, bars, about)
         results |= self._risk(score, label, about)
         results |= self._strategy(about)
         metrics = {name: float(results[file].loc[row, column]) for name, (file, row, column) in METRICS.items()}
+        metrics |= index_metrics(inside)
         self.recorder.log_metrics(**metrics)
         pprint(metrics)
         return results | {"about.pkl": about}
@@ -231,8 +240,7 @@ class FactorRecord(ACRecordTemp):
             raise DataError("SignalRecord saved no label (drop_raw?); give FactorRecord label, an expression.")
         return saved
 
-    def _groups(self, score: pd.DataFrame, bars: reading.Frames, n: int) -> dict[str, Any]:
-        price = reading.prices_above_zero(bars[self.price], self.price).ffill().reindex(score.index)
+    def _groups(self, score: pd.DataFrame, price: pd.DataFrame, n: int) -> dict[str, Any]:
         test = group_test(score, price, n, self.rebalance)
         return {
             "group_returns.pkl": test.returns,
@@ -252,19 +260,11 @@ class FactorRecord(ACRecordTemp):
         if self.compare_with:
             results["score_correlation.pkl"] = rank_correlation(scores, scores)
         if self.styles:
-            styles, without = self._styles(score, bars)
+            styles, without = reading.styles_of(score, bars, self.market, self.styles)
             missing |= without
             results["style_correlation.pkl"] = rank_correlation(styles, scores)
         self._leave_out(about, missing)
         return results
-
-    def _styles(self, score: pd.DataFrame, bars: reading.Frames) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-        found, missing = reading.day_styles(bars, self.market, [name for name in self.styles if name in DAY_STYLES])
-        minute = [name for name in self.styles if name in MINUTE_STYLES]
-        if minute:
-            of_minutes, without = reading.minute_styles(score.columns, score.index, minute)
-            found, missing = found | of_minutes, missing | without
-        return {name: found[name].reindex_like(score).to_numpy() for name in self.styles if name in found}, missing
 
     def _risk(self, score: pd.DataFrame, label: pd.DataFrame, about: dict[str, Any]) -> dict[str, Any]:
         if self.risk is None:

@@ -10,6 +10,7 @@ import pandas as pd
 from mlflow import MlflowClient
 
 from qlib_ext.analysis.groups import group_summary, group_test
+from qlib_ext.analysis.indices import index_test
 from qlib_ext.analysis.performance import added_up_by_year, compounded_by_year
 from qlib_ext.cross_section import ic as metrics
 from tests.analysis.recorders import save
@@ -44,6 +45,9 @@ def findings(experiment: str, seed: int = 0, others: tuple[str, ...] = ()) -> di
         "risk_ic": pd.DataFrame(
             {"rank_ic": ic["rank_ic"], "rank_ic_neutral": 0.0123, "explained": 0.345, "stocks": 38}
         )[::10],
+        "index_tests": pd.concat({"csi300": index_test(score, score, price, 10, 5)[0]}, names=["universe", "period"]),
+        "index_groups": pd.DataFrame({"csi300": [0.2, 0.1, 0.0, -0.1, -0.2]}, range(1, 6)),
+        "index_excess": pd.DataFrame({"csi300": test.excess.iloc[:, 0]}),
         "score_correlation": pd.DataFrame(np.eye(len(scores)), scores, scores),
     }
 

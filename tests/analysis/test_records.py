@@ -227,6 +227,18 @@ def test_an_expression_stands_in_for_the_saved_label(record, signal, market):
     assert "performance_by_year.pkl" not in results, "there was no backtest"
 
 
+def test_a_score_is_tested_inside_indices(record, signal):
+    results = record(signal, label=LABEL, universes=["csi300", "csi500"])
+    found = results["index_tests.pkl"].loc["csi300"]
+    assert found.loc["all", "stocks"] < signal.count(axis=1).median(), "the members alone"
+    assert list(results["about.pkl"]["left_out"]) == ["csi500"]
+    (run,) = R.get_exp(experiment_name="loose").list_recorders("list", max_results=1)
+    assert run.list_metrics()["factor.csi300.rank_ic"] == found.loc["all", "rank_ic"]
+    page = Path(run.download_artifact("factor_analysis/report.html")).read_text(encoding="utf-8")
+    assert "Inside indices" in page
+    assert "without csi500, because The universe" in page
+
+
 def test_holdings_are_valued_beyond_the_last_score(record, signal, market):
     returns = record(signal, label=LABEL)["group_returns.pkl"]
     after = market.calendar[market.calendar > signal.index[-1]][:6]

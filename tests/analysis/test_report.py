@@ -44,11 +44,19 @@ def test_the_page_shows_every_part(whole, command):
     assert texts(page, "h1") == ["Factor report: net, tree"]
     headings = texts(page, "h2")
     assert [h for h in headings if not h.startswith("csi300")] == [
-        *("Summary", "What was tested", "Strategy after cost", "Rank IC", "Groups by score", "Correlation"),
+        *(
+            "Summary",
+            "What was tested",
+            "Strategy after cost",
+            "Rank IC",
+            "Groups by score",
+            "Inside indices",
+            "Correlation",
+        ),
         *("Risk factors", "Training curves", "Configuration"),
     ]
     assert re.findall(r'id="figure-([a-z-]+)"', text) == [
-        *("strategy", "rank-ic", "months", "groups", "group-values", "training")
+        *("strategy", "rank-ic", "months", "groups", "group-values", "indices", "training")
     ]
     for cell in ("2016-11-01 to 2017-03-06, 90 trading days", "csi300", "GRU", "$close", "40", "10"):
         assert cell in texts(page, "td")
@@ -156,7 +164,7 @@ def test_a_picture_cannot_be_sent_to_a_cloud(whole, command):
     whole("net")
     _, text, _ = command("net")
     buttons = re.findall(r'"modeBarButtons": (\[\[.*?\]\])', text)
-    assert [json.loads(found) for found in buttons] == [[["toImage", "zoom2d", "pan2d", "resetScale2d"]]] * 6
+    assert [json.loads(found) for found in buttons] == [[["toImage", "zoom2d", "pan2d", "resetScale2d"]]] * 7
 
 
 def test_names_are_text(whole, command):

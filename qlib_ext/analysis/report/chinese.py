@@ -63,6 +63,14 @@ CHINESE = {
     "rank_ic_note": "柱：日频 Rank IC 的月均值；线（右轴）：日频 Rank IC 累计值。表中 Rank IC 每隔一个标签期限取一次。",
     "group_test": "分组测试",
     "group_test_note": "第 1 组得分最高。等权、不计费用、复利；超额收益相对等权股票池；多空为第 1 组减末组。",
+    "indices": "宽基指数内选股",
+    "indices_note": (
+        "仅取当日成分股：分 5 组，超额收益相对有打分成分股的等权均值，按复利计；Rank IC 每隔一个标签期限取一次。"
+    ),
+    "index_groups": "各组年化超额收益",
+    "index_excess": "第 1 组超额净值",
+    "since_2018": "2018 年以来",
+    "since_2020": "2020 年以来",
     "correlation": "相关性",
     "correlation_note": "逐日截面秩相关系数的均值。",
     "risk": "风险因子",

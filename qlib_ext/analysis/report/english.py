@@ -75,6 +75,15 @@ ENGLISH = {
         "Group 1 has the highest scores. Equal weights, no cost, returns compounded; excess is over the equal-weighted "
         "universe; long-short is group 1 less the last group."
     ),
+    "indices": "Inside indices",
+    "indices_note": (
+        "The score among those that are members on the day: five groups, excess over the mean of the members with a "
+        "score, compounded; the Rank IC is taken every horizon."
+    ),
+    "index_groups": "annual excess return by group",
+    "index_excess": "group 1: excess net value",
+    "since_2018": "since 2018",
+    "since_2020": "since 2020",
     "correlation": "Correlation",
     "correlation_note": "Mean over days of the cross-sectional rank correlation.",
     "risk": "Risk factors",

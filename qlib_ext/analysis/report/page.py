@@ -22,6 +22,7 @@ from qlib_ext.analysis.correlation import score_correlation
 from qlib_ext.analysis.report import figures
 from qlib_ext.analysis.report.drawing import PALETTE, Colours
 from qlib_ext.analysis.report.enhancement import enhancement_part, saved_of
+from qlib_ext.analysis.report.indices import indices_part
 from qlib_ext.analysis.report.parts import NO_DAYS, Part, as_html, share_days
 from qlib_ext.analysis.report.recorded_run import FOLDERS, RecordedRun, read_recorded_run
 from qlib_ext.analysis.report.tables import shaded, stacked, windows_table, yearly_means
@@ -111,7 +112,7 @@ def _page(
 
     colours = dict(zip((each.experiment for each in runs), PALETTE, strict=False))
     parts = [_strategy(runs, colours, texts), enhancement_part(saved_of(runs), colours, texts)]
-    parts += [_rank_ic(runs, colours, texts), _groups(runs, colours, texts)]
+    parts += [_rank_ic(runs, colours, texts), _groups(runs, colours, texts), indices_part(runs, colours, texts)]
     parts += [
         _correlation(runs, between, texts),
         _risk(runs, texts),

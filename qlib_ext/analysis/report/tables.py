@@ -138,9 +138,11 @@ def printed(value: Any, pattern: str) -> str:
 
 
 def _order(key: object) -> tuple[int, float]:
-    """The whole test first, then years or groups by their number, then long-short."""
+    """The whole test first, what is since a year, then years or groups by their number, then long-short."""
     text = str(key)
-    return (1, float(text)) if text.isdecimal() else (0 if text == "all" else 2, 0)
+    if text.isdecimal():
+        return 1, float(text)
+    return (0, float(text.startswith("since_"))) if text == "all" or text.startswith("since_") else (2, 0)
 
 
 def _name_of(key: object, texts: Texts) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 
 Options = dict[str, Any]  # a text stands in the file as it is, so that qrun fills in {{ NAME | default(..) }}
 
+INDICES: Options = {"universes": ["csi300", "csi500", "csi1000"]}  # inside which a score of the market is tested
+
 
 @dataclass(frozen=True)
 class Kind:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from qlib_ext.workflows.table.data import HIGHFREQ, fused, multi_frequency, recorded
-from qlib_ext.workflows.table.entry import Entry, Kind, Options, seeds, training, windows
+from qlib_ext.workflows.table.entry import INDICES, Entry, Kind, Options, seeds, training, windows
 
 FIVE_DAYS: Options = {"label": '"Ref($vwap, -6)/Ref($vwap, -1) - 1"', "groups": 10, "rebalance": 5}
 WEIGHTING = "qlib_ext.models.weighting"
@@ -30,7 +30,7 @@ label is the return of ten days from the next day's average price on, the test t
     ),
     rolling=windows("4Y", 0.2, "6M", expanding=True, **seeds("[0, 1, 2]")),
     dataset={"sample_every": 5},
-    analysis={"groups": 10, "label": FIVE_DAYS["label"]},
+    analysis={"groups": 10, "label": FIVE_DAYS["label"]} | INDICES,
 )
 SIGNS = {
     "LATE_SKEW_RET": -1,
@@ -117,7 +117,7 @@ Source: Huatai Securities, artificial intelligence series 72 (2023-12-08), exhib
     rolling=windows("6Y", 0.2, "6M", expanding=True, **seeds("[0, 1, 2]")),
     dataset={"sample_every": 5},
     strategy={"only_tradable": True},
-    analysis=FIVE_DAYS,
+    analysis=FIVE_DAYS | INDICES,
 )
 LOW = {
     "market_multitask_gru": TOGETHER,
@@ -180,7 +180,7 @@ def added(title: str, about: str, analysis: Options, **weights: int) -> Entry:
         model=Kind("Fusion", WEIGHTING, {"weights": "{" + ", ".join(f"{k}: {w}" for k, w in weights.items()) + "}"}),
         dataset=None,
         strategy={"only_tradable": True},
-        analysis=analysis,
+        analysis=analysis | INDICES,
     )
 
 

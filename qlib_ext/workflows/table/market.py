@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qlib_ext.workflows.table.data import DAY, L2, MS, MSNEW, TECHNICAL, WEEK, graph, recorded, related
-from qlib_ext.workflows.table.entry import DataSet, Entry, Kind, seeds, training, variable, windows
+from qlib_ext.workflows.table.entry import INDICES, DataSet, Entry, Kind, seeds, training, variable, windows
 
 MARKET_TRAINING = training(20, 0.001, 0.995, 5, metric="rank_ic", days_per_batch=1)
 MARKET_GRU = {"hidden_size": 64, "num_layers": 1, "num_factors": 32, "orthogonality": 1.0}
@@ -43,7 +43,7 @@ market_model1.yaml and its kin weight. The label is the return of ten days from 
         rolling=windows("6Y", "1Y", "5Y", **seeds()),
         dataset={"sample_every": 5},
         strategy={"only_tradable": True} if "traded_only" in data.options else {},
-        analysis={"groups": 20},
+        analysis={"groups": 20} | INDICES,
     )
 
 
@@ -124,7 +124,7 @@ which no net was trained and by which none was stopped. The year after the exper
             "n_jobs": 1,
         },
         strategy={"only_tradable": True},
-        analysis={"groups": 20},
+        analysis={"groups": 20} | INDICES,
     )
 
 
