@@ -43,7 +43,8 @@ Look whether the data of a day can be scored and traded on, for an experiment an
   bars        members without a bar, and fields without values, are not more than in the 60 days before
   features    their distributions over the stocks, before processors, against 10 days of the last training by the
               population stability index; a feature is shifted above 0.25 and a quarter above what any of these
-              days has against the others, a finding are more than a fifth of the features
+              days has against the others; a finding are more than a twentieth of the features,
+              or one two and a half times as far as usual
   scores      where the day is scored: they differ, are as many as before, and are not shifted
 
 Each finding is a sentence. The exit code is 0 without one, 1 with one or more, 2 where it cannot be checked.

@@ -24,7 +24,8 @@ from qlib_ext.recorder.windows import DATASET, TRAIN_FROM, TRAIN_TO, windows_of
 SAMPLED_DAYS = 10  # of training, with which a day's features are compared
 SCORED_DAYS = 120  # of the scores: a usual day is the furthest of so many once in half a year
 LEAST_SAMPLES = 3  # of these days that have every feature
-SHIFTED_FEATURES = 0.2  # of them, and one at least, that a day may have shifted from training
+SHIFTED_FEATURES = 0.05  # of them, and one at least, that a day may have shifted from training
+FAR = 2.5  # times the usual index, from which one feature alone is a finding
 LEAST_SCORES = 2  # that differ, or there is nothing to rank
 
 
@@ -112,14 +113,15 @@ def _features_of(recorded: Recorded, day: pd.Timestamp) -> tuple[pd.DataFrame, l
     if len(samples) < LEAST_SAMPLES:
         return pd.DataFrame(), []
     table = shifts(samples, today)
-    far = table[table["shifted"]].sort_values("psi", ascending=False)
-    if len(far) <= max(SHIFTED_FEATURES * len(table), 1):
+    times = table.assign(ratio=table["psi"] / table["usual"])
+    far = times[times["shifted"]].sort_values("ratio", ascending=False)
+    if len(far) <= max(SHIFTED_FEATURES * len(table), 1) and not (far["ratio"] > FAR).any():
         return table, []
-    worst = ", ".join(f"{name} {psi:.2f}" for name, psi in far["psi"].head(3).items())
+    worst = ", ".join(f"{name} {row['psi']:.2f} (usual {row['usual']:.2f})" for name, row in far.head(3).iterrows())
     return table, [
         f"{len(far)} of {len(table)} features of {recorded.name!r} have a population stability index above {LIMIT} on "
         f"{day:%Y-%m-%d}, and far above that of any of {len(samples)} days of training, the furthest {worst}. See "
-        "whether bars or adjustment factors are wrong."
+        "whether the fields that they read are wrong, their unit, or the adjustment factor."
     ]
 
 

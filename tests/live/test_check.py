@@ -161,6 +161,13 @@ def test_features_in_another_unit_are_a_finding(evening):
     assert list(health.features["shifted"]) == [True, True, False], "eleven stocks fill two bins, above and below"
 
 
+def test_one_feature_far_beyond_the_usual_is_a_finding(evening):
+    evening.until(TRAINED + 1, lambda fields: fields["turnover"].__setitem__(-1, 100 * fields["turnover"][-1]))
+    (found,) = findings(evening)
+    assert found.startswith("1 of 3 features of 'trees'")
+    assert "the furthest TURNOVER 1.38 (usual 0.21). See whether the fields that they read are wrong" in found
+
+
 def test_scores_that_are_all_the_same_or_few_are_a_finding(evening):
     run = find_runs(store_of(evening.folder), "trees")[0]
     scores = evening.scores("trees")
