@@ -19,6 +19,7 @@ class Conic:
 
     cone    rows of the second-order cone: the first is at least the norm of the others
     owner   [equal + above] the program's row that each is made of, the count of its rows for bounds of x itself
+    sign    [equal + above] -1 where it is made of a lower bound, else 1
     """
 
     matrix: sp.csc_array
@@ -27,18 +28,19 @@ class Conic:
     above: int
     cone: int
     owner: NDArray[np.int_]
+    sign: Vector
 
     def by_row(self, program: Program, values: Vector) -> Vector:
-        """The sum of ``|values|`` of the linear rows, by row of the program, and last that of the bounds of x."""
-        return np.asarray(np.bincount(self.owner, np.abs(values[: len(self.owner)]), len(program.low) + 1), dtype=float)
+        """The sum of the linear rows' values, by row of the program, and last that of the bounds of x."""
+        return np.asarray(np.bincount(self.owner, values, len(program.low) + 1), dtype=float)
 
     def shares(self, program: Program, dual: Vector) -> dict[str, float]:
         """What each block has of a certificate z, with ``matrix'z = 0`` and ``bound'z < 0``: ``sum |z bound|``."""
-        parts = dual * self.bound
-        rows = self.by_row(program, parts)
+        parts = np.abs(dual * self.bound)
+        rows = self.by_row(program, parts[: len(self.owner)])
         shares = {name: float(rows[program.of(name)].sum()) for name in program.names} | {HOLDINGS: float(rows[-1])}
         if program.cone and self.cone:
-            shares[program.cone.name] = float(np.abs(parts[len(self.owner) :]).sum())
+            shares[program.cone.name] = float(parts[len(self.owner) :].sum())
         total = sum(shares.values())
         return {name: share / total for name, share in shares.items() if share > 1e-6 * total}
 
@@ -65,6 +67,7 @@ def conic_of(program: Program, soft: Collection[str] | None = None, free: Collec
         (-each[floored], -program.lower[floored], np.full(len(floored), own)),
     ]
     owner = np.concatenate([rows for _, _, rows in parts])
+    sign = np.repeat([1.0, 1.0, 1.0, -1.0, 1.0, -1.0], [len(rows) for _, _, rows in parts])
     matrices, bounds = [matrix for matrix, _, _ in parts], [bound for _, bound, _ in parts]
     size = 0
     if program.cone and program.cone.name not in free:
@@ -85,8 +88,9 @@ def conic_of(program: Program, soft: Collection[str] | None = None, free: Collec
         # t >= 0 is an inequality, and those come after the equalities
         order = np.r_[1 : count + 1, 0, count + 1 : matrix.shape[0]]
         matrix, bound = sp.csr_array(matrix)[order], np.append(0.0, bound)[order]
-        owner = np.append(own, owner)[order[: len(owner) + 1]]
-    return Conic(sp.csc_array(matrix), bound, count, len(owner) - count, size, owner)
+        linear = order[: len(owner) + 1]
+        owner, sign = np.append(own, owner)[linear], np.append(-1.0, sign)[linear]
+    return Conic(sp.csc_array(matrix), bound, count, len(owner) - count, size, owner, sign)
 
 
 def _places(program: Program, names: Collection[str]) -> list[int]:

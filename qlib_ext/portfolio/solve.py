@@ -9,6 +9,7 @@ import numpy as np
 from qlib_ext.errors import SolverError
 from qlib_ext.portfolio.block import Constraint
 from qlib_ext.portfolio.day import Day
+from qlib_ext.portfolio.narrow import by_columns
 from qlib_ext.portfolio.objective import Objective
 from qlib_ext.portfolio.program import Program, bounds_of, program_of
 from qlib_ext.portfolio.relax import relaxed_program
@@ -40,12 +41,12 @@ def solve(day: Day, constraints: Sequence[Constraint], objective: Objective, rel
 
 
 def _optimum(program: Program) -> tuple[Optimum, Status] | Contradiction:
-    linear = linear_optimum(program)
-    if linear is not None and (program.cone is None or _tracking_error(program, linear) <= program.cone.limit):
+    linear = by_columns(program, linear_optimum)
+    if isinstance(linear, Optimum) and (program.cone is None or _tracking_error(program, linear) <= program.cone.limit):
         return linear, "lp"
     if linear is None:
         return contradiction_of(program)
-    found = conic_optimum(program)
+    found = by_columns(program, conic_optimum)
     if isinstance(found, Contradiction):
         return found
     return found, "socp_loose" if found.loose else "socp"
@@ -74,6 +75,6 @@ def _solution(
         day.transfer_coefficient(weights, alpha),
         float(alpha @ weights - objective.buy * buys.sum() - objective.sell * sells.sum()),
         status,
-        optimum.prices,
+        optimum.prices(program),
         relaxed,
     )

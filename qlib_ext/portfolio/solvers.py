@@ -26,14 +26,31 @@ HELP = "its numbers may be of very different sizes, so look at the bounds and th
 class Optimum:
     """An answer.
 
-    x       [v]; slack: see ``least_slack``; loose: whether it is to the looser of ``TOLERANCES`` alone
-    prices  block -> by how much the gain rises where its bounds widen by their unit
+    x       [v]
+    duals   [r] by how much the gain rises where a row's upper bound does, below 0 where its lower bound holds
+    price   by how much it rises where the cone widens by its limit
+    loose   whether it is to the looser of ``TOLERANCES`` alone
     """
 
     x: Vector
-    prices: dict[str, float]
-    slack: float = 0.0
+    duals: Vector
+    price: float = 0.0
     loose: bool = False
+
+    def prices(self, program: Program) -> dict[str, float]:
+        """Block -> by how much the gain rises where its bounds widen by their unit."""
+        widened = np.bincount(program.owner, np.abs(self.duals) * program.unit, len(program.names))
+        prices = zip(program.names, widened.tolist(), strict=True)
+        cone = {program.cone.name: self.price} if program.cone else {}
+        return {name: price for name, price in prices if name not in BUILT_IN} | cone
+
+
+@dataclass(frozen=True)
+class Slack:
+    """The x for which bounds must widen the least, and by how many of their units."""
+
+    x: Vector
+    slack: float
 
 
 @dataclass(frozen=True)
@@ -67,8 +84,7 @@ def linear_optimum(program: Program) -> Optimum | None:
     if status != highspy.HighsModelStatus.kOptimal:
         raise _failure(program, "HiGHS", solver.modelStatusToString(status))
     solution = solver.getSolution()
-    prices = _by_block(program, np.abs(np.asarray(solution.row_dual)) * scale)
-    return Optimum(np.asarray(solution.col_value), prices | ({program.cone.name: 0.0} if program.cone else {}))
+    return Optimum(np.asarray(solution.col_value), -np.asarray(solution.row_dual) * scale)
 
 
 def conic_optimum(program: Program) -> Optimum | Contradiction:
@@ -78,11 +94,11 @@ def conic_optimum(program: Program) -> Optimum | Contradiction:
     if isinstance(result, Contradiction):
         return result
     result, loose = result
-    dual = np.asarray(result.z)
-    prices = _by_block(program, conic.by_row(program, dual)[:-1] * scale)
-    if program.cone:
-        prices[program.cone.name] = float(dual[len(conic.owner)]) * program.cone.limit * scale
-    return Optimum(np.asarray(result.x), prices, loose=loose)
+    dual = np.asarray(result.z) * scale
+    price = float(dual[len(conic.owner)]) * program.cone.limit if program.cone else 0.0
+    return Optimum(
+        np.asarray(result.x), conic.by_row(program, conic.sign * dual[: len(conic.owner)])[:-1], price, loose
+    )
 
 
 def contradiction_of(program: Program) -> Contradiction:
@@ -94,7 +110,7 @@ def contradiction_of(program: Program) -> Contradiction:
     return found if isinstance(found, Contradiction) else Contradiction({})
 
 
-def least_slack(program: Program, soft: Collection[str], free: Collection[str] = ()) -> Optimum | Contradiction:
+def least_slack(program: Program, soft: Collection[str], free: Collection[str] = ()) -> Slack | Contradiction:
     """The x for which bounds must widen the least: those of all blocks in ``soft`` by ``slack`` times their unit.
 
     free   blocks that need not be kept at all; the cone stands in both lists by its name
@@ -107,9 +123,8 @@ def least_slack(program: Program, soft: Collection[str], free: Collection[str] =
     result = _clarabel(program, conic, cost)
     if isinstance(result, Contradiction):
         return result
-    result, loose = result
-    x = np.asarray(result.x)
-    return Optimum(x[:-1], {}, float(x[-1]), loose)
+    x = np.asarray(result[0].x)
+    return Slack(x[:-1], float(x[-1]))
 
 
 def _clarabel(program: Program, conic: Conic, cost: Vector) -> tuple[Any, bool] | Contradiction:
@@ -136,11 +151,6 @@ def _clarabel(program: Program, conic: Conic, cost: Vector) -> tuple[Any, bool] 
 def _scale(program: Program) -> float:
     """What gains are divided by, so that a solver's tolerances are relative to the largest of them."""
     return float(np.abs(program.gain).max()) or 1.0
-
-
-def _by_block(program: Program, duals: Vector) -> dict[str, float]:
-    widened = np.bincount(program.owner, duals * program.unit, len(program.names))
-    return {name: float(gain) for name, gain in zip(program.names, widened, strict=True) if name not in BUILT_IN}
 
 
 def _failure(program: Program, solver: str, status: str) -> SolverError:

@@ -132,11 +132,13 @@ class StyleRiskModel:
     def exposures(self, day: Day) -> pd.DataFrame:
         """X at the close: [stocks, factors] of the stocks covered; market 1, industries 0 or 1, styles standardised."""
         covered = self._covered(day)
-        codes = covered["industry"].to_numpy()
-        columns: dict[str, np.ndarray] = {MARKET: np.ones(len(covered))}
-        columns |= {industry_name(code): (codes == code).astype(float) for code in np.unique(codes)}
-        columns |= {name: covered[name].to_numpy(dtype=float) for name in covered if name not in NOT_STYLES}
-        return pd.DataFrame(columns, index=covered.index)
+        codes, place = np.unique(covered["industry"].to_numpy(), return_inverse=True)
+        styles = [name for name in covered if name not in NOT_STYLES]
+        values = np.zeros((len(covered), 1 + len(codes) + len(styles)))
+        values[:, 0] = 1.0
+        values[np.arange(len(covered)), 1 + place] = 1.0
+        values[:, 1 + len(codes) :] = covered[styles].to_numpy(dtype=float)
+        return pd.DataFrame(values, covered.index, [MARKET, *map(industry_name, codes), *styles])
 
     def residuals(self, day: Day) -> pd.Series:
         """e of the day, of the stocks in its regression."""
@@ -248,9 +250,9 @@ class StyleRiskModel:
         table = self.files.residuals().drop_nulls()
         stocks = table["instrument"].unique().sort()
         days = self.days.get_indexer(pd.DatetimeIndex(table["datetime"].to_numpy()))
-        places = pd.Index(stocks.to_list()).get_indexer(table["instrument"].to_list())
+        places = table["instrument"].cast(pl.Enum(stocks)).to_physical()
         values = np.full((len(self.days), len(stocks)), np.nan)
-        values[days, places] = table["residual"].to_numpy()
+        values[days, places.to_numpy()] = table["residual"].to_numpy()
         return pd.DataFrame(values, self.days, stocks.to_list())
 
     @cached_property
