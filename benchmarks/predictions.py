@@ -182,7 +182,7 @@ def add_half_hours(provider: Path, days: Sequence[Path]) -> None:
 
 def read_workflows(folder: Path, market: Path, runs: Path) -> dict[str, dict[str, Any]]:
     """The workflows by file name, filled in as qrun does; those that read other experiments after all others."""
-    where = {"QLIB_DATA": str(market), "QLIB_RUNS": str(runs)}
+    where = {"QLIB_DATA": str(market), "QLIB_RUNS": str(runs), "FACTORS": str(folder.parent / "tests/factors.yaml")}
     texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.yaml"))}
     found = {name: YAML_OF_QRUN.load(jinja2.Template(text).render(where)) for name, text in texts.items()}
     return dict(sorted(found.items(), key=lambda item: bool(reads(item[1]))))

@@ -26,7 +26,8 @@ from qlib_ext.workflows.reading import in_order, read_workflows
 from tests.handlers import half_hours
 
 FILES = Path(__file__).parents[1] / "workflows"
-WORKFLOWS = {name: w for name, w in read_workflows(FILES, {}).items() if name.startswith("market_")}
+FACTORS = {"FACTORS": str(Path(__file__).with_name("factors.yaml"))}
+WORKFLOWS = {name: w for name, w in read_workflows(FILES, FACTORS).items() if name.startswith("market_")}
 STAGE_1 = {name: workflow for name, workflow in WORKFLOWS.items() if not workflow.inputs}
 STAGE_2 = {name: workflow for name, workflow in WORKFLOWS.items() if workflow.inputs}
 MODELS = {name: workflow for name, workflow in STAGE_2.items() if name.startswith("market_model")}

@@ -184,15 +184,22 @@ class Search:
             passed[name] = [own for own in evolution.pool.factors if min(abs(own.t), abs(own.residual_t)) > bar]
         bar = bar_of(progress.tried(SEARCH), self.settings.rules.margin)
         pool = [own for own in passed[SEARCH] if own.turnover <= self.settings.turnover]
-        sample, train = evolutions[SEARCH].whole.sample, len(self.market.train)
-        whole = Whole(sample, np.arange(train, len(sample.days)), STEP)
-        measured = measured_by(whole, [own.node for own in pool], map_chunks)
-        labels, signs = unit_ranks(sample.labels[train:]), [float(np.sign(own.icir)) for own in pool]
-        order = forward([own.ranks for own in measured], labels, signs, self.settings.most)
-        chosen = [Chosen(f"SEARCH{number:02d}", pool[place], gain) for number, (place, gain) in enumerate(order, 1)]
-        kept = [measured[place] for place, _ in order]
-        days = self.market.days[sample.days]
+        chosen, kept, labels = choose(evolutions[SEARCH], pool, self.settings.most, map_chunks)
+        days = self.market.days[evolutions[SEARCH].whole.sample.days]
         return Found(days, labels, progress, bar, passed[SEARCH], passed[CONTROL], chosen, kept)
+
+
+def choose(
+    evolution: Evolution, pool: Sequence[Factor], most: int, map_chunks: Map
+) -> tuple[list[Chosen], list[Measured], np.ndarray]:
+    """The factors of a pool that are kept, what all days say of them, and the validation's labels as unit ranks."""
+    sample, train = evolution.whole.sample, evolution.train
+    whole = Whole(sample, np.arange(train, len(sample.days)), STEP)
+    measured = measured_by(whole, [own.node for own in pool], map_chunks)
+    labels, signs = unit_ranks(sample.labels[train:]), [float(np.sign(own.icir)) for own in pool]
+    order = forward([own.ranks for own in measured], labels, signs, most)
+    chosen = [Chosen(f"SEARCH{number:02d}", pool[place], gain) for number, (place, gain) in enumerate(order, 1)]
+    return chosen, [measured[place] for place, _ in order], labels
 
 
 def chunks_by(limits: Limits) -> Map:

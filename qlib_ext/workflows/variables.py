@@ -23,6 +23,7 @@ MEANINGS = {
     "SEEDS": "a model for each, their standardised scores averaged: '[0, 1, 2]'",
     "AUTOCAST": "true: bfloat16, for a GPU, or a CPU with AVX512-BF16",
     "EMA_DECAY": "weights are averaged over the last steps, 100 of them with 0.99; 0: those of the last step",
+    "FACTORS": "a file of expressions, a line NAME: expression each, such as qlib-ext search writes",
     "TURNOVER": "'$turnover' where the provider has it; the default is relative volume, over its mean of 60 days",
     "FLOAT_MV": "the float market value; '$total_mv', else 'Mean($amount, 60)', where the provider lacks it",
     "INDUSTRY": "a number for each industry",

@@ -22,11 +22,12 @@ from qlib_ext.workflows.table import TABLE
 from qlib_ext.workflows.variables import MEANINGS, meanings, variables_of
 
 COMMITTED = Path(__file__).parents[2] / "workflows"
+FACTORS = Path(__file__).parents[1] / "factors.yaml"  # which a user's own search writes
 EVERYWHERE = ["QLIB_DATA", "QLIB_RUNS", "UNIVERSE", "BENCHMARK", "TEST", "END"]
 
 
 def workflow(name: str, **environment: str) -> Workflow:
-    return read_workflow(COMMITTED / f"{name}.yaml", environment)
+    return read_workflow(COMMITTED / f"{name}.yaml", {"FACTORS": str(FACTORS)} | environment)
 
 
 def test_what_is_committed_is_what_the_table_says():

@@ -17,6 +17,12 @@ ALPHA158 = DataSet("Alpha158vwap", "handlers.alpha158vwap")
 DAY = DataSet("DayBars", "handlers.bars", TRADED | {"fields": TURNOVER})
 WEEK = DataSet("Week", "handlers.week", TRADED | {"fields": TURNOVER})
 TECHNICAL = DataSet("Technical", "handlers.technical", TRADED)
+FOUND = DataSet(
+    "Expressions",
+    "handlers.expressions",
+    {"file": variable("FACTORS", "'factors.yaml'")} | TRADED,
+    needs="day bars, the file of qlib-ext search or another of expressions",
+)
 MSNEW = DataSet(
     "MsNew",
     "handlers.msnew",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from qlib_ext.workflows.table.data import DAY, L2, MS, MSNEW, TECHNICAL, WEEK, graph, recorded, related
+from qlib_ext.workflows.table.data import DAY, FOUND, L2, MS, MSNEW, TECHNICAL, WEEK, graph, recorded, related
 from qlib_ext.workflows.table.entry import INDICES, DataSet, Entry, Kind, seeds, training, variable, windows
 
 MARKET_TRAINING = training(20, 0.001, 0.995, 5, metric="rank_ic", days_per_batch=1)
@@ -18,6 +18,21 @@ GRAPH = {
 }
 GRU = Kind("GRU", "qlib_ext.models.gru", MARKET_GRU | MARKET_TRAINING)
 ASTGNN = Kind("ASTGNN", "qlib_ext.models.astgnn", MARKET_GRU | GRAPH | MARKET_TRAINING)
+LIGHTGBM = Kind(
+    "LGBModel",
+    "qlib.contrib.model.gbdt",
+    {
+        "loss": "mse",
+        "learning_rate": 0.05,
+        "max_depth": 6,
+        "num_leaves": 48,
+        "colsample_bytree": 0.8,
+        "subsample": 0.8,
+        "subsample_freq": 1,
+        "num_boost_round": 500,
+        "early_stopping_rounds": 30,
+    },
+)
 RSR = Kind(
     "RSR",
     "qlib_ext.models.rsr",
@@ -78,27 +93,18 @@ DATA_SETS = {
     "market_technical_gru": data_set(
         "The whole market by 30 days of technical indicators and candle states: a GRU.", TECHNICAL, GRU
     ),
+    "market_dp_gru": data_set(
+        "The whole market by 30 days of factors that qlib-ext search has found: a GRU.", FOUND, GRU
+    ),
+    "market_dp_lightgbm": data_set(
+        "The whole market by factors that qlib-ext search has found: LightGBM.", FOUND, LIGHTGBM
+    ),
     "market_ms_gru": data_set("The whole market by 40 days of 15 factors of minute bars: a GRU.", MS, GRU),
     "market_l2_gru": data_set("The whole market by 40 days of 12 factors of trades and orders: a GRU.", L2, GRU),
 }
 
 # ----------------------------------------------------------------------------------------- weightings of what they left
 
-LIGHTGBM = Kind(
-    "LGBModel",
-    "qlib.contrib.model.gbdt",
-    {
-        "loss": "mse",
-        "learning_rate": 0.05,
-        "max_depth": 6,
-        "num_leaves": 48,
-        "colsample_bytree": 0.8,
-        "subsample": 0.8,
-        "subsample_freq": 1,
-        "num_boost_round": 500,
-        "early_stopping_rounds": 30,
-    },
-)
 EQUAL = Kind("EqualWeight", "qlib_ext.models.weighting")
 ICIR = Kind("ICIRWeight", "qlib_ext.models.weighting")
 
