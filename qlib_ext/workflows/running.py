@@ -33,8 +33,9 @@ def run_all(workflows: Sequence[Workflow], runs: Path, environment: Mapping[str,
     """
     for provider in {workflow.provider for workflow in workflows}:
         check_provider(provider)
-    finished: dict[str, Run] = {}
-    failed = []
+    names, failed = [workflow.name for workflow in workflows], []
+    own = {name for workflow in workflows for name in workflow.inputs if name not in names}  # the user's experiments
+    finished = {name: run for name in own if (run := last_run(name, runs)) is not None}
     for number, workflow in enumerate(workflows, 1):
         head = f"[{number}/{len(workflows)}] {workflow.name}:"
         reason = missing_data(workflow) or missing_runs(workflow, finished)
@@ -46,13 +47,13 @@ def run_all(workflows: Sequence[Workflow], runs: Path, environment: Mapping[str,
             if reason:
                 failed.append(workflow.name)
             else:
-                run = last_run(workflow, runs)
+                run = last_run(workflow.name, runs)
         if run is None:
             print(f"{head} left out, {reason}", flush=True)
         else:
             finished[workflow.name] = run
             print(f"{head} Rank IC {run.data.metrics.get('Rank IC', float('nan')):.4f}", flush=True)
-    return list(finished), failed
+    return [name for name in names if name in finished], failed
 
 
 def missing_runs(workflow: Workflow, finished: Mapping[str, Run]) -> str:
@@ -66,7 +67,7 @@ def finished_run(workflow: Workflow, runs: Path, finished: Mapping[str, Run]) ->
 
     Of a run that qrun was started with alone nobody knows the data and the code: it does not count.
     """
-    run = last_run(workflow, runs)
+    run = last_run(workflow.name, runs)
     if run is None or run.data.tags.get(TAG) != fingerprint_of(workflow):
         return None
     (task, _), (config, _) = load(run, "task"), load(run, "config")
@@ -80,10 +81,10 @@ def finished_run(workflow: Workflow, runs: Path, finished: Mapping[str, Run]) ->
     return None if outdated else run
 
 
-def last_run(workflow: Workflow, runs: Path) -> Run | None:
-    """The last finished run of a workflow's experiment; None where there is none."""
+def last_run(experiment: str, runs: Path) -> Run | None:
+    """The last finished run of an experiment; None where there is none."""
     try:
-        return find_runs(store_of(runs), workflow.name)[0]
+        return find_runs(store_of(runs), experiment)[0]
     except DataError:
         return None
 
@@ -99,7 +100,7 @@ def start(workflow: Workflow, runs: Path, environment: Mapping[str, str], head: 
         code = subprocess.run(command, env=dict(environment), stdout=file, stderr=subprocess.STDOUT).returncode
     print(f"{head} {'done' if code == 0 else 'stopped'} after {time.monotonic() - began:.0f} s", flush=True)
     if code == 0:
-        run = last_run(workflow, runs)
+        run = last_run(workflow.name, runs)
         if run is not None:
             MlflowClient(tracking_uri=store_of(runs)).set_tag(run.info.run_id, TAG, fingerprint)
         return ""

@@ -253,6 +253,18 @@ def test_a_failure_leaves_out_what_reads_it_and_the_rest_runs(project, tmp_path,
     assert (tmp_path / "report.html").read_text() == "page of market_day"
 
 
+def test_an_experiment_of_the_users_own_is_read_once_it_has_a_finished_run(project, tmp_path, recorders, capsys):  # noqa: F811
+    command, started, _ = project
+    path = tmp_path / "workflows" / "market_both.yaml"
+    path.write_text(path.read_text().replace("market_day", "my_scores"))
+    assert command("market_both") == 2
+    assert "market_both: left out, it reads my_scores, which no run has finished" in capsys.readouterr().out
+    recorders.run("my_scores", {"Rank IC": 0.05})
+    assert command("market_both") == 0
+    assert started == ["market_both"]
+    assert (tmp_path / "report.html").read_text() == "page of market_both"
+
+
 def test_more_experiments_than_colours_take_more_pages(project, tmp_path, monkeypatch):
     monkeypatch.setattr(running, "PALETTE", ("black",))
     assert project[0]() == 0
