@@ -17,11 +17,14 @@ from qlib.workflow.recorder import Recorder
 from qlib_ext.analysis import reading
 from qlib_ext.analysis.correlation import rank_correlation
 from qlib_ext.analysis.daily_ic import ic_frames
+from qlib_ext.analysis.decay import decay_frame
 from qlib_ext.analysis.groups import group_summary, group_test
 from qlib_ext.analysis.indices import index_frames, index_metrics
-from qlib_ext.analysis.performance import added_up_by_year, compounded_by_year, returns_after_cost, since_first_score
+from qlib_ext.analysis.metrics import METRICS
+from qlib_ext.analysis.performance import compounded_by_year
 from qlib_ext.analysis.reading import STYLES
 from qlib_ext.analysis.report.texts import LANGUAGES
+from qlib_ext.analysis.strategy import strategy_frames
 from qlib_ext.cross_section.matrix import to_matrix, without_infinite
 from qlib_ext.errors import ConfigError, DataError, QlibExtError
 from qlib_ext.expressions.reach import horizon_of
@@ -29,21 +32,8 @@ from qlib_ext.keywords import check_least, check_types, keywords_of, refuse_unkn
 
 logger = get_module_logger("qlib_ext.analysis")
 
-BACKTEST = "portfolio_analysis/report_normal_1day.pkl"
+BACKTEST, POSITIONS = (f"portfolio_analysis/{name}_normal_1day.pkl" for name in ("report", "positions"))
 WHOLE_MARKET = 1_000  # stocks a day; the three CSI indices have as many or fewer
-# the metrics that are logged: of which file, row and column each is
-METRICS = {
-    "factor.rank_ic": ("ic_summary.pkl", ("rank_ic_spaced", "all"), "mean"),
-    "factor.rank_icir": ("ic_summary.pkl", ("rank_ic_spaced", "all"), "icir"),
-    "factor.rank_ic_positive": ("ic_summary.pkl", ("rank_ic_spaced", "all"), "positive"),
-    "factor.top_excess_return": ("group_summary.pkl", 1, "annual_excess_return"),
-    "factor.top_excess_volatility": ("group_summary.pkl", 1, "excess_volatility"),
-    "factor.top_information_ratio": ("group_summary.pkl", 1, "information_ratio"),
-    "factor.top_excess_max_drawdown": ("group_summary.pkl", 1, "excess_max_drawdown"),
-    "factor.top_monthly_win_rate": ("group_summary.pkl", 1, "monthly_win_rate"),
-    "factor.top_turnover": ("group_summary.pkl", 1, "turnover"),
-    "factor.long_short_return": ("group_summary.pkl", "long_short", "annual_return"),
-}
 
 
 class Score(SignalRecord):
@@ -85,6 +75,7 @@ class FactorRecord(ACRecordTemp):
     ic_summary.pkl        [(measure, period), (mean, std, icir, positive, days)], measures ic, rank_ic (daily) and
                           rank_ic_spaced; periods all, then the years
     ic_monthly.pkl        mean of the daily Rank IC, [years, months]
+    ic_decay.pkl          [1 to 20 days, (rank_ic, icir, autocorrelation)], see ``decay_frame``
     group_returns.pkl     daily returns, [days, groups 1 (highest scores) to n and universe]
     group_turnover.pkl    [rebalancing days, groups]
     group_summary.pkl     [groups and long_short, (annual_return, ..., turnover)], see ``group_summary``
@@ -99,7 +90,7 @@ class FactorRecord(ACRecordTemp):
                           factors are taken out of the score, the share of its variance that they explain, and of how
                           many stocks
     strategy_returns.pkl  [days, (return, excess_return)] since the first score, of PortAnaRecord's report of daily bars
-    performance_by_year.pkl  the table of exhibit 32 of these returns
+    performance_by_year.pkl  the table of exhibit 32 of these returns; ``strategy_frames`` has it and three more
     report.html           all of it as pictures and tables, for a browser; where report is true
 
     Returns are fractions. The means and the first group's figures are logged as metrics, ``factor.rank_ic`` and so on.
@@ -144,7 +135,16 @@ class FactorRecord(ACRecordTemp):
 
     def list(self) -> list[str]:
         """The files that are always there."""
-        names = ["ic", "ic_summary", "ic_monthly", "group_returns", "group_turnover", "group_summary", "group_years"]
+        names = [
+            "ic",
+            "ic_summary",
+            "ic_monthly",
+            "ic_decay",
+            "group_returns",
+            "group_turnover",
+            "group_summary",
+            "group_years",
+        ]
         if self.styles:
             names.append("style_correlation")
         if self.compare_with:
@@ -185,7 +185,7 @@ class FactorRecord(ACRecordTemp):
         label = self._label(score, bars)
         results = ic_frames(score, label, about["horizon"])
         price = reading.prices_above_zero(bars[self.price], self.price).ffill().reindex(score.index)
-        results |= self._groups(score, price, n)
+        results |= self._groups(score, price, n) | {"ic_decay.pkl": decay_frame(score, price, self.rebalance)}
         inside, missing = index_frames(score, label, price, self.universes, about["horizon"], self.rebalance)
         self._leave_out(about, missing)
         results |= inside
@@ -284,12 +284,13 @@ class FactorRecord(ACRecordTemp):
             logger.info(f"No {BACKTEST}, so no strategy table; let PortAnaRecord run before.")
             return {}
         try:
-            returns = returns_after_cost(since_first_score(report, about["first_day"]))
+            frames = strategy_frames(report, self.recorder.load_object(POSITIONS), about["first_day"])
         except DataError as error:
             self._leave_out(about, {"strategy": str(error).rstrip(".")})
             return {}
-        logger.info(f"{len(report) - len(returns)} days before the first trade count in Qlib's figures, not in ours.")
-        return {"strategy_returns.pkl": returns, "performance_by_year.pkl": added_up_by_year(returns)}
+        before = len(report) - len(frames["strategy_returns.pkl"])
+        logger.info(f"{before} days before the first trade count in Qlib's figures, not in ours.")
+        return frames
 
     def _leave_out(self, about: dict[str, Any], missing: dict[str, str]) -> None:
         """Note for the report, and say, which parts are missing and why."""

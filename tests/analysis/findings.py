@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
 
+from qlib_ext.analysis.decay import decay_frame
 from qlib_ext.analysis.groups import group_summary, group_test
 from qlib_ext.analysis.indices import index_test
 from qlib_ext.analysis.performance import added_up_by_year, compounded_by_year
@@ -39,6 +40,10 @@ def findings(experiment: str, seed: int = 0, others: tuple[str, ...] = ()) -> di
         "group_summary": group_summary(test),
         "group_years": compounded_by_year(test.excess.join(test.long_short)),
         "strategy_returns": strategy,
+        "strategy_costs": pd.DataFrame({"annual_return": [0.1, 0.2]}, ["0", "1"]),
+        "strategy_account": pd.DataFrame({"turnover": 0.1, "cash": 0.05}, DAYS),
+        "holdings": pd.DataFrame({"weight": [0.6, 0.4]}, ["SH600000", "cash"]),
+        "ic_decay": decay_frame(score, price, 5, 4),
         "performance_by_year": added_up_by_year(strategy),
         "style_correlation": pd.DataFrame(random.uniform(-1, 1, (2, len(scores))), ["VOL20", "RET20"], scores),
         "risk_exposures": pd.DataFrame({"size": 0.25, "industry_27": [-0.5] + 89 * [np.nan]}, DAYS)[::10],

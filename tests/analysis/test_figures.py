@@ -112,13 +112,13 @@ def test_both_axes_have_zero_at_one_height_and_room_for_all(sign):
 def test_a_rank_ic_that_is_never_a_number_is_an_empty_picture():
     daily, monthly = ({"net": frame * np.nan} for frame in (findings("net")["ic"], findings("net")["ic_monthly"]))
     assert np.isfinite(figures.rank_ic_bars(daily, monthly, COLOURS, EN).layout.yaxis.range).all()
-    assert figures.month_heat_map(monthly, EN).data[0].zmax > 0
+    assert figures.month_heat_map(monthly, EN["heat_map"], EN).data[0].zmax > 0
 
 
 @pytest.mark.parametrize(("lang", "first"), [("en", "Jan"), ("zh", "1月")])
 def test_months_share_one_scale_around_zero(lang, first):
     monthly = frames("ic_monthly")
-    figure = figures.month_heat_map(monthly, LANGUAGES[lang])
+    figure = figures.month_heat_map(monthly, LANGUAGES[lang]["heat_map"], LANGUAGES[lang])
     for name, heat in zip(NAMES, figure.data, strict=True):
         np.testing.assert_array_equal(heat.z, monthly[name])
         assert (heat.x[0], list(heat.y)) == (first, ["2016", "2017"])
@@ -180,7 +180,7 @@ def test_markup_in_a_name_is_text_in_every_picture():
         figures.group_values(of["group_returns"], EN),
         figures.group_comparison(of["group_summary"], of["group_returns"], colours, EN),
         figures.rank_ic_bars(of["ic"], of["ic_monthly"], colours, EN),
-        figures.month_heat_map(of["ic_monthly"], EN),
+        figures.month_heat_map(of["ic_monthly"], EN["heat_map"], EN),
         figures.training_curves({hostile: lines_of}, colours, EN),
     ):
         texts = [trace.name for trace in figure.data] + [note.text for note in figure.layout.annotations]

@@ -33,6 +33,9 @@ from qlib_ext.simulator.simulate import simulate, write_market
 from qlib_ext.system.files import CHECKSUM
 from tests.analysis.tasks import LABEL, task
 
+STRATEGY = {
+    *("strategy_returns.pkl", "performance_by_year.pkl", "strategy_costs.pkl", "strategy_account.pkl", "holdings.pkl")
+}
 MARKET = {"stocks": 40, "days": 420, "seed": 0}
 
 
@@ -71,7 +74,7 @@ def test_every_promised_file_is_there(run):
     record.check(include_self=True)
     there = {name.removeprefix("factor_analysis/") for name in run.list_artifacts("factor_analysis")}
     files = {name for name in there if not name.endswith(CHECKSUM)}
-    assert files == {*record.list(), "strategy_returns.pkl", "performance_by_year.pkl"}
+    assert files == {*record.list(), *STRATEGY}
     assert there - files == {f"{name}{CHECKSUM}" for name in files if name != "report.html"}
 
 

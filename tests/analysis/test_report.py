@@ -53,10 +53,22 @@ def test_the_page_shows_every_part(whole, command):
             "Inside indices",
             "Correlation",
         ),
-        *("Risk factors", "Training curves", "Configuration"),
+        *("Risk factors", "Training curves", "Limits of the data, and what the codes mean", "Configuration"),
     ]
     assert re.findall(r'id="figure-([a-z-]+)"', text) == [
-        *("strategy", "rank-ic", "months", "groups", "group-values", "indices", "training")
+        *(
+            "strategy",
+            "drawdown",
+            "monthly-returns",
+            "account",
+            "rank-ic",
+            "months",
+            "decay",
+            "groups",
+            "group-values",
+            "indices",
+            "training",
+        )
     ]
     for cell in ("2016-11-01 to 2017-03-06, 90 trading days", "csi300", "GRU", "$close", "40", "10"):
         assert cell in texts(page, "td")
@@ -164,7 +176,7 @@ def test_a_picture_cannot_be_sent_to_a_cloud(whole, command):
     whole("net")
     _, text, _ = command("net")
     buttons = re.findall(r'"modeBarButtons": (\[\[.*?\]\])', text)
-    assert [json.loads(found) for found in buttons] == [[["toImage", "zoom2d", "pan2d", "resetScale2d"]]] * 7
+    assert [json.loads(found) for found in buttons] == [[["toImage", "zoom2d", "pan2d", "resetScale2d"]]] * 11
 
 
 def test_names_are_text(whole, command):

@@ -10,6 +10,7 @@ import pandas as pd
 
 from qlib_ext.analysis.compare import zoo
 from qlib_ext.analysis.compare.caveats import caveats
+from qlib_ext.analysis.compare.differences import difference_lines
 from qlib_ext.analysis.compare.runs import METRIC_NAMES, PERCENT, RunSummary, Setup, read_runs
 from qlib_ext.errors import DataError
 
@@ -58,7 +59,8 @@ def comparison(store: str, experiments: Sequence[str], last: int = 1, with_zoo: 
     ``with_zoo`` the Model Zoo's published row stands below each experiment. Raises DataError as read_runs does, and for
     published rows beside runs on a simulated market.
     """
-    return table_of({experiment: read_runs(store, experiment, last) for experiment in experiments}, last, with_zoo)
+    table = table_of({experiment: read_runs(store, experiment, last) for experiment in experiments}, last, with_zoo)
+    return Table(table.sections, [*table.caveats, *difference_lines(store, experiments)])
 
 
 def table_of(found: dict[str, list[RunSummary]], last: int = 1, with_zoo: bool = False) -> Table:

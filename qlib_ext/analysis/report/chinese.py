@@ -81,12 +81,33 @@ CHINESE = {
     "training": "训练曲线",
     "training_note": "按轮次（树模型为按棵数）；细线为滚动训练的各窗口或各随机种子。",
     "windows": "滚动训练窗口",
+    "limits": "数据的局限与因子代码说明",
+    "limits_of_data": (
+        "回测中允许的委托均按当日价格全部成交，不论数量；费用即配置所列。\n"
+        "分组与 Rank IC 取全部有打分的股票，不论能否买入，不计费用。\n"
+        "指数成分股取自数据目录中的文件；若以当前成分股代替历史成分股，各打分的结果都会偏高。\n"
+        "在同一区间上试过的实验越多，其中最好的一个就越偏高。\n"
+        "策略收益为累加，分组收益为复利，均按每年 252 个交易日年化；仅汇总表按 Qlib 的 238 日。"
+    ),
     "config": "配置",
     "net_value": "净值",
     "excess_net_value": "超额净值",
     "benchmark": "基准",
     "group": "组",
     "equal_weighted": "股票池等权",
+    "drawdown": "收益回撤",
+    "excess_drawdown": "超额收益回撤",
+    "monthly_returns": "费后月度收益（累加）",
+    "mean_turnover": "日换手率（20 日均值）",
+    "cash_share": "现金占比",
+    "cost_table": "同样的交易在不同费用下（为配置费用的倍数）",
+    "cost_times": "费用倍数",
+    "holdings": "期末前 20 大持仓",
+    "weight": "权重",
+    "cash": "现金",
+    "decay_rank_ic": "不同期限收益的 Rank IC",
+    "decay_icir": "不同期限收益的 ICIR",
+    "decay_autocorrelation": "打分与若干日前自身打分的秩相关",
     "excess_by_group": "各组年化超额收益",
     "top_excess": "第 1 组超额净值",
     "long_short_value": "多空净值",

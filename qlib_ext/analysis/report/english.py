@@ -95,6 +95,16 @@ ENGLISH = {
     "training": "Training curves",
     "training_note": "By epoch, or by tree; thin lines are the windows of a rolling model, or several seeds.",
     "windows": "Windows of the rolling model",
+    "limits": "Limits of the data, and what the codes mean",
+    "limits_of_data": (
+        "The backtest fills every order it may place at the day's price, whatever its size; the cost is what the "
+        "configuration says.\n"
+        "Groups and the Rank IC take every stock with a score, whether it could be bought or not, without cost.\n"
+        "Members of an index are those of the provider's file; one that lists today's members for the past flatters "
+        "every score.\n"
+        "Figures of several experiments that were tried on the same days flatter the best one.\n"
+        "Strategy: returns added up. Groups: compounded. Both to a year of 252 days; the summary alone to Qlib's 238."
+    ),
     "config": "Configuration",
     # figures and tables
     "net_value": "Net value",
@@ -102,6 +112,19 @@ ENGLISH = {
     "benchmark": "benchmark",
     "group": "group",
     "equal_weighted": "universe",
+    "drawdown": "Return: below its highest",
+    "excess_drawdown": "Excess return: below its highest",
+    "monthly_returns": "Return after cost by month, added up",
+    "mean_turnover": "Turnover a day, mean of 20 days",
+    "cash_share": "Cash, share of the account",
+    "cost_table": "The same trades at other costs, times the configured ones",
+    "cost_times": "cost times",
+    "holdings": "The 20 largest holdings at the last close",
+    "weight": "weight",
+    "cash": "cash",
+    "decay_rank_ic": "Rank IC by days of the return",
+    "decay_icir": "ICIR by days of the return",
+    "decay_autocorrelation": "Rank correlation with its own score so many days ago",
     "excess_by_group": "Annual excess return by group",
     "top_excess": "Group 1: excess net value",
     "long_short_value": "Long-short: net value",

@@ -158,21 +158,44 @@ def _times(line: pd.Series, low: float, high: float) -> float:
     return max(1.0, 1.03 * float(line.max()) / high, 1.03 * float(line.min()) / low)
 
 
-def month_heat_map(monthly: Frames, texts: Texts) -> go.Figure:
-    """Mean Rank IC of each month, [years, months]; one colour scale for all experiments."""
+def month_heat_map(monthly: Frames, title: str, texts: Texts, pattern: str = ".3f") -> go.Figure:
+    """A figure of each month, [years, months], such as the mean Rank IC; one colour scale for all experiments."""
     columns = min(2, len(monthly))
     rows = -(-len(monthly) // columns)
     height = 90 + 30 * max(len(table) for table in monthly.values())
-    figure = panels(rows, columns, [f"{texts['heat_map']}: {short(name)}" for name in monthly], height)
+    figure = panels(rows, columns, [f"{title}: {short(name)}" for name in monthly], height)
     low, high = _span(monthly.values())
     months = texts["months"].split()
     for place, table in enumerate(monthly.values()):
         heat = _heat(
             table.to_numpy(float), [months[m - 1] for m in table], [str(y) for y in table.index], max(-low, high)
         )
-        heat.update(texttemplate="%{z:.3f}" if columns == 1 else "%{z:.2f}")
+        heat.update(texttemplate=f"%{{z:{pattern}}}" if columns == 1 or "%" in pattern else "%{z:.2f}")
         figure.add_trace(heat, place // columns + 1, place % columns + 1)
     return tabular(figure, height * rows)
+
+
+def decay_curves(decay: Frames, colours: Colours, texts: Texts) -> go.Figure:
+    """Rank IC and ICIR by the days of the return, and the correlation of a score with its own past."""
+    columns = ("rank_ic", "icir", "autocorrelation")
+    figure = panels(1, 3, [texts[f"decay_{column}"] for column in columns], 280)
+    for name, frame in decay.items():
+        for place, column in enumerate(columns, 1):
+            trace = go.Scatter(
+                x=frame.index.to_numpy(),
+                y=frame[column].to_numpy(),
+                name=label_of(name),
+                mode="lines+markers",
+                marker_size=4,
+                line={"color": colours[name], "width": 1.5},
+                legendgroup=name,
+                showlegend=place == 1,
+                hovertemplate="%{y:.4f}",
+            )
+            figure.add_trace(trace, 1, place)
+    figure.update_xaxes(title_text=texts["days"], title_standoff=4)
+    figure.update_yaxes(rangemode="tozero")
+    return finish(figure, 280 + LEGEND)
 
 
 def training_curves(curves: Frames, colours: Colours, texts: Texts) -> go.Figure:

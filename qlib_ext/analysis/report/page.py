@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from tempfile import TemporaryDirectory
 from threading import Event
@@ -16,6 +17,7 @@ from qlib.log import get_module_logger
 from qlib.workflow.recorder import Recorder
 
 from qlib_ext.analysis.compare import render
+from qlib_ext.analysis.compare.differences import difference_lines
 from qlib_ext.analysis.compare.runs import RunSummary, Setup, read_run
 from qlib_ext.analysis.compare.table import METRICS, Table, table_of
 from qlib_ext.analysis.correlation import score_correlation
@@ -25,6 +27,7 @@ from qlib_ext.analysis.report.enhancement import enhancement_part, saved_of
 from qlib_ext.analysis.report.indices import indices_part
 from qlib_ext.analysis.report.parts import NO_DAYS, Part, as_html, share_days
 from qlib_ext.analysis.report.recorded_run import FOLDERS, RecordedRun, read_recorded_run
+from qlib_ext.analysis.report.strategy import strategy_part
 from qlib_ext.analysis.report.tables import shaded, stacked, windows_table, yearly_means
 from qlib_ext.analysis.report.texts import LANGUAGES, Texts
 from qlib_ext.cross_section.matrix import to_matrix
@@ -53,7 +56,9 @@ def report(store: str, experiments: Sequence[str], last: int = 1, lang: str = "e
     client = MlflowClient(tracking_uri=store)
     runs = [read_recorded_run(client, name, of[0]) for name, of in found.items()]
     between = _between(runs) if len(runs) > 1 else None
-    return _page(runs, {name: of[0] for name, of in summaries.items()}, table_of(summaries, last), lang, between)
+    table = table_of(summaries, last)
+    table = replace(table, caveats=[*table.caveats, *difference_lines(store, names)])
+    return _page(runs, {name: of[0] for name, of in summaries.items()}, table, lang, between)
 
 
 def _between(runs: Sequence[RecordedRun]) -> pd.DataFrame | None:
@@ -111,7 +116,7 @@ def _page(
         return setup.mark + texts["heading"].format(universe=setup.universe, test=test, label=setup.label)
 
     colours = dict(zip((each.experiment for each in runs), PALETTE, strict=False))
-    parts = [_strategy(runs, colours, texts), enhancement_part(saved_of(runs), colours, texts)]
+    parts = [strategy_part(runs, colours, texts), enhancement_part(saved_of(runs), colours, texts)]
     parts += [_rank_ic(runs, colours, texts), _groups(runs, colours, texts), indices_part(runs, colours, texts)]
     parts += [
         _correlation(runs, between, texts),
@@ -130,7 +135,11 @@ def _page(
         missing=_missing(runs, between, texts),
         no_days=NO_DAYS,
         parts=shown,
-        contents=[(key, texts[key]) for key in ("summary", "tested", *(part.key for part in shown), "config")],
+        contents=[
+            (key, texts[key]) for key in ("summary", "tested", *(part.key for part in shown), "limits", "config")
+        ],
+        limits=texts["limits_of_data"].split("\n"),
+        legend=[(code, texts[f"style_{code}"]) for code in _codes(runs) if f"style_{code}" in texts],
         configs=[(each.experiment, each.config) for each in runs if each.config],
         **render.sections(
             table,
@@ -206,20 +215,16 @@ def _frames(runs: Sequence[RecordedRun], file: str) -> dict[str, pd.DataFrame]:
     return {each.experiment: each.frames[file] for each in runs if file in each.frames}
 
 
-def _strategy(runs: Sequence[RecordedRun], colours: Colours, texts: Texts) -> Part:
-    returns, table = _frames(runs, "strategy_returns"), _frames(runs, "performance_by_year")
-    pictures = [as_html("strategy", figures.strategy_values(returns, colours, texts))] if returns else []
-    return Part("strategy", pictures, [stacked(texts["yearly_table"], "year", table, texts)] if table else [])
-
-
 def _rank_ic(runs: Sequence[RecordedRun], colours: Colours, texts: Texts) -> Part:
     daily, monthly = _frames(runs, "ic"), _frames(runs, "ic_monthly")
     years = {name: table.loc["rank_ic_spaced"] for name, table in _frames(runs, "ic_summary").items()}
     if not (daily and monthly and years):
         return Part("rank_ic")
     bars = as_html("rank-ic", figures.rank_ic_bars(daily, monthly, colours, texts))
-    heat = as_html("months", figures.month_heat_map(monthly, texts))
-    return Part("rank_ic", [bars, heat], [stacked(texts["ic_table"], "year", years, texts)])
+    pictures = [bars, as_html("months", figures.month_heat_map(monthly, texts["heat_map"], texts))]
+    if decay := _frames(runs, "ic_decay"):
+        pictures.append(as_html("decay", figures.decay_curves(decay, colours, texts)))
+    return Part("rank_ic", pictures, [stacked(texts["ic_table"], "year", years, texts)])
 
 
 def _groups(runs: Sequence[RecordedRun], colours: Colours, texts: Texts) -> Part:
@@ -269,3 +274,8 @@ def _training(runs: Sequence[RecordedRun], colours: Colours, texts: Texts) -> Pa
 def _windows(runs: Sequence[RecordedRun], texts: Texts) -> Part:
     tables = [windows_table(each.experiment, each.windows, texts) for each in runs if each.windows is not None]
     return Part("windows", grids=tables)
+
+
+def _codes(runs: Sequence[RecordedRun]) -> list[str]:
+    """The codes of price-volume factors that the page shows."""
+    return list(dict.fromkeys(code for table in _frames(runs, "style_correlation").values() for code in table.index))
