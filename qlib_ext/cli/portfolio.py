@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from qlib_ext.cli.parser import add_command, count
+from qlib_ext.cli.parser import add_command, add_runs, count
 
 _ENHANCE = """\
 Enhance indices with a recorded score: CSI300 (tracking error 4 %), CSI500 and CSI1000 (5 %), each
@@ -31,7 +31,7 @@ def add_enhance(commands: argparse._SubParsersAction) -> None:
         commands, "enhance", _enhance, "a score -> enhanced indices of many settings", _ENHANCE, _ENHANCE_EXAMPLE
     )
     parser.add_argument("experiment", metavar="EXPERIMENT", help="whose last finished run's score is held")
-    parser.add_argument("--runs", default=".", metavar="DIR", help="the folder of mlflow.db (default: here)")
+    add_runs(parser)
     parser.add_argument("--data", required=True, metavar="PROVIDER", help="a Qlib provider of day bars")
     parser.add_argument("--risk", required=True, metavar="DIR", help="a risk model of it, by `qlib-ext risk`")
     parser.add_argument("--out", required=True, metavar="DIR", help="where finished settings are kept")

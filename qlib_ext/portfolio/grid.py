@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import pickle
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,6 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
 
+import joblib
 import numpy as np
 import pandas as pd
 
@@ -33,6 +32,7 @@ from qlib_ext.recorder.runs import find_runs, load, store_of
 from qlib_ext.risk.model import StyleRiskModel
 from qlib_ext.risk.windows import carried
 from qlib_ext.system.backends import backend_of
+from qlib_ext.system.description import Description
 from qlib_ext.system.files import write_whole
 
 INDICES = {"csi300": ("SH000300", 0.04), "csi500": ("SH000905", 0.05), "csi1000": ("SH000852", 0.05)}
@@ -169,8 +169,8 @@ def run_grid(
 ) -> dict[GridJob, dict[str, Any]]:
     """Run settings, each kept in ``out`` as <setting>.pkl once it is finished, and return the frames of all.
 
-    A setting that is kept of the same data and options is not run again. Raises ConfigError for an unknown backend,
-    OutputError where the disk refuses, WorkerError where a worker dies, and what a setting raises.
+    A setting that is kept of the same data, options and code is not run again. Raises ConfigError for an unknown
+    backend, OutputError where the disk refuses, WorkerError where a worker dies, and what a setting raises.
     """
     run, folder = backend_of(backend), Path(out).expanduser()
     about = _about(data)
@@ -190,15 +190,15 @@ def run_grid(
     return {job: found[job] for job in jobs}
 
 
-def _about(data: GridData) -> dict[str, Any]:
-    score = hashlib.sha256(pd.util.hash_pandas_object(data.score).to_numpy().tobytes()).hexdigest()
-    model = StyleRiskModel.read(data.model)
+def _about(data: GridData) -> list[Any]:
+    """What the data of all settings are, and the code that computes with them."""
+    description, model = Description(), StyleRiskModel.read(data.model)
     own = {name: value for name, value in vars(data).items() if name != "score"}
-    return own | {"score": score, "stocks": [*data.score.columns], "model": f"{model.files.about()} {model.days[-1]}"}
+    return [own, joblib.hash(data.score), model.files.about(), model.days[-1], description.sources(__name__)]
 
 
-def _key(about: dict[str, Any], job: GridJob) -> str:
-    return hashlib.sha256(json.dumps([about, asdict(job)], default=str).encode()).hexdigest()
+def _key(about: list[Any], job: GridJob) -> str:
+    return joblib.hash([about, asdict(job)])
 
 
 def _kept(path: Path, key: str) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from qlib_ext.portfolio.ledger import Costs
 from qlib_ext.portfolio.quotes import read_quotes
 from qlib_ext.portfolio.setting import setting_of
 from qlib_ext.simulator.simulate import INDEX
+from qlib_ext.system.description import Description
 from tests.portfolio.conftest import BENCHMARK, CONSTRAINTS
 
 FIRST, LAST = 380, 415
@@ -66,6 +67,9 @@ def test_a_grid_goes_on_where_it_was(data, tmp_path, monkeypatch):
     run_grid(data, JOBS, tmp_path, backend="serial")
     with pytest.raises(AssertionError, match="run again"):  # of other costs it is another setting
         run_grid(GridData(**vars(data) | {"sell": 0.0}), JOBS, tmp_path, backend="serial")
+    with monkeypatch.context() as patch, pytest.raises(AssertionError, match="run again"):
+        patch.setattr(Description, "sources", lambda *_: ["other code"])
+        run_grid(data, JOBS, tmp_path, backend="serial")
     (tmp_path / f"{JOBS[0]}.pkl").write_bytes(b"\x80\x04")
     with pytest.raises(AssertionError, match="run again"):
         run_grid(data, JOBS, tmp_path, backend="serial")
