@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-from qlib.backtest.account import Account
-from qlib.backtest.decision import Order
-from qlib.backtest.exchange import Exchange
-from qlib.backtest.utils import CommonInfrastructure, LevelInfrastructure
 from qlib.cli.run import sys_config
-from qlib.strategy.base import BaseStrategy
 
 from qlib_ext.errors import ConfigError, DataError
+from qlib_ext.live.day_of_trade import ROW, DayOfTrade, span_of
 from qlib_ext.live.holdings import HELD_DAYS, last_bars, read_holdings
 from qlib_ext.live.prediction import initialise
 from qlib_ext.live.quotes import all_open, as_of_the_evening
 from qlib_ext.live.recorded import Recorded, days_of, read, require_trading_day
 from qlib_ext.live.recorded_backtest import RecordedBacktest
-from qlib_ext.live.trading_day import OneStep, TradingDay, trading_day_after
+from qlib_ext.live.trading_day import TradingDay, trading_day_after
 from qlib_ext.recorder.runs import store_of
 
 COLUMNS = ["date", "instrument", "side", "shares", "price", "amount", "weight_before", "weight_after", "reason"]
-SIDES = {Order.SELL: "sell", Order.BUY: "buy"}
-STEP = "day"  # in which the account counts how long a stock has been held
 
 
 @dataclass(frozen=True)
@@ -54,7 +47,7 @@ class Orders:
 
     @property
     def turnover(self) -> float:
-        """What is bought and sold, as a fraction of the account."""
+        """What is ordered, sales and buys, as a fraction of the account."""
         return float(self.table["amount"].sum() / self.value)
 
 
@@ -109,57 +102,42 @@ def orders(
             f"{len(strange)} holdings have no close until {day:%Y-%m-%d}, first {strange[0]}: their worth is not known."
         )
     initialise(store, recorded)
-    return _decided(recorded, backtest, trading, next_bars, scores, held, float(cash), last)
+    exchange = backtest.exchange_of(trading)
+    if not next_bars:
+        exchange = as_of_the_evening(exchange, trading)
+    return _decided(recorded, backtest, DayOfTrade(trading, exchange, last, next_bars), scores, held, float(cash))
 
 
 def _decided(
     recorded: Recorded,
     backtest: RecordedBacktest,
-    trading: TradingDay,
-    next_bars: bool,
+    day: DayOfTrade,
     scores: pd.DataFrame,
     held: pd.DataFrame,
     cash: float,
-    last: pd.DataFrame,
 ) -> Orders:
-    exchange = backtest.exchange_of(trading)
-    if not next_bars:
-        exchange = as_of_the_evening(exchange, trading)
-    strategy = backtest.strategy_of(scores)
-    account = _account_of(held, cash, last, backtest, exchange)
+    kind = backtest.backtest.get("pos_type", "Position")
+    strategy, account = backtest.strategy_of(scores), day.account_of(held, cash, kind)
     value, before = account.current_position.calculate_value(), account.current_position.get_stock_weight_dict()
-    open_to_all = all_open(exchange, trading, last)
-    wanted = _decide(strategy, open_to_all, _account_of(held, cash, last, backtest, exchange), trading)
-    rows, cost = [], 0.0
-    made = _decide(strategy, exchange, account, trading)
-    for order in made:
-        amount = order.amount  # as decided; dealing it cuts it to what can be dealt
-        price = exchange.get_deal_price(order.stock_id, order.start_time, order.end_time, order.direction)
-        reason = _reason(exchange, order, trading, next_bars)
-        _, paid, _ = exchange.deal_order(order, trade_account=account)
-        cost += paid
-        factor = _factor(exchange, order.stock_id, trading, last)
-        if not reason and order.deal_amount < amount * (1 - 1e-9):
-            reason = f"the cash pays for {_shares(order.deal_amount * factor):g} of them"
-        if not amount:
-            reason = "less than a lot"
-        rows.append(_row(order, amount, float(price), factor, reason))
+    opened = replace(day, exchange=all_open(day.exchange, day.trading, day.last))
+    wanted = opened.decide(strategy, opened.account_of(held, cash, kind))
+    made = day.decide(strategy, account)
+    rows, cost = day.deal(made, account)
     ordered = {(order.stock_id, order.direction) for order in made}
-    for order in wanted:
-        if (order.stock_id, order.direction) not in ordered:
-            price = open_to_all.get_deal_price(order.stock_id, order.start_time, order.end_time, order.direction)
-            factor = _factor(open_to_all, order.stock_id, trading, last)
-            rows.append(_row(order, 0.0, float(price), factor, _reason(exchange, order, trading, next_bars)))
-    account.update_current_position(trading.day, trading.end, exchange)
+    rows += [
+        opened.row(order, 0.0, day.reason(order))
+        for order in wanted
+        if (order.stock_id, order.direction) not in ordered
+    ]
+    account.update_current_position(day.trading.day, day.trading.end, day.exchange)
     after = account.current_position.get_stock_weight_dict()
-    table = pd.DataFrame(rows, columns=[*COLUMNS[1:6], "reason"])
-    table.insert(0, "date", trading.day)
+    table = pd.DataFrame(rows, columns=ROW).assign(date=day.trading.day)
     table["weight_before"] = [before.get(stock, 0.0) for stock in table["instrument"]]
     table["weight_after"] = [after.get(stock, 0.0) for stock in table["instrument"]]
     return Orders(
         experiment=recorded.name,
         run=recorded.run.info.run_id,
-        trading=trading,
+        trading=day.trading,
         table=table[COLUMNS],
         value=value,
         cash=cash,
@@ -167,78 +145,8 @@ def _decided(
         cost=cost,
         names=len(before),
         names_after=len(after),
-        warnings=tuple(_warnings(recorded, trading, exchange, held, last)),
+        warnings=tuple(_warnings(recorded, day, held)),
     )
-
-
-def _decide(strategy: BaseStrategy, exchange: Exchange, account: Account, trading: TradingDay) -> list[Order]:
-    """What the strategy orders of an account on the trading day."""
-    common = CommonInfrastructure(trade_account=account, trade_exchange=exchange)
-    level = LevelInfrastructure(trade_calendar=OneStep(trading), common_infra=common)
-    strategy.reset(level_infra=level, common_infra=common)
-    decided: list[Order] = strategy.generate_trade_decision().get_decision()
-    return decided
-
-
-def _account_of(
-    held: pd.DataFrame, cash: float, last: pd.DataFrame, backtest: RecordedBacktest, exchange: Exchange
-) -> Account:
-    """An account of Qlib's with these holdings, in adjusted shares and at the last closes."""
-    position = {
-        stock: {
-            "amount": row["shares"] / _known_factor(exchange, stock, last),
-            "price": last.loc[stock, "close"],
-            "weight": 0.0,
-            f"count_{STEP}": row.get(HELD_DAYS, 1),
-        }
-        for stock, row in held.iterrows()
-    }
-    kind = backtest.backtest.get("pos_type", "Position")
-    return Account(init_cash=cash, position_dict=position, freq=STEP, pos_type=kind, port_metr_enabled=False)
-
-
-def _known_factor(exchange: Exchange, stock: str, last: pd.DataFrame) -> float:
-    """By which adjusted shares are multiplied to be real ones, at the evening's close."""
-    factor = float(last.loc[stock, "factor"])
-    return 1.0 if exchange.trade_w_adj_price or not factor > 0 else factor
-
-
-def _factor(exchange: Exchange, stock: str, trading: TradingDay, last: pd.DataFrame) -> float:
-    """The same on the trading day."""
-    factor = None if exchange.trade_w_adj_price else exchange.get_factor(stock, trading.day, trading.end)
-    return float(factor) if factor is not None and factor > 0 else _known_factor(exchange, stock, last)
-
-
-def _reason(exchange: Exchange, order: Order, trading: TradingDay, next_bars: bool) -> str:
-    """Why an order cannot be dealt, or may not be; empty where nothing is known against it."""
-    stock, direction = order.stock_id, order.direction
-    day = trading.day if next_bars else trading.before
-    end = day + pd.Timedelta(days=1, seconds=-1)
-    if exchange.check_stock_suspended(stock, day, end):
-        found = f"no bar on {day:%Y-%m-%d}"
-        return found if next_bars else f"{found}, taken to be suspended"
-    if exchange.check_stock_limit(stock, trading.day, trading.end, direction):
-        return f"at its price limit on {trading.day:%Y-%m-%d}" if next_bars else "cannot be traded on this exchange"
-    if not next_bars and exchange.check_stock_limit(stock, day, end, direction):
-        return f"was at its price limit on {day:%Y-%m-%d}"
-    return ""
-
-
-def _row(order: Order, amount: float, price: float, factor: float, reason: str) -> tuple[Any, ...]:
-    """One order as a broker reads it: instrument, side, shares, price, amount in yuan, reason."""
-    return (
-        order.stock_id,
-        SIDES[order.direction],
-        _shares(amount * factor),
-        price / factor,
-        amount * price,
-        reason,
-    )
-
-
-def _shares(shares: float) -> float:
-    """Shares, whole where they miss it by the rounding of adjusted prices alone."""
-    return float(round(shares)) if abs(shares - round(shares)) < 1e-2 else shares
 
 
 def _scores_until(recorded: Recorded, day: pd.Timestamp) -> pd.DataFrame:
@@ -265,26 +173,23 @@ def _check_account(held: pd.DataFrame, cash: float, backtest: RecordedBacktest, 
         )
 
 
-def _warnings(
-    recorded: Recorded, trading: TradingDay, exchange: Exchange, held: pd.DataFrame, last: pd.DataFrame
-) -> list[str]:
-    found = []
+def _warnings(recorded: Recorded, day: DayOfTrade, held: pd.DataFrame) -> list[str]:
+    found, trading = [], day.trading
     if not trading.known:
         found.append(
             f"The provider {recorded.workflow.provider} knows no day after {trading.before:%Y-%m-%d}; the next trading "
             f"day is taken to be {trading.day:%A, %Y-%m-%d}. Before a holiday name it with --trading-day."
         )
-    end = trading.before + pd.Timedelta(days=1, seconds=-1)
-    if still := [stock for stock in held.index if exchange.check_stock_suspended(stock, trading.before, end)]:
+    if still := [stock for stock in held.index if day.exchange.check_stock_suspended(stock, *span_of(trading.before))]:
         found.append(
             f"{len(still)} of {len(held)} holdings have no bar on {trading.before:%Y-%m-%d}, first {still[0]}; they "
             "are valued at their last close and taken to be suspended."
         )
-    if exchange.trade_w_adj_price:
+    if day.exchange.trade_w_adj_price:
         found.append(
             "The provider has no $factor of some stocks, so Qlib trades adjusted shares without lots: shares and "
             "prices here are in its units."
         )
-    elif unknown := [stock for stock in held.index if not last.loc[stock, "factor"] > 0]:
+    elif unknown := [stock for stock in held.index if not day.last.loc[stock, "factor"] > 0]:
         found.append(f"{len(unknown)} holdings have no $factor, first {unknown[0]}; it is taken to be 1.")
     return found

@@ -236,6 +236,31 @@ def test_a_price_limit_of_the_next_day_is_named(evening, order):
     assert (warned.shares, warned.reason) == (free.shares, f"was at its price limit on {day:%Y-%m-%d}")
 
 
+def test_what_a_strategy_orders_and_the_day_does_not_deal_is_named(evening, order):
+    """IndexEnhancement orders without looking at the next day, and of the cash that the closes leave."""
+    known = order(name="net", cash=1_000_000.0)
+    first, second = known.table["instrument"][:2]
+    assert not known.table["reason"].any()
+    day = evening.market.calendar[TRAINED - 1]
+
+    def change(fields):
+        for name, values in fields.items():
+            if name != "factor":
+                values[TRAINED, evening.market.symbols.index(first)] = np.nan
+        for name in ("open", "high", "low", "close", "vwap"):
+            fields[name][TRAINED, evening.market.symbols.index(second)] *= 10
+
+    evening.until(TRAINED + 1, change)
+    made = order(name="net", cash=1_000_000.0, date=day, next_bars=True)
+    rows = made.table.set_index("instrument")
+    assert (rows.loc[first, "shares"], rows.loc[first, "amount"]) == (0.0, 0.0)
+    assert rows.loc[first, "reason"] == f"no bar on {evening.market.calendar[TRAINED]:%Y-%m-%d}"
+    assert rows.loc[first, "price"] > 0
+    assert rows.loc[second, "shares"] == known.table["shares"][1], "decided at the close before"
+    assert re.fullmatch(r"the cash pays for [0-9]+00 of them", rows.loc[second, "reason"])
+    assert made.cash_after >= 0
+
+
 def test_less_than_a_lot_is_named(order):
     made = order(cash=1000.0)
     assert set(made.table["reason"]) == {"less than a lot"}
