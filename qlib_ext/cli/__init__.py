@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from qlib_ext.cli.analysis import add_compare, add_report
 from qlib_ext.cli.factor import add_factor
@@ -24,6 +25,7 @@ from qlib_ext.errors import QlibExtError
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand and return its exit code: 0 done, 2 for an error, which one line explains, 130 for Ctrl-C."""
     parser = argparse.ArgumentParser(prog="qlib-ext", description="Tools beside Qlib's own `qrun`.")
+    parser.add_argument("--version", action="version", version=f"qlib_ext {version('qlib_ext')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (
         add_market,

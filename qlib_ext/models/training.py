@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -57,13 +58,16 @@ class Trainer:
         curves: Curves = {}
         best_value, best_epoch, best_weights = -math.inf, 0, None
         for epoch in range(self.options.n_epochs):
+            started = time.perf_counter()
             days = order.permutation(train.n_days)
             row = {f"train_{k}": v for k, v in self._train_epoch(optimizer, train, days, epoch, name).items()}
             row |= {f"valid_{k}": v for k, v in validated.evaluate(valid).items()}
             for key, value in row.items():
                 curves.setdefault(key, []).append(value)
             log_metrics(row, epoch, name)
-            logger.info(f"{name} epoch {epoch}: " + "  ".join(f"{k} {v:.4f}" for k, v in row.items()))
+            figures = "  ".join(f"{k} {v:.4f}" for k, v in row.items())
+            seconds = time.perf_counter() - started
+            logger.info(f"{name} epoch {epoch + 1}/{self.options.n_epochs}, {seconds:.1f} s: {figures}")
             value = -row["valid_loss"] if self.options.metric == "loss" else row[f"valid_{self.options.metric}"]
             if value > best_value:
                 best_value, best_epoch, best_weights = value, epoch, copy.deepcopy(validated.net.state_dict())
@@ -73,7 +77,7 @@ class Trainer:
             raise TrainingError(f"{name} the validation {self.options.metric} is NaN in every epoch; check its labels.")
         self.net.load_state_dict(best_weights)
         figure = curves[f"valid_{self.options.metric}"][best_epoch]
-        logger.info(f"{name} best epoch {best_epoch}, validation {self.options.metric} {figure:.4f}")
+        logger.info(f"{name} best epoch {best_epoch + 1}, validation {self.options.metric} {figure:.4f}")
         return curves
 
     def _train_epoch(
@@ -82,7 +86,9 @@ class Trainer:
         self.net.train()
         steps = np.array_split(days, math.ceil(len(days) / days_per_step(train, self.options)))
         losses, correlations = [], []
-        progress = tqdm(steps, desc=f"{name} epoch {epoch}", unit="step", leave=False, disable=None)
+        progress = tqdm(
+            steps, desc=f"{name} epoch {epoch + 1}/{self.options.n_epochs}", unit="step", leave=False, disable=None
+        )
         for number, step in enumerate(progress):
             batch = train.batch(step, self.window)
             scores = self._forward(batch)

@@ -50,5 +50,7 @@ def test_a_comparison_says_whether_experiments_differ(whole, recorders):
     ]
     assert caveats[-1] == PAIRED
     assert PAIRED not in comparison(recorders.store, ["net"]).caveats
+    same = comparison(recorders.store, ["net", "net"]).caveats
+    assert PAIRED not in same, "one experiment, named twice"
     with without_pickles():
         assert PAIRED not in comparison(recorders.store, ["net", "tree"]).caveats

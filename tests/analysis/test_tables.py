@@ -70,3 +70,9 @@ def test_shades_say_sign_and_strength():
         ("b", [("-0.250", "rgb(238 154 92 / 25%)")]),
         ("c", [("-", "transparent")]),
     ]
+
+
+def test_numbers_stand_in_their_order():
+    frame = pd.DataFrame({"mean": 0.0}, ["2", "0.5", "long_short", "0", "since_2018", "all"])
+    found = stacked("", "", {"net": frame}, {"": ""})
+    assert [block.key for block in found.blocks] == ["all", "since_2018", "0", "0.5", "2", "long_short"]

@@ -48,7 +48,7 @@ def test_a_terminal_sees_loss_and_ic_of_each_epoch(monkeypatch):
     terminal.isatty = lambda: True
     monkeypatch.setattr(sys, "stderr", terminal)
     GRU(**SMALL).fit(dataset_of(random_rows()))
-    for word in ("GRU epoch 0", "GRU epoch 2", "loss=", "ic="):
+    for word in ("GRU epoch 1/3", "GRU epoch 3/3", "loss=", "ic="):
         assert word in terminal.getvalue()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import pandas as pd
@@ -11,8 +12,8 @@ from qlib_ext.analysis.significance import paired_difference
 from qlib_ext.provider.calendar import DAYS_PER_YEAR
 from qlib_ext.recorder.runs import find_runs, load
 
-RANK_IC = "{a} less {b}: daily Rank IC {mean:+.4f}, t = {t:.2f}, {days} days"
-EXCESS = "{a} less {b}: excess return {mean:+.2%} a year of 252 days, t = {t:.2f}, {days} days"
+RANK_IC = "{a} less {b}: daily Rank IC {mean:+.4f}, t = {t}, {days} days"
+EXCESS = "{a} less {b}: excess return {mean:+.2%} a year of 252 days, t = {t}, {days} days"
 PAIRED = "t: the last runs, paired by day, Newey and West; beyond 2 in size is rarely noise, if two were compared"
 
 
@@ -37,7 +38,11 @@ def _lines(a: str, b: str, runs: dict[str, Run]) -> Iterator[str]:
             continue
         found = paired_difference(own, other, max(_horizon(runs[name]) for name in (a, b)) if file == "ic" else 1)
         if found is not None:
-            yield pattern.format(a=a, b=b, mean=scale * found.mean, t=found.t, days=found.days)
+            yield pattern.format(a=a, b=b, mean=scale * found.mean, t=_printed(found.t), days=found.days)
+
+
+def _printed(t: float) -> str:
+    return "not defined" if math.isnan(t) else f"{t:.2f}"
 
 
 def _series(run: Run, file: str, column: str) -> pd.Series | None:

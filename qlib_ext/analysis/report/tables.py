@@ -138,9 +138,9 @@ def printed(value: Any, pattern: str) -> str:
 
 
 def _order(key: object) -> tuple[int, float]:
-    """The whole test first, what is since a year, then years or groups by their number, then long-short."""
+    """The whole test first, what is since a year, then years and other numbers, then long-short and other names."""
     text = str(key)
-    if text.isdecimal():
+    if text.replace(".", "", 1).isdecimal():
         return 1, float(text)
     return (0, float(text.startswith("since_"))) if text == "all" or text.startswith("since_") else (2, 0)
 

@@ -22,7 +22,7 @@
     const layout = JSON.parse(JSON.stringify(div.layout)), found = panels(layout);
     const rows = new Set(found.map(each => layout[each.y].domain[1].toFixed(3))).size;
     const {t, b} = layout.margin, legend = LINE * legendLines(div, div.clientWidth - 70) + 45;
-    const high = Math.max(150, (layout.height - t - b) / rows), total = high * found.length, gap = 42 / total;
+    const high = Math.max(150, (layout.height - t - b) / rows), total = high * found.length, gap = (found.some(each => (layout[each.x].title || {}).text) ? 66 : 42) / total;
     found.forEach((panel, place) => {
       layout[panel.x].domain = [0, 1];
       layout[panel.x].showticklabels = layout[panel.y].showticklabels = true;
@@ -40,7 +40,7 @@
   }
 
   function show(div, layout) {
-    div.style.height = `${layout.height}px`;
+    div.style.height = div.parentElement.style.height = `${layout.height}px`;
     Plotly.relayout(div, layout);
   }
 
