@@ -1,0 +1,114 @@
+"""Seconds of the processor that a factor search takes an expression, beside pandas on the same stocks and days.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.search_speed --data PROVIDER --train 2015:2020 --valid 2021:2021
+
+The labels are shuffled within the day, so that nothing is learnt of these years. gplearn, which has no dates and no
+stocks, takes no part: a mean over five rows would run from one stock into the next.
+"""
+
+from __future__ import annotations
+
+import argparse
+import operator
+import resource
+import time
+from collections import defaultdict
+
+import numpy as np
+import pandas as pd
+import qlib
+
+from qlib_ext.cli.search import days
+from qlib_ext.search.evaluation import Sample, ic_and_coverage
+from qlib_ext.search.evolution import Evolution, Plan
+from qlib_ext.search.grammar import DEFAULT_FIELDS, LONGEST, Grammar
+from qlib_ext.search.market import known_fields, read_market
+from qlib_ext.search.pool import Rules
+from qlib_ext.search.search import LABEL
+from qlib_ext.search.statistics import shuffled_within_days
+from qlib_ext.search.tree import Node
+
+PLAIN = {"Add": operator.add, "Sub": operator.sub, "Mul": operator.mul, "Div": operator.truediv}
+ROLLING = {"Mean": "mean", "Std": "std", "Max": "max", "Min": "min"}
+COMPARED = 20
+
+
+def in_pandas(node: Node, fields: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The expression over frames [days, stocks]; KeyError for an operator that pandas has no method for."""
+    if not node.children:
+        return fields[node.name]
+    own = [in_pandas(child, fields) for child in node.children]
+    if node.name in PLAIN:
+        return PLAIN[node.name](*own)
+    if node.name == "Ref":
+        return own[0].shift(node.window)
+    if node.name == "Corr":
+        return own[0].rolling(node.window, min_periods=1).corr(own[1])
+    if node.name == "Rank":
+        return own[0].rolling(node.window, min_periods=1).rank(pct=True)
+    return getattr(own[0].rolling(node.window, min_periods=1), ROLLING[node.name])()
+
+
+def pandas_ic(node: Node, fields: dict[str, pd.DataFrame], places: np.ndarray, labels: pd.DataFrame) -> pd.Series:
+    """The daily IC of its ranks, as the screening has it."""
+    values = in_pandas(node, fields).iloc[places].replace([np.inf, -np.inf], np.nan)
+    values.index = labels.index
+    return values.where(labels.notna()).rank(axis=1).corrwith(labels, axis=1)
+
+
+def main() -> None:
+    """Print the table of benchmarks/README.md."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--train", type=days, required=True)
+    parser.add_argument("--valid", type=days, required=True)
+    parser.add_argument("--generations", type=int, default=3)
+    parser.add_argument("--size", type=int, default=500)
+    args = parser.parse_args()
+    qlib.init(provider_uri=args.data, region="cn", logging_level=40)
+    grammar = Grammar(tuple(known_fields(DEFAULT_FIELDS, "all")))
+    market = read_market(grammar.fields, LABEL, "all", args.train, args.valid, LONGEST)
+    rules = Rules(margin=-100.0, parts=0, valid_share=-100.0)  # shuffled labels would leave the pool empty
+    plan = Plan(grammar, rules, 10, 0, args.size, measured=5)
+    evolution = Evolution(market, plan, shuffled_within_days(market.labels, 0))
+    spent: dict[str, list[float]] = defaultdict(list)
+
+    def map_chunks(work, data, chunks):
+        begin = time.process_time()
+        results = [work(data, chunk) for chunk in chunks]
+        number = sum(len(chunk.nodes) for chunk in chunks)
+        spent[work.__name__].append((time.process_time() - begin) / number)
+        return results
+
+    for _ in range(args.generations):
+        generation = evolution.step(map_chunks)
+    print(f"{len(market.stocks):,} stocks, {len(market.days):,} days of bars, {args.size} expressions a generation")
+    for name, seconds in spent.items():
+        print(f"{name}: {', '.join(f'{1000 * each:.0f}' for each in seconds)} ms an expression, by generation")
+    sample = evolution.samples[1]
+    print(f"a fifth: {sample.bars.values.shape[1]} stocks, {len(sample.days)} days ranked")
+    beside_pandas(generation.nodes, sample)
+    print(f"most memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
+
+
+def beside_pandas(nodes: list[Node], sample: Sample) -> None:
+    """Both on the same expressions and sample, and how far their ICs are apart."""
+    known = {*PLAIN, *ROLLING, "Ref", "Corr", "Rank"}
+    plain = [node for node in nodes if all(not each.children or each.name in known for _, each in node.paths())]
+    plain = plain[:COMPARED]
+    fields = dict(zip(sample.bars.names, (pd.DataFrame(own.T) for own in sample.bars.values), strict=True))
+    labels = pd.DataFrame(sample.labels)
+    begin = time.process_time()
+    ours, _ = ic_and_coverage(sample, plain)
+    middle = time.process_time()
+    theirs = [pandas_ic(node, fields, sample.days, labels).to_numpy() for node in plain]
+    end = time.process_time()
+    apart = np.nanmedian(np.abs(ours - np.stack(theirs)))
+    print(
+        f"{len(plain)} expressions on that sample: ours {(middle - begin) / len(plain) * 1000:.0f} ms each, pandas "
+        f"{(end - middle) / len(plain) * 1000:.0f} ms, median difference of an IC {apart:.1e}"
+    )
+
+
+if __name__ == "__main__":
+    main()
