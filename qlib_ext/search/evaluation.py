@@ -148,7 +148,7 @@ class Measured:
 
     ic        [days of train and valid] Rank IC
     coverage  share of the labels for whose stock and day it has a value
-    turnover  mean over days of 1 - the rank correlation with itself ``step`` days before
+    turnover  mean over every ``step``-th day of 1 - the rank correlation with itself so many days before
     ranks     [grid days, stocks] float32: each day's ranks, mean 0 and norm 1; 0 where there is none
     """
 
@@ -179,7 +179,7 @@ def measure(whole: Whole, chunk: Chunk) -> tuple[int, list[Measured]]:
     found = []
     for own in values:
         ranks = whole.sample.ranks(own)
-        again = information_coefficient(ranks[whole.step :], ranks[: -whole.step])
+        again = information_coefficient(ranks[whole.step :: whole.step], ranks[: -whole.step : whole.step])
         found.append(
             Measured(
                 information_coefficient(ranks, whole.sample.labels),
