@@ -29,6 +29,7 @@ ORDER = (
     "qlib_ext.simulator",
     "qlib_ext.processors",
     "qlib_ext.data",
+    "qlib_ext.checks",
     "qlib_ext.recorder",
     "qlib_ext.risk",
     "qlib_ext.rolling",

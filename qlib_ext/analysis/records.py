@@ -11,7 +11,7 @@ import pandas as pd
 from qlib.log import get_module_logger
 from qlib.utils.exceptions import LoadObjectError
 from qlib.workflow import R
-from qlib.workflow.record_temp import ACRecordTemp, SignalRecord
+from qlib.workflow.record_temp import ACRecordTemp
 from qlib.workflow.recorder import Recorder
 
 from qlib_ext.analysis import reading
@@ -24,23 +24,19 @@ from qlib_ext.analysis.metrics import METRICS
 from qlib_ext.analysis.performance import compounded_by_year
 from qlib_ext.analysis.reading import STYLES
 from qlib_ext.analysis.report.texts import LANGUAGES
+from qlib_ext.analysis.score import Score
 from qlib_ext.analysis.strategy import strategy_frames
 from qlib_ext.cross_section.matrix import to_matrix, without_infinite
+from qlib_ext.data.needs import Needs
 from qlib_ext.errors import ConfigError, DataError, QlibExtError
 from qlib_ext.expressions.reach import horizon_of
 from qlib_ext.keywords import check_least, check_types, keywords_of, refuse_unknown
+from qlib_ext.provider.names import fields_in
 
 logger = get_module_logger("qlib_ext.analysis")
 
 BACKTEST, POSITIONS = (f"portfolio_analysis/{name}_normal_1day.pkl" for name in ("report", "positions"))
 WHOLE_MARKET = 1_000  # stocks a day; the three CSI indices have as many or fewer
-
-
-class Score(SignalRecord):
-    """SignalRecord, as far as a factor analysis needs it: of datasets other than DatasetH it leaves no label.pkl."""
-
-    def list(self) -> list[str]:
-        return ["pred.pkl"]
 
 
 class FactorRecord(ACRecordTemp):
@@ -132,6 +128,10 @@ class FactorRecord(ACRecordTemp):
         refuse_unknown([lang], LANGUAGES, "lang")
         self.market, self.compare_with, self.risk = market, list(compare_with), risk
         self.universes, self.report, self.lang = list(universes), report, lang
+
+    def needs(self) -> Needs:
+        """What it cannot do without; a style whose fields the provider lacks is left out."""
+        return Needs(None, tuple(fields_in([self.price, *([self.label] if self.label else [])])))
 
     def list(self) -> list[str]:
         """The files that are always there."""

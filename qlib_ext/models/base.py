@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from abc import abstractmethod
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +88,10 @@ class NeuralModel(Model):
         Raises DataError for features that are not finite, for days of one stock or of one label, ConfigError for
         windows of another kind than the net reads.
         """
+        if "mlflow" in sys.modules:  # else no run is active, as in the processes of a rolling model
+            from qlib_ext.recorder.checked import check_active_task
+
+            check_active_task()
         if self.options.GPU >= 0 and not torch.cuda.is_available():
             logger.info(f"GPU {self.options.GPU} was asked for, CUDA is not available: training on the CPU")
         data = CrossSectionDataset.of(dataset)

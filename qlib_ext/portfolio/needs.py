@@ -10,11 +10,10 @@ from typing import Any
 import pandas as pd
 
 from qlib_ext.errors import ConfigError, DataError, ProviderError
-from qlib_ext.keywords import check_types, keywords_of, refuse_unknown
+from qlib_ext.keywords import refuse_unknown
 from qlib_ext.portfolio.constraints import Styles
 from qlib_ext.portfolio.exchange import BoardExchange
 from qlib_ext.portfolio.setting import Benchmark, Setting, setting_of
-from qlib_ext.portfolio.strategy import IndexEnhancement
 from qlib_ext.provider.calendar import read_calendar
 from qlib_ext.provider.names import feature_folder, instruments_with_features
 from qlib_ext.provider.panels import checked_folder, fields_known, read_spans
@@ -27,7 +26,6 @@ OF_SETTING = ("benchmark", "constraints", "objective", "rebalance", "relax")
 
 
 def check_enhancement(
-    klass: type[IndexEnhancement],
     strategy: Mapping[str, Any],
     backtest: Mapping[str, Any],
     provider: str | Path,
@@ -35,14 +33,12 @@ def check_enhancement(
 ) -> None:
     """Raise for what an IndexEnhancement would fail by at the end of a run.
 
-    klass      the strategy, and its kwargs; backtest: that of EnhancementRecord
+    strategy   its kwargs; backtest: that of EnhancementRecord
     last       the last day with a score, None: not known
 
     Raises ConfigError for options that make no sense, ProviderError for a provider without the index, its members,
     their weights, or what the risk model reads, DataError for a folder of the risk model that is none, or ends before.
     """
-    refuse_unknown(strategy, keywords_of(klass), klass.__name__)
-    check_types(IndexEnhancement.__init__, strategy)
     given = {name: strategy[name] for name in OF_SETTING if name in strategy}
     setting = setting_of(**{"benchmark": None, "constraints": (), **given})
     if not backtest.get("benchmark"):

@@ -13,8 +13,8 @@ from qlib.workflow import R
 from qlib.workflow.record_temp import PortAnaRecord
 from qlib.workflow.recorder import Recorder
 
-from qlib_ext.analysis.records import Score
 from qlib_ext.analysis.report.texts import LANGUAGES
+from qlib_ext.analysis.score import Score
 from qlib_ext.errors import ConfigError
 from qlib_ext.keywords import check_types, keywords_of, refuse_unknown
 from qlib_ext.portfolio.history import History

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from qlib_ext.portfolio.block import Constraint
 from qlib_ext.portfolio.boards import Boards
 from qlib_ext.portfolio.days import Days
 from qlib_ext.portfolio.decision import Decision, Lots, decide, no_score
+from qlib_ext.portfolio.needs import check_enhancement
 from qlib_ext.portfolio.setting import rebalancing_days, setting_of
 from qlib_ext.risk.model import StyleRiskModel
 
@@ -81,6 +83,15 @@ class IndexEnhancement(BaseSignalStrategy):
         provider = str(C.dpm.get_data_uri("day"))
         self.days = Days(provider, model, index.index, index.members, index.weights, seasoned_days)
         self.decisions: list[Decision] = []
+
+    @classmethod
+    def check_backtest(
+        cls, options: Mapping[str, Any], backtest: Mapping[str, Any], provider: str | Path, last: Any
+    ) -> None:
+        """Raise what a backtest of these kwargs would fail by at the end of a run; see ``check_enhancement``."""
+        refuse_unknown(options, keywords_of(cls), cls.__name__)
+        check_types(IndexEnhancement.__init__, options)
+        check_enhancement(options, backtest, provider, last)
 
     def generate_trade_decision(self, execute_result: list | None = None) -> TradeDecisionWO:
         """The orders of a step, none on days between; see the class."""

@@ -15,6 +15,7 @@ from qlib_ext.errors import DataError
 if TYPE_CHECKING:
     import polars as pl  # which only tables need: training does without
 
+INDEX_OF = {"csi300": "SH000300", "csi500": "SH000905", "csi1000": "SH000852"}  # of a universe, under its usual name
 _FIELD = re.compile(r'\bFeature\("([^"]+)"\)')  # Qlib turns $close into Feature("close"), $$roe into PFeature("roe")
 _RENAMED = "_qlib_"  # the prefix that Qlib gives the folders of names that Windows keeps for devices
 _DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(10))}

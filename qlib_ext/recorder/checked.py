@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import mlflow
 from mlflow.utils.file_utils import local_file_uri_to_path
+from qlib.utils.exceptions import LoadObjectError
+from qlib.workflow import R
 from qlib.workflow.exp import MLflowExperiment
 from qlib.workflow.recorder import MLflowRecorder
 
+from qlib_ext.checks.task import check_before_training
+from qlib_ext.recorder.provider import tag_provider
 from qlib_ext.system.files import checksum_of, write_checksum
 
 
@@ -16,7 +21,10 @@ class CheckedRecorder(MLflowRecorder):
     """MLflowRecorder of a store on this machine, with checksums."""
 
     def save_objects(self, local_path: Any = None, artifact_path: Any = None, **kwargs: Any) -> None:
-        """As in Qlib; an object that is saved again loses its checksum first, so that a kill leaves no wrong one."""
+        """As in Qlib; an object that is saved again loses its checksum first, so that a kill leaves no wrong one.
+
+        The task of a run that begins is checked, so that whatever would stop it is said before it is trained.
+        """
         folder = Path(local_file_uri_to_path(self.artifact_uri), artifact_path or "")
         files = [folder / name for name in kwargs]
         for file in files:
@@ -24,6 +32,27 @@ class CheckedRecorder(MLflowRecorder):
         super().save_objects(local_path, artifact_path, **kwargs)
         for file in files:
             write_checksum(file, "Make room and save it again.")
+        if artifact_path is None and {"model", "dataset"} <= set(_keys(kwargs.get("task"))):
+            check_before_training(kwargs["task"])  # Qlib's trainer saves a task before it makes anything of it
+
+
+def check_active_task() -> None:
+    """Check the task of the active run, where its recorder is not one that has checked it; without a run, nothing."""
+    if mlflow.active_run() is None:
+        return
+    recorder = R.get_recorder()
+    if isinstance(recorder, CheckedRecorder):
+        return
+    tag_provider(recorder)
+    try:
+        task = recorder.load_object("task")
+    except LoadObjectError:  # a script that fits a model of its own
+        return
+    check_before_training(task)
+
+
+def _keys(task: Any) -> Any:
+    return task if isinstance(task, dict) else ()
 
 
 class CheckedExperiment(MLflowExperiment):

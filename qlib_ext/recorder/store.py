@@ -23,6 +23,7 @@ from qlib_ext.recorder.location import ARTIFACTS, SQLITE, artifact_location, dat
 from qlib_ext.recorder.provider import tag_provider
 from qlib_ext.recorder.running import RunningRun, mark_killed
 from qlib_ext.recorder.runs import deleted
+from qlib_ext.system.files import require_writable
 from qlib_ext.system.locks import locked
 
 logger = get_module_logger("qlib_ext.recorder")
@@ -49,7 +50,7 @@ class SQLiteExpManager(MLflowExpManager):
             raise ConfigError(f"The path {database} has a {sign!r}, which means something else in {SQLITE}; rename it.")
         check_provider(C.dpm.get_data_uri("day"))  # Qlib itself goes on without one, into errors that do not name it
         check_future_days(C.dpm.get_data_uri("day"))
-        database.parent.mkdir(parents=True, exist_ok=True)
+        require_writable(database.parent, "QLIB_RUNS, or uri, names another folder.")
         super().__init__(uri=f"{SQLITE}{database}", default_exp_name=default_exp_name)
         self.database = database
         self.running: RunningRun | None = None

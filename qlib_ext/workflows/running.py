@@ -19,8 +19,8 @@ from qlib_ext.analysis.report.page import report
 from qlib_ext.errors import DataError
 from qlib_ext.provider.check import check_provider
 from qlib_ext.recorder.runs import find_runs, load, store_of
-from qlib_ext.system.files import write_whole
-from qlib_ext.workflows.checks import missing_data
+from qlib_ext.system.files import require_writable, write_whole
+from qlib_ext.workflows.checks import findings
 from qlib_ext.workflows.fingerprint import TAG, fingerprint_of
 from qlib_ext.workflows.reading import Workflow
 
@@ -29,20 +29,24 @@ def run_all(workflows: Sequence[Workflow], runs: Path, environment: Mapping[str,
     """Run each workflow that is to be run, and print what becomes of it.
 
     Returns the names of those that have a finished run, and of those that failed. Raises ProviderError for a provider
-    that is none.
+    that is none, OutputError for runs that cannot be written.
     """
     for provider in {workflow.provider for workflow in workflows}:
         check_provider(provider)
+    require_writable(runs, "--runs names another folder.")
     names, failed = [workflow.name for workflow in workflows], []
     own = {name for workflow in workflows for name in workflow.inputs if name not in names}  # the user's experiments
     finished = {name: run for name in own if (run := last_run(name, runs)) is not None}
     for number, workflow in enumerate(workflows, 1):
         head = f"[{number}/{len(workflows)}] {workflow.name}:"
-        reason = missing_data(workflow) or missing_runs(workflow, finished)
+        reason, warnings = findings(workflow)
+        reason = reason or missing_runs(workflow, finished)
         run = None if reason else finished_run(workflow, runs, finished)
         if run is not None:
             print(f"{head} is finished, run {run.info.run_id[:8]}", flush=True)
         elif not reason:
+            for warning in warnings:
+                print(f"{head} warning, {warning}", flush=True)
             reason = start(workflow, runs, environment, head)
             if reason:
                 failed.append(workflow.name)

@@ -138,7 +138,8 @@ def test_a_run_that_is_older_than_what_it_read_is_not_finished(recorders):  # no
         ({"handler": "FusedBars"}, "hf_"),
         ({"instruments": "csi300"}, ""),
         ({"instruments": "csi500"}, "'csi500' is not in"),
-        ({"instruments": ["SH600001"]}, ""),
+        ({"instruments": ["SH600000", "SZ000001"]}, ""),
+        ({"instruments": ["SH600001"]}, "a cross-section needs two"),
     ],
 )
 def test_what_a_provider_lacks_is_named(small, options, expected):
@@ -149,7 +150,8 @@ def test_what_a_provider_lacks_is_named(small, options, expected):
 
 def test_an_index_that_a_provider_lacks_is_named(small):
     flow = workflow("any", provider=small[0])
-    config = {"backtest": {"benchmark": "SH000300"}}
+    strategy = {"class": "TopkDropoutStrategy", "module_path": "qlib.contrib.strategy", "kwargs": {"signal": "<PRED>"}}
+    config = {"strategy": strategy, "backtest": {"benchmark": "SH000300"}}
     flow.config["task"]["record"] = [
         {"class": "SignalRecord"},
         {"class": "PortAnaRecord", "kwargs": {"config": config}},
@@ -164,7 +166,8 @@ def test_a_provider_without_a_day_after_its_last_is_named_before_a_backtest(copy
     (folder / "calendars/day_future.txt").unlink()
     flow = workflow("any", provider=folder)
     assert missing_data(flow) == ""
-    config = {"backtest": {"benchmark": "SH000300"}}
+    strategy = {"class": "TopkDropoutStrategy", "module_path": "qlib.contrib.strategy", "kwargs": {"signal": "<PRED>"}}
+    config = {"strategy": strategy, "backtest": {"benchmark": "SH000300"}}
     flow.config["task"]["record"] = [{"class": "PortAnaRecord", "kwargs": {"config": config}}]
     assert "day_future.txt, is missing: a backtest up to" in missing_data(flow)
 
