@@ -252,7 +252,7 @@ def test_a_combination_is_run_once(tmp_path, monkeypatch, capsys, done):
     assert "market_model2: left out, it reads market_msnew_resnet_gru, market_l2_gru" in said
     assert f"wrote {tmp_path}/runs/report.html" in said
     page = (tmp_path / "runs/report.html").read_text()
-    assert f"<title>Factor report: {', '.join(done)}" in page
+    assert f"<title>SIMULATED: Factor report: {', '.join(done)}" in page
     assert (LANGUAGES["en"]["between"] in page) == (len(done) > 1)
     assert main(arguments) == 0
     again = capsys.readouterr().out

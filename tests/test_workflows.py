@@ -117,7 +117,7 @@ def test_a_comparison_knows_what_the_run_tested(finished, expected):
     (run,) = read_runs(store_of(cwd / "mlruns"), name)
     days = expected.unique("datetime")
     assert run.setup == Setup(
-        "csi300", f"{days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}", "Ref($vwap, -2)/Ref($vwap, -1) - 1"
+        "csi300", f"{days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}", "Ref($vwap, -2)/Ref($vwap, -1) - 1", simulated=True
     )
     assert run.segments == ("" if name in ROLLING else "train 2010-01-01 to 2015-12-31, valid 2016-01-01 to 2016-12-31")
     assert run.backtest.startswith(
@@ -149,7 +149,7 @@ def test_the_backtest_is_recorded_and_finite(finished, expected):
 def test_the_report_is_one_page_in_the_recorder(finished):
     name, cwd, _ = finished
     page = (artifacts(name, cwd) / "factor_analysis" / "report.html").read_text()
-    assert f"<title>Factor report: {name}" in page
+    assert f"<title>SIMULATED: Factor report: {name}" in page
     assert page.count("csi300, test 2017-01-02") == 1
 
 

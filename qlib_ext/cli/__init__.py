@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from qlib_ext.cli.analysis import add_compare, add_report
+from qlib_ext.cli.bars import add_provider
 from qlib_ext.cli.factor import add_factor
 from qlib_ext.cli.live import add_check, add_orders, add_predict
 from qlib_ext.cli.portfolio import add_enhance
@@ -29,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (
         add_market,
+        add_provider,
         add_fields,
         add_fundamentals,
         add_relations,

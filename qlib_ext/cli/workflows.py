@@ -13,6 +13,7 @@ Print what workflows there are: what each is, what it needs of the provider or o
 variables of the environment that it takes. With names, these alone, with the defaults of their variables.
 
 csi300_*  one universe and one data set, the same test for every model: begin here
+yahoo_*   the same by data without $vwap, such as Qlib's public ones: traded at the close
 market_*  the whole market, as the reports have it: data sets, several frequencies, and what weights them
 """
 

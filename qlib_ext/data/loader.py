@@ -23,7 +23,7 @@ from qlib_ext.expressions import engine as fast
 from qlib_ext.expressions.operators import register_operators
 from qlib_ext.expressions.program import NotNative
 from qlib_ext.expressions.spans import Spans, clip, earlier, in_spans
-from qlib_ext.provider.check import check_features, check_provider
+from qlib_ext.provider.check import WITHOUT_VWAP, check_features, check_provider
 from qlib_ext.provider.names import fields_in, require_universe
 
 ENGINES = ("fast", "qlib")
@@ -224,6 +224,7 @@ class HistoryLoader(QlibDataLoader):
             f"{len(empty)} columns are NaN in all {sum(map(len, frames))} rows, the first {empty[0]!r} = "
             f"{expressions[empty[0]]}. What they share is {cause}: fill it in the provider "
             f"{C.dpm.get_data_uri('day')}, or take a handler that does without it."
+            f"{' ' + WITHOUT_VWAP if 'vwap' in shared else ''}"
         )
 
 

@@ -19,6 +19,7 @@ _HELP = (
     "or get Qlib's own data with `python -m qlib.cli.data qlib_data --target_dir ~/.qlib/qlib_data/cn_data --region cn`"
 )
 
+WITHOUT_VWAP = "The workflows yahoo_csi300_gru and yahoo_csi300_lightgbm do without; docs/data.md says where to get it."
 MADE_BY_TICKS = (
     "The fields $hf_... are the high-frequency factors: `qlib-ext ticks build` writes them into a provider, from "
     "minute bars, trades and orders."
@@ -118,6 +119,7 @@ def _unknown(name: str, stocks: list[Path], freq: str) -> str:
     listed = ", ".join(f"${field}" for field in there) or "none, check the instruments and the frequency"
     hint = f"did you mean {' or '.join(f'${field}' for field in near)}? " if near else ""
     made = MADE_BY_TICKS if name.startswith("hf_") else "`qlib-ext fields` makes fields of a table."
+    made = WITHOUT_VWAP if name == "vwap" else made
     return (
         f"None of the {len(stocks)} instruments has the field ${name} at {freq} frequency; {hint}available: {listed}. "
         f"{made}"

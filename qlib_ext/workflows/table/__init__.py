@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from qlib_ext.workflows.table import alpha158, csi300, enhanced, frequencies, market
+from qlib_ext.workflows.table import alpha158, csi300, enhanced, frequencies, market, yahoo
 
-TABLE = csi300.ENTRIES | alpha158.ENTRIES | market.ENTRIES | frequencies.ENTRIES | enhanced.ENTRIES
+TABLE = csi300.ENTRIES | yahoo.ENTRIES | alpha158.ENTRIES | market.ENTRIES | frequencies.ENTRIES | enhanced.ENTRIES

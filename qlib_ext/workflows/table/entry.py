@@ -48,6 +48,7 @@ class Entry:
     universe, benchmark   the defaults of UNIVERSE and BENCHMARK
     dataset               the options of CrossSectionDataset; None: Qlib's DatasetH, where nothing is trained
     strategy              the options of TopkDropoutStrategy beside topk and n_drop
+    deal_price            of TopkDropoutStrategy's orders
     enhancement           of IndexEnhancement, in its place; None where there is none
     analysis              the options of FactorRecord beside dataset
     """
@@ -62,6 +63,7 @@ class Entry:
     benchmark: str = "SH000905"
     dataset: Options | None = field(default_factory=dict)
     strategy: Options = field(default_factory=dict)
+    deal_price: str = "vwap"
     enhancement: Enhancement | None = None
     analysis: Options = field(default_factory=dict)
 
