@@ -14,7 +14,7 @@ FLOAT_MV = '{float_mv: "' + variable("FLOAT_MV", "'$float_mv'") + '"}'
 FACTORS = "day bars, $hf_... of {}, $industry, $float_mv"
 
 ALPHA158 = DataSet("Alpha158vwap", "handlers.alpha158vwap")
-ALPHA158_CLOSE = DataSet("Alpha158close", "handlers.alpha158close", needs="day bars, without $vwap as well")
+ALPHA158_CLOSE = DataSet("Alpha158close", "handlers.alpha158close", needs="day bars, also without an average price")
 DAY = DataSet("DayBars", "handlers.bars", TRADED | {"fields": TURNOVER})
 WEEK = DataSet("Week", "handlers.week", TRADED | {"fields": TURNOVER})
 TECHNICAL = DataSet("Technical", "handlers.technical", TRADED)
