@@ -33,7 +33,7 @@ def record(found: Found, settings: Settings, out: Path) -> str:
         recorder = R.get_recorder()
         heading = [
             f"qlib-ext search, run {recorder.id}: {found.progress.tried(SEARCH):,} distinct expressions tried in "
-            f"{settings.universe}, seed {settings.seed}",
+            f"the universe {settings.universe}, seed {settings.seed}",
             f"train {settings.train[0]} to {settings.train[1]}, validation {settings.valid[0]} to {settings.valid[1]}, "
             f"label {settings.label}",
             f"every t is above {found.bar:.2f}; of {found.progress.tried(CONTROL):,} expressions on shuffled labels "
