@@ -77,32 +77,29 @@ def test_codes_of_other_forms_fractions_and_empty_rows(evening, order):
     assert sold.shares == pytest.approx(102.5, abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("stock,shares\nSH600001,1\n", "has no column 'instrument', it has stock, shares"),
-        ("instrument,amount\nSH600001,1\n", "has no column 'shares'"),
-        ("instrument,shares\nSH600002,1\nSH999999,5\n", "1 instruments that are unknown .* first 'SH999999'"),
-        ("instrument,shares\nSH600002,-5\n", "1 rows whose shares is no number of 0 or more, first SH600002: '-5'"),
-        ("instrument,shares\nSH600002,\nSH600003,nan\n", "2 rows whose shares .* first SH600002: None"),
-        ("instrument,shares\nSH600002,1e400\n", "1 rows whose shares"),
-        ("instrument,shares\nSH600002,many\n", "first SH600002: 'many'"),
-        ("instrument,shares\nSH600002,5\n600002.SH,6\n", "1 instruments more than once, first SH600002"),
-        ("instrument,shares\n2,5\n", "fewer than six digits"),
-    ],
+NO_HOLDINGS = (
+    ("stock,shares\nSH600001,1\n", "has no column 'instrument', it has stock, shares"),
+    ("instrument,amount\nSH600001,1\n", "has no column 'shares'"),
+    ("instrument,shares\nSH600002,1\nSH999999,5\n", "1 instruments that are unknown .* first 'SH999999'"),
+    ("instrument,shares\nSH600002,-5\n", "1 rows whose shares is no number of 0 or more, first SH600002: '-5'"),
+    ("instrument,shares\nSH600002,\nSH600003,nan\n", "2 rows whose shares .* first SH600002: None"),
+    ("instrument,shares\nSH600002,1e400\n", "1 rows whose shares"),
+    ("instrument,shares\nSH600002,many\n", "first SH600002: 'many'"),
+    ("instrument,shares\nSH600002,5\n600002.SH,6\n", "1 instruments more than once, first SH600002"),
+    ("instrument,shares\n2,5\n", "fewer than six digits"),
 )
-def test_holdings_that_make_no_sense_are_refused(order, text, message):
-    with pytest.raises(DataError, match=message):
-        order(text)
 
 
-@pytest.mark.parametrize("cash", [-1.0, np.nan, np.inf])
-def test_cash_that_makes_no_sense_is_refused(order, cash):
-    with pytest.raises(ConfigError, match="The cash is a number of yuan, 0 or more"):
-        order(cash=cash)
+def test_holdings_that_make_no_sense_are_refused(order):
+    for text, message in NO_HOLDINGS:
+        with pytest.raises(DataError, match=message):
+            order(text)
 
 
-def test_an_account_of_nothing_is_refused(order):
+def test_cash_that_makes_no_sense_is_refused(order):
+    for cash in (-1.0, np.nan, np.inf):
+        with pytest.raises(ConfigError, match="The cash is a number of yuan, 0 or more"):
+            order(cash=cash)
     with pytest.raises(ConfigError, match="neither holdings nor cash"):
         order(cash=0.0)
 

@@ -15,7 +15,7 @@ from tests.live.flows import ACCOUNT, backtest
 from tests.live.growing import SUSPENDED, TRAINED
 
 DAYS = range(TRAINED, TRAINED + 10)  # of trade
-CHECKED = (TRAINED + 1, SUSPENDED[0] + 1, DAYS[-1])  # evenings on which nothing is wrong with the bars, as on others
+CHECKED = (SUSPENDED[0] + 1, DAYS[-1])  # evenings on which nothing is wrong with the bars, as on others
 EXECUTOR = {"class": "SimulatorExecutor", "module_path": "qlib.backtest.executor"}
 EXECUTOR["kwargs"] = {"time_per_step": "day", "generate_portfolio_metrics": True}
 
