@@ -27,6 +27,7 @@ that you trust. Of other runs, --no-pickles shows the figures alone, and not on 
 _COMPARE_EXAMPLE = """\
 examples:
   qlib-ext compare csi300_lightgbm csi300_gru csi300_astgnn --last 3
+  qlib-ext compare csi300_gru --each --last 5
   qlib-ext compare csi300_lightgbm csi300_gru --zoo --html results/compare.html
   qlib-ext compare csi300_lightgbm csi300_gru --markdown > compare.md
 """
@@ -48,10 +49,26 @@ def add_compare(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_runs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("experiments", nargs="+", metavar="EXPERIMENT", help="experiment_name of a workflow")
+    parser.add_argument(
+        "experiments",
+        nargs="+",
+        metavar="EXPERIMENT",
+        help="experiment_name of a workflow; NAME@RUN is one run of it, by the beginning of its id",
+    )
     add_runs(parser)
     parser.add_argument("--last", type=count, default=1, metavar="N", help="runs of each experiment (default: 1)")
+    parser.add_argument("--each", action="store_true", help="show the last N runs one by one, not their mean")
     parser.add_argument("--no-pickles", action="store_true", help="read no file that could execute what others wrote")
+
+
+def _named(args: argparse.Namespace) -> tuple[str, list[str], int]:
+    """The store, the names to show, and how many runs of each."""
+    from qlib_ext.recorder.runs import each_run, store_of
+
+    store = store_of(args.runs)
+    return (
+        (store, each_run(store, args.experiments, args.last), 1) if args.each else (store, args.experiments, args.last)
+    )
 
 
 def _reading(args: argparse.Namespace) -> AbstractContextManager[None]:
@@ -63,11 +80,10 @@ def _reading(args: argparse.Namespace) -> AbstractContextManager[None]:
 def _compare(args: argparse.Namespace) -> int:
     from qlib_ext.analysis.compare import render
     from qlib_ext.analysis.compare.table import comparison
-    from qlib_ext.recorder.runs import store_of
 
-    store = store_of(args.runs)
+    store, names, last = _named(args)
     with _reading(args):
-        table = comparison(store, args.experiments, args.last, args.zoo)
+        table = comparison(store, names, last, args.zoo)
     if args.html:
         write_whole(args.html, render.to_html(table).encode(), "Name another file.")
         print(f"wrote {args.html}", file=sys.stderr)
@@ -75,8 +91,7 @@ def _compare(args: argparse.Namespace) -> int:
         print(render.to_markdown(table))
     else:
         print(render.to_text(table))
-        names = " ".join(args.experiments)
-        print(f"\npictures of the last runs: qlib-ext report {names} --runs {args.runs} --out report.html")
+        print(f"\npictures of the last runs: qlib-ext report {' '.join(names)} --runs {args.runs} --out report.html")
         print(f"curves, parameters and files: mlflow ui --backend-store-uri {store}")
     return 0
 
@@ -118,10 +133,10 @@ def add_report(commands: argparse._SubParsersAction) -> None:
 
 def _report(args: argparse.Namespace) -> int:
     from qlib_ext.analysis.report.page import report
-    from qlib_ext.recorder.runs import store_of
 
+    store, names, last = _named(args)
     with _reading(args):
-        page = report(store_of(args.runs), args.experiments, args.last, args.lang)
+        page = report(store, names, last, args.lang)
     write_whole(args.out, page.encode(), "Name another file.")
     print(f"wrote {args.out}")
     return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from difflib import get_close_matches
@@ -20,6 +20,7 @@ from qlib_ext.errors import DataError
 from qlib_ext.recorder.location import SQLITE, as_it_lies_now
 from qlib_ext.system.files import checksum_of, is_as_written
 
+SHORT = 8  # characters of a run's id, of 32
 _READS_PICKLES = ContextVar("reads_pickles", default=True)
 
 
@@ -34,15 +35,37 @@ def store_of(runs: str | Path) -> str:
 def find_runs(store: str, experiment: str, last: int = 1) -> list[Run]:
     """The last finished runs of an experiment, newest first, without those that are parts of another run.
 
-    Raises DataError where there is no such experiment, where it was deleted, or where it has no finished run.
+    ``NAME@RUN`` is the one run of the experiment NAME whose id begins with RUN. Raises DataError where there is no such
+    experiment, where it was deleted, where it has no finished run, or none or several whose id begins so.
     """
     client = MlflowClient(tracking_uri=store)
-    found = _experiment(client, store, experiment)
+    name, at, beginning = experiment.rpartition("@")
+    if not at or client.get_experiment_by_name(experiment) is not None:
+        name, beginning = experiment, ""
+    found = _experiment(client, store, name)
     finished = search_runs(client, found.experiment_id, "attributes.status = 'FINISHED'")
-    runs = list(islice((run for run in finished if MLFLOW_PARENT_RUN_ID not in run.data.tags), last))
+    whole = (run for run in finished if MLFLOW_PARENT_RUN_ID not in run.data.tags)
+    if beginning:
+        runs = [run for run in whole if run.info.run_id.startswith(beginning)]
+        if len(runs) != 1:
+            raise DataError(
+                f"{len(runs)} finished runs of {name!r} have an id that begins with {beginning!r}, not one; `qlib-ext "
+                f"compare {name} --each --last 20` lists them."
+            )
+    else:
+        runs = list(islice(whole, last))
     if not runs:
         raise DataError(f"Experiment {experiment!r} has no finished run; see its log for what stopped it.")
     return [as_it_lies_now(run, found, store) for run in runs]
+
+
+def each_run(store: str, experiments: Sequence[str], last: int) -> list[str]:
+    """The last runs of each experiment by names of their own, ``NAME@RUN``, newest first; raises as ``find_runs``."""
+    return [
+        name if "@" in name else f"{name}@{run.info.run_id[:SHORT]}"
+        for name in experiments
+        for run in find_runs(store, name, last)
+    ]
 
 
 def _experiment(client: MlflowClient, store: str, name: str) -> Experiment:

@@ -6,6 +6,7 @@ import pytest
 
 from qlib_ext.analysis.compare.runs import METRIC_NAMES, Setup
 from qlib_ext.analysis.compare.table import METRICS, Cell, comparison
+from qlib_ext.cli import main
 from qlib_ext.provider.facts import ProviderFacts
 from qlib_ext.recorder.provider import TAG, provider_of
 from qlib_ext.recorder.runs import find_runs
@@ -212,3 +213,39 @@ def test_published_rows_stand_below_their_experiment_and_never_compete(recorders
     assert any("another test" in line and "label Ref($close, -2)" in line for line in table.caveats)
     assert "The Model Zoo publishes no such model: graph." in table.caveats
     assert not any("Model Zoo" in line for line in plain.caveats)
+
+
+def test_one_run_by_its_id_and_each_run_by_itself(recorders, capsys):
+    runs = [recorders.run("net", value).parent.name for value in (0.03, 0.05)]
+    recorders.run("tree", 0.07)
+    (section,) = comparison(recorders.store, [f"net@{runs[0][:10]}", "net"]).sections
+    assert [row.cells[0].mean for row in section.rows] == ["0.0300", "0.0500"]
+    assert main(["compare", "net", "tree", "--each", "--last", "2", "--runs", str(recorders.folder)]) == 0
+    printed = capsys.readouterr().out
+    assert [name in printed for name in (f"net@{runs[0][:8]}", f"net@{runs[1][:8]}", "tree@")] == [True] * 3
+    assert "±" not in printed, "nothing is averaged"
+    assert (
+        main(
+            [
+                "report",
+                "net",
+                "--each",
+                "--last",
+                "2",
+                "--runs",
+                str(recorders.folder),
+                "--out",
+                f"{recorders.folder}/r.html",
+            ]
+        )
+        == 0
+    )
+    assert f"net@{runs[0][:8]}" in (recorders.folder / "r.html").read_text(encoding="utf-8")
+    assert main(["compare", "net@zzz", "--runs", str(recorders.folder)]) == 2
+    assert "0 finished runs of 'net' have an id that begins with 'zzz', not one" in capsys.readouterr().err
+
+
+def test_an_experiment_may_have_an_at_in_its_name(recorders):
+    recorders.run("net@home", 0.04)
+    (section,) = comparison(recorders.store, ["net@home"]).sections
+    assert section.rows[0].cells[0].mean == "0.0400"
