@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qlib_ext.workflows.table.csi300 import ONCE
-from qlib_ext.workflows.table.entry import Entry
+from qlib_ext.workflows.table.entry import INDICES, Entry
 
 ABOUT = """\
 Training, validation and test are those of csi300_{}.yaml. One block of float32 holds the features from the
@@ -16,7 +16,9 @@ def whole_market(name: str, title: str) -> Entry:
     """The model of a workflow of CSI300 over all stocks."""
     once = ONCE[f"csi300_{name}"]
     data = replace(once.data, options=once.data.options | {"drop_raw": True})
-    return replace(once, title=title, about=ABOUT.format(name), data=data, universe="all", benchmark="SH000905")
+    analysis = once.analysis | INDICES
+    wide = replace(once, data=data, universe="all", benchmark="SH000905", analysis=analysis)
+    return replace(wide, title=title, about=ABOUT.format(name))
 
 
 ENTRIES = {
