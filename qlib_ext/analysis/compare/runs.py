@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 from mlflow.entities import Run
-from qlib.contrib.evaluate import risk_analysis
 
 from qlib_ext.analysis.performance import since_first_score
 from qlib_ext.errors import DataError
@@ -120,6 +119,9 @@ def _since_first_score(run: Run) -> tuple[pd.DatetimeIndex, dict[str, float]]:
 
     Empty where there are none, and where the backtest or the scores cannot be read.
     """
+    # Qlib's backtest takes its time and prints a notice of a package that it brings: not before a run is read
+    from qlib.contrib.evaluate import risk_analysis
+
     (report, _), (scores, _) = load(run, REPORT), load(run, "pred.pkl")
     try:
         counted = since_first_score(report, scores.index.get_level_values("datetime").min())
