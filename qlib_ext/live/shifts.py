@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from qlib_ext.errors import DataError
+
 Vector = NDArray[np.float64]
 
 LIMIT = 0.25  # above which a distribution is called shifted; below 0.1 it is called the same
@@ -23,10 +25,10 @@ def stability_index(expected: Vector, actual: Vector, bins: int = MOST_BINS) -> 
     over bins between the quantiles of the expected values, and one of what is missing; e and a are the samples' shares
     in a bin, at least half an observation where the other sample has one.
 
-    Raises ValueError for a sample without a row. Source: N. Siddiqi, Credit Risk Scorecards (2006), chapter 9.
+    Raises DataError for a sample without a row. Source: N. Siddiqi, Credit Risk Scorecards (2006), chapter 9.
     """
     if not (len(expected) and len(actual)):
-        raise ValueError("The population stability index compares two samples; one of them is empty.")
+        raise DataError("The population stability index compares two samples; one of them is empty.")
     known = expected[np.isfinite(expected)]
     edges = np.unique(np.quantile(known, np.arange(1, bins) / bins)) if len(known) else np.empty(0)
     e, a = (_counts(sample, edges) for sample in (expected, actual))

@@ -27,6 +27,7 @@ from qlib_ext.portfolio.results import results_of
 from qlib_ext.portfolio.setting import Setting, setting_of
 from qlib_ext.provider.calendar import read_calendar
 from qlib_ext.provider.fields import MAKE_ROOM
+from qlib_ext.provider.names import INDEX_OF
 from qlib_ext.provider.panels import checked_folder, read_panels
 from qlib_ext.recorder.runs import find_runs, load, store_of
 from qlib_ext.risk.model import StyleRiskModel
@@ -35,7 +36,7 @@ from qlib_ext.system.backends import backend_of
 from qlib_ext.system.description import Description
 from qlib_ext.system.files import write_whole
 
-INDICES = {"csi300": ("SH000300", 0.04), "csi500": ("SH000905", 0.05), "csi1000": ("SH000852", 0.05)}
+TRACKING_ERRORS = {"csi300": 0.04, "csi500": 0.05, "csi1000": 0.05}  # by index, under the name of its universe
 TURNOVERS = (0.1, 0.2, 0.3)
 MEMBERS = (0.8, None)
 RELAX = ("turnover", "members", "industries", "styles", "tracking_error")
@@ -90,15 +91,15 @@ class GridData:
 
 
 def grid_jobs(
-    indices: Sequence[str] = tuple(INDICES),
+    indices: Sequence[str] = tuple(TRACKING_ERRORS),
     turnovers: Sequence[float] = TURNOVERS,
     shares: Sequence[float | None] = MEMBERS,
 ) -> list[GridJob]:
     """The settings of the reports, those of an index one after the other: 18 by default."""
-    if unknown := [name for name in indices if name not in INDICES]:
-        raise ConfigError(f"The grid knows the indices {', '.join(INDICES)}, not {unknown[0]}.")
+    if unknown := [name for name in indices if name not in TRACKING_ERRORS]:
+        raise ConfigError(f"The grid knows the indices {', '.join(TRACKING_ERRORS)}, not {unknown[0]}.")
     return [
-        GridJob(INDICES[name][0], name, INDICES[name][1], one_sided, share)
+        GridJob(INDEX_OF[name], name, TRACKING_ERRORS[name], one_sided, share)
         for name, one_sided, share in product(indices, turnovers, shares)
     ]
 

@@ -61,7 +61,7 @@ def test_the_index_grows_with_the_distance_and_with_missing_values():
     missing = np.where(random.random(2_000) < 0.5, np.nan, sample)
     assert stability_index(sample, missing) > LIMIT
     assert stability_index(np.full(9, np.nan), np.full(4, np.nan)) == 0
-    with pytest.raises(ValueError, match="one of them is empty"):
+    with pytest.raises(DataError, match="one of them is empty"):
         stability_index(sample, np.empty(0))
 
 

@@ -102,7 +102,8 @@ def test_a_day_of_decision_without_a_score_is_named(data, market):
 
 
 def test_the_command_prints_the_tables(data, planted, market, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(grid, "INDICES", {"csi300": (INDEX, 0.08)})
+    monkeypatch.setattr(grid, "INDEX_OF", {"csi300": INDEX})
+    monkeypatch.setattr(grid, "TRACKING_ERRORS", {"csi300": 0.08})
     days = market.calendar[FIRST - 1 : LAST + 1]
     score = planted[planted.index.get_level_values("datetime").isin(days)].to_frame()
     init_runs(data.provider, tmp_path)
