@@ -176,9 +176,12 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _orders(args: argparse.Namespace) -> int:
+    from qlib_ext.errors import ConfigError
     from qlib_ext.live.orders import orders
     from qlib_ext.system.files import write_whole
 
+    if Path(args.out).expanduser().resolve() == Path(args.holdings).expanduser().resolve():
+        raise ConfigError(f"The orders would replace the holdings, {args.out}. Name another file with --out.")
     made = orders(
         args.runs,
         args.experiment,

@@ -13,7 +13,7 @@ from qlib_ext.data.intraday import BAR_MINUTES
 from qlib_ext.data.needs import Needs, needs_of
 from qlib_ext.live.recorded import Recorded
 from qlib_ext.provider.calendar import calendar_file, read_calendar
-from qlib_ext.provider.panels import fields_known, membership, read_panels, read_spans
+from qlib_ext.provider.panels import above_zero, fields_known, membership, read_panels, read_spans
 from qlib_ext.workflows.reading import Workflow
 
 USUAL_DAYS = 60  # before a day, with which it is compared
@@ -21,6 +21,7 @@ MEMBERS_JUMP = 0.05  # of the members, by which their number may change in a day
 FEWER_VALUES = 0.05  # of the members, by which those with a value may be fewer than on the worst usual day
 FEW = 3  # members, by which both may change in a small universe
 LONGEST_CLOSING = 11  # days between two trading days: the Spring Festival of 2020 took that many
+NEVER_ZERO = ("open", "high", "low", "close", "vwap", "factor")  # where a 0 is no value
 DAY_BARS = ("open", "high", "low", "close", "volume")  # read of a handler that does not say what it reads
 
 
@@ -43,8 +44,9 @@ def bars_of(recorded: Recorded, day: pd.Timestamp) -> tuple[list[str], pd.DataFr
     findings += _members(needs.universe, member.sum(1), calendar[first : row + 1])
     if not member[-1].any():
         return findings, pd.DataFrame(columns=["today", "usual", "least"], dtype=float)
-    fields = fields_known(provider, sorted({*needs.fields, "close"}), stocks)
+    fields = fields_known(provider, sorted({*needs.fields, "close", "factor"}), stocks)
     panels = read_panels(provider, fields, stocks, first, row + 1)
+    panels |= {name: above_zero(values) for name, values in panels.items() if name in NEVER_ZERO}
     counts = np.maximum(member.sum(1), 1)
     shares = pd.DataFrame({name: (np.isfinite(values) & member).sum(1) / counts for name, values in panels.items()})
     table = pd.DataFrame({"today": shares.iloc[-1], "usual": shares[:-1].mean(), "least": shares[:-1].min()})

@@ -34,6 +34,9 @@ def read_holdings(path: str | Path, provider: Path) -> pd.DataFrame:
             f"{path} has no column {missing[0]!r}, it has {', '.join(table.columns)}. Holdings are the columns "
             "instrument and shares."
         )
+    if "side" in table.columns:
+        raise DataError(f"{path} is a file of orders, it has the column 'side'. Name that of the holdings.")
+    table = table.filter(~pl.all_horizontal(pl.all().is_null()))  # empty lines
     known = instruments_with_features(provider)
     names = named_as(known, table["instrument"])
     columns = [name for name in ("shares", HELD_DAYS) if name in table.columns]

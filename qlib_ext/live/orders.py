@@ -103,6 +103,7 @@ def orders(
         )
     initialise(store, recorded)
     exchange = backtest.exchange_of(trading)
+    _check_quotes(exchange.quote_df, day, provider)
     if not next_bars:
         exchange = as_of_the_evening(exchange, trading)
     return _decided(recorded, backtest, DayOfTrade(trading, exchange, last, next_bars), scores, held, float(cash))
@@ -173,6 +174,26 @@ def _check_account(held: pd.DataFrame, cash: float, backtest: RecordedBacktest, 
         )
 
 
+def _check_quotes(quotes: pd.DataFrame, day: pd.Timestamp, provider: Path) -> None:
+    """Raise DataError where no stock has a price on the day, or some have a factor and some have none.
+
+    Without one factor Qlib's exchange trades adjusted shares of all stocks, without lots.
+    """
+    priced = quotes[quotes["$close"] > 0]
+    if not (priced.index.get_level_values("datetime") == day).any():
+        raise DataError(
+            f"No stock that the backtest may trade has a $close on {day:%Y-%m-%d} in {provider}: see whether its bars "
+            "were written, and the instruments file of the exchange's codes."
+        )
+    without = priced.index[priced["$factor"].isna()]
+    if 0 < len(without) < len(priced):
+        stock, first = without[0]
+        raise DataError(
+            f"{len(without)} bars of {provider} have a $close and no $factor, first that of {stock} on "
+            f"{first:%Y-%m-%d}; then shares could not be told from adjusted ones. Write the factor of these days."
+        )
+
+
 def _warnings(recorded: Recorded, day: DayOfTrade, held: pd.DataFrame) -> list[str]:
     found, trading = [], day.trading
     if not trading.known:
@@ -187,7 +208,7 @@ def _warnings(recorded: Recorded, day: DayOfTrade, held: pd.DataFrame) -> list[s
         )
     if day.exchange.trade_w_adj_price:
         found.append(
-            "The provider has no $factor of some stocks, so Qlib trades adjusted shares without lots: shares and "
+            "The provider has no $factor, so Qlib trades adjusted shares without lots: shares and "
             "prices here are in its units."
         )
     elif unknown := [stock for stock in held.index if not day.last.loc[stock, "factor"] > 0]:

@@ -96,6 +96,11 @@ def predict_one(store: str, recorded: Recorded, to: pd.Timestamp, retrain: bool)
                     append(recorded.run, PRED, new, last)
                     days, rows = days.append(days_of(new).unique()), rows + len(new)
                     last = days[-1]
+    if last < to and due is None:
+        raise DataError(
+            f"{recorded.name!r} has scores until {last:%Y-%m-%d} and no stock to score after it until {to:%Y-%m-%d}: "
+            "see whether the bars and the members of its universe were written."
+        )
     return Prediction(recorded.name, recorded.run.info.run_id, days, rows, last, due)
 
 

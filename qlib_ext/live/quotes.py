@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pandas as pd
 from qlib.backtest.exchange import Exchange
 
@@ -16,11 +17,16 @@ def as_of_the_evening(exchange: Exchange, trading: TradingDay) -> Exchange:
     """The exchange of a trading day as the evening before can know it.
 
     Each stock trades at the close of the evening's day, its adjustment factor and all other fields are those of that
-    day. A stock without a bar that day is taken to be suspended on the next as well; price limits are not foreseen.
+    day. A stock without a bar that day, or with a close of 0, is taken to be suspended on the next as well; price
+    limits are not foreseen.
     """
-    today = exchange.quote_df[exchange.quote_df.index.get_level_values("datetime") == trading.before]
+    today = exchange.quote_df[exchange.quote_df.index.get_level_values("datetime") == trading.before].copy()
+    prices = {exchange.buy_price, exchange.sell_price}
+    without = ~(today["$close"] > 0)
+    today.loc[without, [*{"$close", *prices}]] = np.nan
+    today.loc[without, LIMITS] = True
     coming = today.copy()
-    for price in {exchange.buy_price, exchange.sell_price}:
+    for price in prices:
         coming[price] = coming["$close"]
     # closed both ways is no limit: the stock is suspended, or belongs to no board
     both = coming[LIMITS].astype(bool).all(axis=1)

@@ -31,14 +31,18 @@ def trading_day_after(provider: Path, evening: pd.Timestamp, named: pd.Timestamp
     """The trading day after a day of the provider's calendar.
 
     It is the calendar's next one, behind its end that of calendars/day_future.txt, and where there is none the next
-    weekday. ``named`` overrides the last two. Raises DataError where ``named`` is not after the evening, or is not the
-    calendar's next day.
+    weekday. ``named`` overrides the last two. Raises DataError where ``named`` is not after the evening, is a Saturday
+    or Sunday, or is not the calendar's next day.
     """
     calendar = read_calendar(provider)
     later = calendar[calendar > evening]
     if named is not None:
         if named <= evening:
             raise DataError(f"The trading day {named:%Y-%m-%d} is not after {evening:%Y-%m-%d}, the day of the score.")
+        if named.dayofweek >= 5:
+            raise DataError(
+                f"The trading day {named:%Y-%m-%d} is a {named:%A}; name a day on which the exchange trades."
+            )
         if len(later) and named != later[0]:
             raise DataError(
                 f"The trading day after {evening:%Y-%m-%d} is {later[0]:%Y-%m-%d} in {provider}, not {named:%Y-%m-%d}."

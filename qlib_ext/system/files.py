@@ -18,9 +18,11 @@ BOOT = Path("/proc/sys/kernel/random/boot_id")  # of Linux: another one after ea
 def write_whole(path: str | Path, content: bytes | memoryview, advice: str) -> None:
     """Write a file, with the folders it needs; where that fails, what was there before stays.
 
-    advice: the sentence that says what to do then. Raises OutputError.
+    A link is followed. advice: the sentence that says what to do then. Raises OutputError, for a device or a pipe too.
     """
-    target = Path(path).expanduser()
+    target = Path(path).expanduser().resolve()
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        raise OutputError(f"{target} is a device or a pipe, and no file that can be replaced. {advice}")
     part = target.with_name(f".{target.name}.part")  # the same name again, so that what a killed run leaves is replaced
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

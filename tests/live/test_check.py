@@ -88,7 +88,7 @@ def test_a_usual_evening_has_no_finding(evening, capsys):
     call = ["check", "fused", "--runs", str(evening.folder)]
     assert main(call) == 0
     printed = capsys.readouterr().out
-    assert "net: 2015-03-25, 3 fields; 3 features, 0 shifted" in printed
+    assert "net: 2015-03-25, 4 fields; 3 features, 0 shifted" in printed
     assert "0 findings" in printed
     evening.predict("trees")
     (health,) = check(evening.folder, "trees")

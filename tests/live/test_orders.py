@@ -87,6 +87,7 @@ NO_HOLDINGS = (
     ("instrument,shares\nSH600002,many\n", "first SH600002: 'many'"),
     ("instrument,shares\nSH600002,5\n600002.SH,6\n", "1 instruments more than once, first SH600002"),
     ("instrument,shares\n2,5\n", "fewer than six digits"),
+    ("instrument,side,shares\nSH600002,buy,100\n", "is a file of orders"),
 )
 
 
@@ -189,6 +190,8 @@ def test_the_trading_day(evening):
     assert trading_day_after(evening.provider, friday).day == days[days > friday][0]
     with pytest.raises(DataError, match=f"The trading day {last:%Y-%m-%d} is not after {last:%Y-%m-%d}"):
         trading_day_after(evening.provider, last, last)
+    with pytest.raises(DataError, match="is a Saturday"):
+        trading_day_after(evening.provider, friday, friday + pd.Timedelta(days=1))
     with pytest.raises(DataError, match=f"The trading day after {days[5]:%Y-%m-%d} is {days[6]:%Y-%m-%d}"):
         trading_day_after(evening.provider, days[5], days[7])
 
@@ -267,8 +270,37 @@ def test_less_than_a_lot_is_named(order):
 def test_a_provider_without_factors_trades_in_its_own_units(evening, order):
     evening.until(TRAINED, lambda fields: fields.pop("factor"))
     made = order()
-    assert "no $factor of some stocks" in made.warnings[0]
+    assert "has no $factor, so Qlib trades" in made.warnings[0]
     assert len(made.table)
+
+
+def test_a_provider_with_factors_of_some_stocks_is_refused(evening, order):
+    evening.until(TRAINED, lambda fields: fields["factor"].__setitem__((TRAINED - 1, 4), np.nan))
+    stock = evening.market.symbols[4]
+    with pytest.raises(DataError, match=rf"1 bars of .* have a \$close and no \$factor, first that of {stock}"):
+        order()
+
+
+def test_a_close_of_0_is_no_price(evening, order):
+    held = ranked(evening, TRAINED - 1)[-1]
+    place = evening.market.symbols.index(held)
+    evening.until(TRAINED, lambda fields: fields["close"].__setitem__((TRAINED - 1, place), 0.0))
+    made = order({held: 100})
+    (row,) = made.table[made.table["instrument"] == held].itertuples()
+    assert (row.side, row.shares) == ("sell", 0.0)
+    assert "suspended" in row.reason
+    evening.until(TRAINED, lambda fields: fields["close"].__setitem__(TRAINED - 1, 0.0))
+    with pytest.raises(DataError, match=r"No stock that the backtest may trade has a \$close on"):
+        order({held: 100})
+
+
+def test_orders_do_not_replace_the_holdings(evening, tmp_path, capsys):
+    (tmp_path / "holdings.csv").write_text("instrument,shares\n\n\n")
+    call = ["orders", "trees", "--runs", str(evening.folder), "--holdings", str(tmp_path / "holdings.csv")]
+    assert main([*call, "--cash", "500000", "--out", str(tmp_path / "x" / ".." / "holdings.csv")]) == 2
+    assert "would replace the holdings" in capsys.readouterr().err
+    assert (tmp_path / "holdings.csv").read_text() == "instrument,shares\n\n\n"
+    assert main([*call, "--cash", "500000", "--out", str(tmp_path / "orders.csv")]) == 0
 
 
 def test_the_command(evening, tmp_path, capsys):

@@ -32,6 +32,20 @@ def test_a_path_that_cannot_be_written_is_told_and_leaves_nothing(tmp_path, case
     assert os.listdir(tmp_path) == ["taken"]
 
 
+def test_a_link_is_followed_and_a_pipe_is_refused(tmp_path):
+    (tmp_path / "share").mkdir()
+    (tmp_path / "share" / "real.csv").write_bytes(b"before")
+    link, pipe = tmp_path / "link.csv", tmp_path / "pipe"
+    link.symlink_to(tmp_path / "share" / "real.csv")
+    write_whole(link, b"after", "")
+    assert link.is_symlink()
+    assert (tmp_path / "share" / "real.csv").read_bytes() == b"after"
+    os.mkfifo(pipe)
+    with pytest.raises(OutputError, match=r"pipe is a device or a pipe, .* Name another"):
+        write_whole(pipe, b"", "Name another.")
+    assert pipe.is_fifo()
+
+
 def test_a_byte_that_changes_is_noticed(tmp_path):
     file = tmp_path / "day.parquet"
     assert not is_as_written(file)
