@@ -21,7 +21,6 @@ from qlib_ext.errors import ConfigError, ProviderError, QlibExtError
 from qlib_ext.provider.calendar import calendar_file
 from qlib_ext.provider.check import check_features
 from qlib_ext.provider.names import fields_in, instruments_with_features
-from qlib_ext.relations.tables import require_relations
 
 NOTHING = Needs(universe=None, fields=())
 MADE = ("qlib", "qlib_ext")  # packages whose records are made to be checked: they read nothing until they are run
@@ -57,7 +56,10 @@ def check_task(
     warnings = check_segments(segments, provider)
     options = (handler.get("kwargs") or {}) if isinstance(handler, Mapping) else {}
     warnings += check_members(options, needs.universe, provider)
-    require_relations(provider, needs.relations)
+    if needs.relations:
+        from qlib_ext.relations.tables import require_relations  # polars, which a model without relations does without
+
+        require_relations(provider, needs.relations)
     if needs.minute_fields and not any(calendar_file(provider, f"{n}min").is_file() for n in BAR_MINUTES):
         raise ProviderError(f"the provider {provider} has no bars of {', '.join(map(str, BAR_MINUTES))} minutes")
     fields = set(needs.fields)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import mlflow
 from mlflow.utils.file_utils import local_file_uri_to_path
 from qlib.utils.exceptions import LoadObjectError
 from qlib.workflow import R
@@ -37,11 +36,10 @@ class CheckedRecorder(MLflowRecorder):
 
 
 def check_active_task() -> None:
-    """Check the task of the active run, where its recorder is not one that has checked it; without a run, nothing."""
-    if mlflow.active_run() is None:
-        return
-    recorder = R.get_recorder()
-    if isinstance(recorder, CheckedRecorder):
+    """Check the task of Qlib's active run, where its recorder has not; without a run, nothing."""
+    experiment = getattr(getattr(R, "exp_manager", None), "active_experiment", None)  # R has nothing before qlib.init
+    recorder = None if experiment is None else experiment.active_recorder
+    if recorder is None or isinstance(recorder, CheckedRecorder):
         return
     tag_provider(recorder)
     try:
