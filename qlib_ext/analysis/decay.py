@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from qlib_ext.cross_section.ic import Matrix, ic_summary, rank_information_coefficient
+from qlib_ext.cross_section.ic import ic_summary, rank_information_coefficient
+from qlib_ext.cross_section.matrix import rows_later
 
 LONGEST = 20  # trading days
 
@@ -23,17 +24,10 @@ def decay_frame(score: pd.DataFrame, price: pd.DataFrame, every: int, longest: i
     rows = np.arange(0, len(s), every)
     found = {}
     for days in range(1, longest + 1):
-        with_return = _taken(s, rows, p, 1 + days) / _taken(s, rows, p, 1) - 1
+        with_return = rows_later(p, rows, 1 + days) / rows_later(p, rows, 1) - 1
         of_ic = ic_summary(pd.Series(rank_information_coefficient(s[rows], with_return), score.index[rows])).loc["all"]
-        own = ic_summary(pd.Series(rank_information_coefficient(s[rows], _taken(s, rows, s, -days)), score.index[rows]))
+        own = ic_summary(
+            pd.Series(rank_information_coefficient(s[rows], rows_later(s, rows, -days)), score.index[rows])
+        )
         found[days] = {"rank_ic": of_ic["mean"], "icir": of_ic["icir"], "autocorrelation": own.loc["all", "mean"]}
     return pd.DataFrame.from_dict(found, "index").rename_axis("days")
-
-
-def _taken(score: Matrix, rows: np.ndarray, values: Matrix, later: int) -> Matrix:
-    """The values of so many days later, NaN beyond the first and the last day: [rows, stocks]."""
-    at = rows + later
-    inside = (at >= 0) & (at < len(values))
-    found = np.full((len(rows), score.shape[1]), np.nan)
-    found[inside] = values[at[inside]]
-    return found

@@ -12,6 +12,8 @@ import pandas as pd
 from qlib_ext.errors import DataError
 from qlib_ext.provider.calendar import DAYS_PER_YEAR
 
+# what PortAnaRecord saves in a run
+BACKTEST_REPORT, BACKTEST_POSITIONS = (f"portfolio_analysis/{name}_normal_1day.pkl" for name in ("report", "positions"))
 FEWEST_DAYS = 20  # of which a figure is brought to a year
 
 

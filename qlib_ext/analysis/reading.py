@@ -168,15 +168,15 @@ def _minute_bars(
 
 
 def styles_of(
-    score: pd.DataFrame, bars: Frames, market: str, names: Sequence[str]
-) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The styles of the days and stocks of a score, by name, and why some are missing; see the two functions above."""
+    stocks: Sequence[str], days: pd.DatetimeIndex, bars: Frames, market: str, names: Sequence[str]
+) -> tuple[Frames, dict[str, str]]:
+    """The styles of these names, of bars and of minutes, and why some are missing; see the two functions above."""
     found, missing = day_styles(bars, market, [name for name in names if name in DAY_STYLES])
     minute = [name for name in names if name in MINUTE_STYLES]
     if minute:
-        of_minutes, without = minute_styles(score.columns, score.index, minute)
+        of_minutes, without = minute_styles(stocks, days, minute)
         found, missing = found | of_minutes, missing | without
-    return {name: found[name].reindex_like(score).to_numpy() for name in names if name in found}, missing
+    return found, missing
 
 
 def last_scores(store: str, experiments: Sequence[str]) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:

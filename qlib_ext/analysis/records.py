@@ -21,7 +21,7 @@ from qlib_ext.analysis.decay import decay_frame
 from qlib_ext.analysis.groups import group_summary, group_test
 from qlib_ext.analysis.indices import index_frames, index_metrics
 from qlib_ext.analysis.metrics import METRICS
-from qlib_ext.analysis.performance import compounded_by_year
+from qlib_ext.analysis.performance import BACKTEST_POSITIONS, BACKTEST_REPORT, compounded_by_year
 from qlib_ext.analysis.reading import STYLES
 from qlib_ext.analysis.report.texts import LANGUAGES
 from qlib_ext.analysis.score import Score
@@ -35,7 +35,6 @@ from qlib_ext.provider.names import fields_in
 
 logger = get_module_logger("qlib_ext.analysis")
 
-BACKTEST, POSITIONS = (f"portfolio_analysis/{name}_normal_1day.pkl" for name in ("report", "positions"))
 WHOLE_MARKET = 1_000  # stocks a day; the three CSI indices have as many or fewer
 
 
@@ -260,7 +259,8 @@ class FactorRecord(ACRecordTemp):
         if self.compare_with:
             results["score_correlation.pkl"] = rank_correlation(scores, scores)
         if self.styles:
-            styles, without = reading.styles_of(score, bars, self.market, self.styles)
+            found, without = reading.styles_of(score.columns, score.index, bars, self.market, self.styles)
+            styles = {name: found[name].reindex_like(score).to_numpy() for name in self.styles if name in found}
             missing |= without
             results["style_correlation.pkl"] = rank_correlation(styles, scores)
         self._leave_out(about, missing)
@@ -279,12 +279,12 @@ class FactorRecord(ACRecordTemp):
 
     def _strategy(self, about: dict[str, Any]) -> dict[str, Any]:
         try:
-            report = self.recorder.load_object(BACKTEST)
+            report = self.recorder.load_object(BACKTEST_REPORT)
         except LoadObjectError:
-            logger.info(f"No {BACKTEST}, so no strategy table; let PortAnaRecord run before.")
+            logger.info(f"No {BACKTEST_REPORT}, so no strategy table; let PortAnaRecord run before.")
             return {}
         try:
-            frames = strategy_frames(report, self.recorder.load_object(POSITIONS), about["first_day"])
+            frames = strategy_frames(report, self.recorder.load_object(BACKTEST_POSITIONS), about["first_day"])
         except DataError as error:
             self._leave_out(about, {"strategy": str(error).rstrip(".")})
             return {}

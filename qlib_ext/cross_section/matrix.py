@@ -55,3 +55,12 @@ def without_infinite(values: pd.Series, name: str) -> pd.Series:
         "suspension as NaN."
     )
     return values.mask(infinite)
+
+
+def rows_later(values: np.ndarray, rows: np.ndarray, days: int) -> np.ndarray:
+    """The rows of so many days later, or earlier below 0: [rows, stocks], NaN beyond the first and the last day."""
+    at = rows + days
+    inside = (at >= 0) & (at < len(values))
+    found = np.full((len(rows), values.shape[1]), np.nan)
+    found[inside] = values[at[inside]]
+    return found

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from qlib_ext.analysis.reading import PRICES
 from qlib_ext.data.intraday import BAR_MINUTES
 from qlib_ext.data.needs import Needs, needs_of
 from qlib_ext.live.recorded import Recorded
@@ -21,7 +22,7 @@ MEMBERS_JUMP = 0.05  # of the members, by which their number may change in a day
 FEWER_VALUES = 0.05  # of the members, by which those with a value may be fewer than on the worst usual day
 FEW = 3  # members, by which both may change in a small universe
 LONGEST_CLOSING = 11  # days between two trading days: the Spring Festival of 2020 took that many
-NEVER_ZERO = ("open", "high", "low", "close", "vwap", "factor")  # where a 0 is no value
+NEVER_ZERO = (*(name.removeprefix("$") for name in PRICES), "factor")  # where a 0 is no value
 DAY_BARS = ("open", "high", "low", "close", "volume")  # read of a handler that does not say what it reads
 
 

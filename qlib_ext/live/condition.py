@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from qlib_ext.analysis.reading import read
+from qlib_ext.checks.names import backtests, records_of
 from qlib_ext.cross_section.ic import rank_information_coefficient
 from qlib_ext.cross_section.matrix import to_matrix, without_infinite
 from qlib_ext.errors import DataError
@@ -114,10 +115,9 @@ def _risk_folder(workflow: Workflow) -> str | None:
 
 
 def _configs(workflow: Workflow) -> list[Mapping[str, Any]]:
-    """The kwargs of the records, and the configurations of those that backtest."""
-    records = workflow.config["task"].get("record") or []
-    kwargs = [each.get("kwargs") or {} for each in ([records] if isinstance(records, dict) else records)]
-    return [*(each["config"] for each in kwargs if each.get("config")), *kwargs]
+    """The configurations of the records that backtest, and the kwargs of all."""
+    task = workflow.config["task"]
+    return [*backtests(task), *(each.get("kwargs") or {} for each in records_of(task))]
 
 
 def _exposures(model: StyleRiskModel, scores: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:

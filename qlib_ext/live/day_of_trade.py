@@ -14,7 +14,7 @@ from qlib.backtest.utils import CommonInfrastructure, LevelInfrastructure
 from qlib.strategy.base import BaseStrategy
 
 from qlib_ext.live.holdings import HELD_DAYS
-from qlib_ext.live.trading_day import OneStep, TradingDay
+from qlib_ext.live.trading_day import OneStep, TradingDay, span_of
 
 ROW = ["instrument", "side", "shares", "price", "amount", "reason"]
 SIDES = {Order.SELL: "sell", Order.BUY: "buy"}
@@ -113,11 +113,6 @@ class DayOfTrade:
         known = not self.exchange.trade_w_adj_price
         factor = self.exchange.get_factor(stock, self.trading.day, self.trading.end) if known else None
         return float(factor) if factor is not None and factor > 0 else self._last_factor(stock)
-
-
-def span_of(day: pd.Timestamp) -> tuple[pd.Timestamp, pd.Timestamp]:
-    """The first and the last second of a day, as Qlib's exchange wants it."""
-    return day, day + pd.Timedelta(days=1, seconds=-1)
 
 
 def _shares(shares: float) -> float:

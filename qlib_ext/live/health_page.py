@@ -7,12 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 import plotly.graph_objects as go
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
-from qlib_ext.analysis.compare.render import TEMPLATES
 from qlib_ext.analysis.report.drawing import PALETTE, Colours, add_line, finish, label_days, panels
-from qlib_ext.analysis.report.parts import NO_DAYS, Part, as_html, share_days
+from qlib_ext.analysis.report.parts import Part, as_html, render_page
 from qlib_ext.analysis.report.tables import PERCENT, RATIO, stacked
 from qlib_ext.analysis.report.texts import Texts
 from qlib_ext.errors import DataError
@@ -49,19 +46,17 @@ def health_page(runs: str | Path, found: Sequence[Health], lang: str = "en") -> 
     parts = [part for part in _parts(found, conditions, colours, texts) if part]
     texts = {**texts, "features_note": texts["features_note"].format(most=MOST_FEATURES)}
     mark = f"{SIMULATED}: " if any(each.simulated for each in facts.values()) else ""
-    page = TEMPLATES.get_template("health.html").render(
-        texts=texts,
+    return render_page(
+        "health.html",
+        texts,
+        ["findings", *(part.key for part in parts)],
         title=mark + texts["title"].format(names=found[-1].experiment, day=f"{found[-1].day:%Y-%m-%d}"),
         providers=list(dict.fromkeys(map(str, facts.values()))),
-        plotly=Markup(get_plotlyjs()),
-        no_days=NO_DAYS,
-        contents=[("findings", texts["findings"]), *((part.key, texts[part.key]) for part in parts)],
         colours=colours,
         findings=list(dict.fromkeys(finding for each in found for finding in each.findings)),
         missing=missing,
         parts=parts,
     )
-    return share_days(page)
 
 
 def _parts(found: Sequence[Health], conditions: Mapping[str, Condition], colours: Colours, texts: Texts) -> list[Part]:

@@ -10,13 +10,13 @@ import pandas as pd
 from qlib.cli.run import sys_config
 
 from qlib_ext.errors import ConfigError, DataError
-from qlib_ext.live.day_of_trade import ROW, DayOfTrade, span_of
+from qlib_ext.live.day_of_trade import ROW, DayOfTrade
 from qlib_ext.live.holdings import HELD_DAYS, last_bars, read_holdings
 from qlib_ext.live.prediction import initialise
 from qlib_ext.live.quotes import all_open, as_of_the_evening
 from qlib_ext.live.recorded import Recorded, days_of, read, require_trading_day
 from qlib_ext.live.recorded_backtest import RecordedBacktest
-from qlib_ext.live.trading_day import TradingDay, trading_day_after
+from qlib_ext.live.trading_day import TradingDay, span_of, trading_day_after
 from qlib_ext.recorder.runs import store_of
 
 COLUMNS = ["date", "instrument", "side", "shares", "price", "amount", "weight_before", "weight_after", "reason"]

@@ -11,6 +11,7 @@ from qlib.strategy.base import BaseStrategy
 from qlib.utils import get_callable_kwargs, init_instance_by_config
 from qlib.workflow.record_temp import PortAnaRecord
 
+from qlib_ext.checks.names import RECORDS, records_of
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.live.trading_day import TradingDay
 from qlib_ext.workflows.reading import Workflow
@@ -61,9 +62,8 @@ class RecordedBacktest:
 
 
 def _record_of(workflow: Workflow) -> Any:
-    records = workflow.config["task"].get("record") or []
-    for config in [records] if isinstance(records, dict) else records:
-        klass, kwargs = get_callable_kwargs(config, default_module="qlib.workflow.record_temp")
+    for config in records_of(workflow.config["task"]):
+        klass, kwargs = get_callable_kwargs(config, default_module=RECORDS)
         if isinstance(klass, type) and issubclass(klass, PortAnaRecord):
             return klass(recorder=None, **kwargs)
     raise DataError(

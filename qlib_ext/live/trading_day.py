@@ -24,7 +24,7 @@ class TradingDay:
     @property
     def end(self) -> pd.Timestamp:
         """The last second of the day, as Qlib counts a step."""
-        return self.day + pd.Timedelta(days=1, seconds=-1)
+        return span_of(self.day)[1]
 
 
 def trading_day_after(provider: Path, evening: pd.Timestamp, named: pd.Timestamp | None = None) -> TradingDay:
@@ -54,6 +54,11 @@ def trading_day_after(provider: Path, evening: pd.Timestamp, named: pd.Timestamp
     if len(later):
         return TradingDay(later[0], evening, known=True)
     return TradingDay(evening + pd.offsets.BDay(), evening, known=False)
+
+
+def span_of(day: pd.Timestamp) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """The first and the last second of a day, as Qlib's exchange wants it."""
+    return day, day + pd.Timedelta(days=1, seconds=-1)
 
 
 class OneStep(TradeCalendarManager):

@@ -15,7 +15,7 @@ from qlib_ext.search.evaluation import Chunk, Measured, Sample, Stages, Whole, m
 from qlib_ext.search.grammar import Grammar
 from qlib_ext.search.market import SearchMarket
 from qlib_ext.search.pool import Factor, Pool, Rules
-from qlib_ext.search.statistics import icir, newey_west_t, parts_of_sign
+from qlib_ext.search.statistics import icir, parts_of_sign, t_of_ic
 from qlib_ext.search.tree import Node
 from qlib_ext.search.variation import next_generation
 
@@ -116,7 +116,7 @@ class Evolution:
             for stocks, sample in zip(self.stocks, self.samples, strict=True)
         ]
         stages = Stages((samples[0], samples[1]), PASSING, plan.rules.coverage, plan.parsimony)
-        chunks = [Chunk(low, tuple(nodes[low : low + plan.chunk])) for low in range(0, len(nodes), plan.chunk)]
+        chunks = _chunks(nodes, plan.chunk)
         found = sorted(map_chunks(screen, stages, chunks), key=lambda each: each.number)
         places = np.concatenate([each.number + each.places for each in found])
         ic, fitness = (np.concatenate([getattr(each, name) for each in found]) for name in ("ic", "fitness"))
@@ -134,7 +134,7 @@ class Evolution:
         for place, own in zip(places, ic, strict=True):
             if len(chosen) == self.plan.measured:
                 break
-            significant = abs(newey_west_t(own, self.pool.lags[1])) > SCREENED_T
+            significant = abs(t_of_ic(own, self.pool.lags[1])) > SCREENED_T
             if not significant or parts_of_sign(own) < self.plan.rules.parts:
                 continue
             filled = np.nan_to_num(own - np.nanmean(own))
@@ -169,9 +169,10 @@ class Evolution:
 
 def measured_by(whole: Whole, nodes: Sequence[Node], map_chunks: Map) -> list[Measured]:
     """Each expression on all stocks and days."""
-    chunks = [
-        Chunk(number, tuple(nodes[number : number + MEASURED_TOGETHER]))
-        for number in range(0, len(nodes), MEASURED_TOGETHER)
-    ]
+    chunks = _chunks(nodes, MEASURED_TOGETHER)
     found = dict(map_chunks(measure, whole, chunks)) if chunks else {}
     return [each for chunk in chunks for each in found[chunk.number]]
+
+
+def _chunks(nodes: Sequence[Node], size: int) -> list[Chunk]:
+    return [Chunk(low, tuple(nodes[low : low + size])) for low in range(0, len(nodes), size)]

@@ -102,10 +102,7 @@ def read_market(
 
 
 def _places(days: pd.DatetimeIndex, calendar: pd.DatetimeIndex, first: str, last: str, reach: int) -> np.ndarray:
-    after = pd.Timestamp(last) + pd.Timedelta(days=1)
-    end = last_known_day(calendar.append(pd.DatetimeIndex([after])).unique().sort_values(), after, reach)
-    if len(calendar) and calendar[-1] < after:
-        end = last_known_day(calendar, after, reach)
+    end = last_known_day(calendar, pd.Timestamp(last) + pd.Timedelta(days=1), reach)
     return np.flatnonzero((days >= pd.Timestamp(first)) & (days <= end))
 
 

@@ -6,18 +6,19 @@ from collections.abc import Mapping
 
 import pandas as pd
 import plotly.graph_objects as go
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
-from qlib_ext.analysis.compare.render import TEMPLATES
 from qlib_ext.analysis.report.drawing import GREY, PALETTE, finish, panels
-from qlib_ext.analysis.report.parts import Part, as_html
+from qlib_ext.analysis.report.parts import Part, as_html, render_page
 from qlib_ext.analysis.report.tables import IC, PERCENT, RATIO, Block, Grid, Line, printed, shaded, stacked
 from qlib_ext.search.search import Found, Settings
 from qlib_ext.search.state import CONTROL, SEARCH
 
 TEXTS = {
+    "html_lang": "en",
     "title": "Factor search",
+    "lead": "Hover for figures, drag to zoom, double-click to zoom out; a click on a legend hides a line.",
+    "contents": "contents",
+    "tested": "What was searched",
     "factors": "The chosen factors",
     "factors_note": (
         "In the order in which they were chosen, each for what it adds in the validation to those above it. Figures "
@@ -68,8 +69,10 @@ def page(found: Found, settings: Settings, tables: Mapping[str, pd.DataFrame]) -
     ]
     shown = [part for part in parts if part] if found.chosen else []
     history = Part("history", [as_html("history", _history(tables["history"]))], [_outcomes(found)])
-    return TEMPLATES.get_template("search.html").render(
-        texts=TEXTS, plotly=Markup(get_plotlyjs()), facts=_facts(found, settings), parts=[*shown, history]
+    parts = [*shown, history]
+    contents = ["tested", *(part.key for part in parts)]
+    return render_page(
+        "factors.html", TEXTS, contents, title=TEXTS["title"], facts=_facts(found, settings), parts=parts
     )
 
 

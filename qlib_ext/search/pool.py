@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from qlib_ext.search.evaluation import Measured
-from qlib_ext.search.statistics import bar_of, icir, newey_west_t, parts_of_sign
+from qlib_ext.search.statistics import bar_of, icir, parts_of_sign, t_of_ic
 from qlib_ext.search.tree import Node
 
 NOTHING = 1e-3  # of a norm: what float32 leaves of a direction that is there already
@@ -105,7 +105,7 @@ class Pool:
         figures = {
             "rank_ic": float(np.nanmean(ic)),
             "icir": icir(ic),
-            "t": newey_west_t(ic, self.lags[0]),
+            "t": t_of_ic(ic, self.lags[0]),
             "valid_rank_ic": float(np.nanmean(valid_ic)),
             "valid_icir": icir(valid_ic),
             "coverage": found.coverage,
@@ -125,7 +125,7 @@ class Pool:
             return "correlation"
         without = [place for place in range(len(self.factors)) if place not in close]
         rest = self if not len(close) else self._of(without)
-        residual_t = newey_west_t(rest.residual_ic(found.ranks), self.lags[1])
+        residual_t = t_of_ic(rest.residual_ic(found.ranks), self.lags[1])
         if not abs(residual_t) > bar:
             return "residual"
         if len(without) >= rules.pool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from qlib_ext.analysis.significance import newey_west_t
+
 Series = NDArray[np.floating]
 PARTS = 4  # of the training days, whose signs are compared
 
@@ -17,23 +19,10 @@ def icir(ic: Series) -> float:
     return float(known.mean() / known.std(ddof=1))
 
 
-def newey_west_t(ic: Series, lag: int) -> float:
-    """The t-statistic of the mean of n daily ICs whose errors are correlated over ``lag`` days.
-
-    ``t = mean / sqrt(S / n)``, ``S = g_0 + 2 sum_{k=1..lag} (1 - k / (lag + 1)) g_k``, ``g_k`` the mean over n of
-    products k days apart. Days without an IC are left out. NaN where all are equal or too few.
-
-    Source: Newey and West, Econometrica 55 (1987), equation 5; equal to statsmodels' HAC with maxlags = lag.
-    """
+def t_of_ic(ic: Series, lag: int) -> float:
+    """The t statistic of the mean of the days that have an IC, see ``newey_west_t``; NaN for ``lag + 1`` or fewer."""
     known = ic[~np.isnan(ic)]
-    n = len(known)
-    if n <= lag + 1 or np.ptp(known) == 0:
-        return np.nan
-    error = known - known.mean()
-    products = np.array([error[k:] @ error[: n - k] / n for k in range(lag + 1)])
-    weights = 1 - np.arange(1, lag + 1) / (lag + 1)
-    variance = products[0] + 2 * weights @ products[1:]
-    return float(known.mean() / np.sqrt(variance / n))
+    return newey_west_t(known, lag) if len(known) > lag + 1 else np.nan
 
 
 def bar_of(tried: int, margin: float) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
-from qlib_ext.search.statistics import bar_of, icir, newey_west_t, parts_of_sign, shuffled_within_days
+from qlib_ext.search.statistics import bar_of, icir, parts_of_sign, shuffled_within_days, t_of_ic
 
 
 @pytest.fixture
@@ -22,16 +22,16 @@ def ic():
 def test_the_t_is_that_of_statsmodels(ic, lag):
     known = ic[~np.isnan(ic)]
     fit = sm.OLS(known, np.ones(len(known))).fit(cov_type="HAC", cov_kwds={"maxlags": lag})
-    assert newey_west_t(ic, lag) == pytest.approx(fit.tvalues[0], rel=1e-10)
+    assert t_of_ic(ic, lag) == pytest.approx(fit.tvalues[0], rel=1e-10)
 
 
 def test_overlap_lowers_the_t(ic):
-    assert abs(newey_west_t(ic, 20)) < 0.6 * abs(newey_west_t(ic, 0))
+    assert abs(t_of_ic(ic, 20)) < 0.6 * abs(t_of_ic(ic, 0))
 
 
 def test_too_few_or_constant_days_have_no_t_and_no_icir():
     for values in (np.full(5, np.nan), np.full(30, 0.1), np.array([0.1])):
-        assert np.isnan(newey_west_t(values, 2))
+        assert np.isnan(t_of_ic(values, 2))
         assert np.isnan(icir(values))
     assert icir(np.array([0.1, np.nan, 0.3])) == pytest.approx(0.2 / np.std([0.1, 0.3], ddof=1))
 

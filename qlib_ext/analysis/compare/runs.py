@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from mlflow.entities import Run
 
-from qlib_ext.analysis.performance import since_first_score
+from qlib_ext.analysis.performance import BACKTEST_REPORT, since_first_score
 from qlib_ext.errors import DataError
 from qlib_ext.provider.facts import SIMULATED, ProviderFacts
 from qlib_ext.recorder.provider import provider_of
@@ -25,7 +25,6 @@ METRIC_NAMES = {  # as the run logs them, and as the table shows them
     "1day.excess_return_with_cost.information_ratio": "information ratio",
     "1day.excess_return_with_cost.max_drawdown": "max drawdown",
 }
-REPORT = "portfolio_analysis/report_normal_1day.pkl"
 PERCENT = {"excess return without cost", "excess return with cost", "max drawdown"}
 UNKNOWN = "unknown"
 
@@ -122,7 +121,7 @@ def _since_first_score(run: Run) -> tuple[pd.DatetimeIndex, dict[str, float]]:
     # Qlib's backtest takes its time and prints a notice of a package that it brings: not before a run is read
     from qlib.contrib.evaluate import risk_analysis
 
-    (report, _), (scores, _) = load(run, REPORT), load(run, "pred.pkl")
+    (report, _), (scores, _) = load(run, BACKTEST_REPORT), load(run, "pred.pkl")
     try:
         counted = since_first_score(report, scores.index.get_level_values("datetime").min())
     except (AttributeError, KeyError, DataError):  # one of the two is missing, or of another form

@@ -10,9 +10,7 @@ from threading import Event
 from typing import Any
 
 import pandas as pd
-from markupsafe import Markup
 from mlflow import MlflowClient
-from plotly.offline import get_plotlyjs
 from qlib.log import get_module_logger
 from qlib.workflow.recorder import Recorder
 
@@ -25,7 +23,7 @@ from qlib_ext.analysis.report import figures
 from qlib_ext.analysis.report.drawing import PALETTE, Colours
 from qlib_ext.analysis.report.enhancement import enhancement_part, saved_of
 from qlib_ext.analysis.report.indices import indices_part
-from qlib_ext.analysis.report.parts import NO_DAYS, Part, as_html, share_days
+from qlib_ext.analysis.report.parts import Part, as_html, render_page
 from qlib_ext.analysis.report.recorded_run import FOLDERS, RecordedRun, read_recorded_run
 from qlib_ext.analysis.report.strategy import strategy_part
 from qlib_ext.analysis.report.tables import shaded, stacked, windows_table, yearly_means
@@ -126,18 +124,15 @@ def _page(
     ]
     marks = {each.setup.mark for each in summaries.values()}
     shown = [part for part in parts if part]
-    page = render.TEMPLATES.get_template("report.html").render(
-        texts=texts,
+    return render_page(
+        "report.html",
+        texts,
+        ["summary", "tested", *(part.key for part in shown), "limits", "config"],
         title=max(marks) + texts["title"].format(names=", ".join(colours)),
-        plotly=Markup(get_plotlyjs()),
         colours=colours,
         facts=_facts(runs, summaries, texts),
         missing=_missing(runs, between, texts),
-        no_days=NO_DAYS,
         parts=shown,
-        contents=[
-            (key, texts[key]) for key in ("summary", "tested", *(part.key for part in shown), "limits", "config")
-        ],
         limits=texts["limits_of_data"].split("\n"),
         legend=[(code, texts[f"style_{code}"]) for code in _codes(runs) if f"style_{code}" in texts],
         configs=[(each.experiment, each.config) for each in runs if each.config],
@@ -148,7 +143,6 @@ def _page(
             (texts["best"], texts["best_note"]),
         ),
     )
-    return share_days(page)
 
 
 def _facts(

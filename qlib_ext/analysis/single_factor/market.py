@@ -14,6 +14,7 @@ from qlib.data import D
 from qlib_ext.analysis import reading
 from qlib_ext.analysis.single_factor.setting import Setting
 from qlib_ext.cross_section.ic import Matrix
+from qlib_ext.cross_section.matrix import rows_later
 from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.errors import ConfigError
 from qlib_ext.provider.check import check_features
@@ -72,16 +73,8 @@ def market_of(setting: Setting) -> Market:
     places = days.get_indexer(tested)
     buyable = np.isfinite(rise) & (rise < (np.inf if setting.limit is None else setting.limit))
     buyable &= found[setting.price].shift(-1).notna().to_numpy()
-    return Market(
-        inside[0], inside[-1], tested, found[setting.price], buyable[places], _label(carried, places, setting.rebalance)
-    )
-
-
-def _label(carried: Matrix, places: np.ndarray, period: int) -> Matrix:
-    label = np.full((len(places), carried.shape[1]), np.nan)
-    known = places + 1 + period < len(carried)
-    label[known] = carried[places[known] + 1 + period] / carried[places[known] + 1] - 1
-    return label
+    label = rows_later(carried, places, 1 + setting.rebalance) / rows_later(carried, places, 1) - 1
+    return Market(inside[0], inside[-1], tested, found[setting.price], buyable[places], label)
 
 
 def read_bars(fields: set[str], stocks: Sequence[str], days: pd.DatetimeIndex) -> reading.Frames:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 import plotly.graph_objects as go
-from markupsafe import Markup
 from plotly.colors import sample_colorscale
-from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
-from qlib_ext.analysis.compare.render import TEMPLATES
 from qlib_ext.analysis.report.drawing import LEGEND, LEVEL, PALETTE, add_line, finish, label_days, panels, short
-from qlib_ext.analysis.report.parts import NO_DAYS, Part, as_html, share_days
+from qlib_ext.analysis.report.parts import Part, as_html, render_page
 from qlib_ext.analysis.report.tables import IC, PERCENT, Grid, shaded, stacked
 from qlib_ext.analysis.report.texts import Texts
 from qlib_ext.analysis.single_factor.setting import Setting
@@ -41,16 +38,14 @@ def factor_page(tests: FactorTests, setting: Setting, lang: str = "en") -> str:
         ),
     ]
     texts = {**texts, "group_values_note": texts["group_values_note"].format(shown=_shown(tests, texts))}
-    page = TEMPLATES.get_template("factors.html").render(
-        texts=texts,
+    return render_page(
+        "factors.html",
+        texts,
+        ["tested", *(part.key for part in parts)],
         title=texts["title"].format(count=len(tests.summary), universe=setting.universe, **days),
-        plotly=Markup(get_plotlyjs()),
-        no_days=NO_DAYS,
-        contents=[("tested", texts["tested"]), *((part.key, texts[part.key]) for part in parts)],
         facts=_facts(tests, setting, texts),
         parts=parts,
     )
-    return share_days(page)
 
 
 def _by_year(table: pd.DataFrame, key: str, pattern: str, texts: Texts) -> Grid:

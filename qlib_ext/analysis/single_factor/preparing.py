@@ -53,11 +53,7 @@ def prepared_styles(
     daily = [name for name in names if name in DAY_STYLES]
     known = _known_fields(reading.style_fields(daily), market)
     bars = read_bars(known, market.stocks, days) if known else {}
-    found, missing = reading.day_styles(bars, setting.universe, daily)
-    minute = [name for name in names if name not in DAY_STYLES]
-    if minute:
-        of_minutes, without = reading.minute_styles(list(market.stocks), days, minute)
-        found, missing = found | of_minutes, missing | without
+    found, missing = reading.styles_of(list(market.stocks), days, bars, setting.universe, names)
 
     def each() -> Iterator[tuple[str, Matrix]]:
         if not found:
