@@ -138,9 +138,9 @@ def missing(jobs: Sequence[Job], options: argparse.Namespace) -> list[Job]:
 
 
 def minutes_of(job: Job, known: pd.DataFrame) -> float:
-    """By the rows of the same run, which grow with the years of training; without one, by the table's guess."""
+    """By the CPU's rows of the same run, which grow with the years of training; without one, by the table's guess."""
     years = job.fold - int(job.start[:4])
-    own = known[known["run"] == job.run.name] if len(known) else known
+    own = known[(known["run"] == job.run.name) & (known["device"] == "CPU")] if len(known) else known
     if not len(own):
         return job.run.minutes * years
     return float((own["seconds"] / (own["fold"] - own["train_start"].str[:4].astype(int))).mean() * years / 60)

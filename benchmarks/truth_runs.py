@@ -94,38 +94,40 @@ class Job:
         return f"{letters}_{self.fold}_{self.seed}.parquet"
 
 
-THREE = (0, 1, 2)
-IN_TEST: dict[str, Any] = {"kept": True, "seeds": THREE}
+IN_TEST: dict[str, Any] = {"kept": True, "seeds": (0, 1, 2)}
+ONE_IN_TEST: dict[str, Any] = {"kept": True}  # not chosen, shown beside what was
+LIGHTGBM, ALPHA158_GRU = "LightGBM, Alpha158", "GRU, Alpha158, normal scores"
+DAY_GRU, WEEK_NET = "day GRU, normal scores", "week, normal scores"
 DAY, WEEK, MULTI = "market_day_gru", "market_week_resnet_gru", "market_multitask_gru"
 RUNS = (
-    Run("day GRU, z-scored", 1, DAY, "z-scored", **IN_TEST, published="day, GRU"),
-    Run("day GRU, ranked", 1, DAY, **IN_TEST, published="day, GRU"),
-    Run("day GRU, normal scores", 1, DAY, "normal scores"),
+    Run("day GRU, z-scored", 1, DAY, "z-scored", **ONE_IN_TEST, published="day, GRU"),
+    Run("day GRU, ranked", 1, DAY, **ONE_IN_TEST, published="day, GRU"),
+    Run(DAY_GRU, 1, DAY, "normal scores", **IN_TEST, published="day, GRU"),
     Run("day GRU, winsorised", 1, DAY, "winsorised"),
-    Run("LightGBM, Alpha158", 2, "csi300_lightgbm", **IN_TEST),
-    Run("GRU, Alpha158", 3, "csi300_gru", **IN_TEST),
+    Run(LIGHTGBM, 2, "csi300_lightgbm", **IN_TEST),
+    Run("GRU, Alpha158", 3, "csi300_gru", **ONE_IN_TEST),
+    Run(ALPHA158_GRU, 3, "csi300_gru", "normal scores", **IN_TEST),
     Run("day GRU, IC loss", 4, DAY, "z-scored", {"loss": "ic"}),
     Run("day GRU, IC loss, normal scores", 4, DAY, "normal scores", {"loss": "ic"}),
     Run("day GRU, pairwise loss", 4, DAY, model={"loss": "rank"}),
     Run("day GRU, pairwise loss, normal scores", 4, DAY, "normal scores", {"loss": "rank"}),
     Run("LightGBM, Alpha158, normal scores", 5, "csi300_lightgbm", "normal scores"),
-    Run("GRU, Alpha158, normal scores", 5, "csi300_gru", "normal scores"),
-    Run("week, ranked", 6, WEEK, **IN_TEST, published="week, GRU", minutes=10),
+    Run(WEEK_NET, 6, WEEK, "normal scores", **IN_TEST, published="week, GRU", minutes=10),
     Run("week, z-scored", 6, WEEK, "z-scored", minutes=10),
-    Run("multi-task, ranked", 6, MULTI, start="2011-01-01", **IN_TEST, published="multi-task", minutes=10),
+    Run("multi-task, normal scores", 6, MULTI, "normal scores", start="2011-01-01", **IN_TEST, minutes=10),
     Run("multi-task, z-scored", 6, MULTI, "z-scored", start="2011-01-01", minutes=10),
-    Run("LSTM, Alpha158", 7, "csi300_lstm", **IN_TEST),
-    Run("ASTGNN, Alpha158", 7, "csi300_astgnn", **IN_TEST, minutes=8),
-    Run("GATs, Alpha158", 7, "csi300_gats_ts", **IN_TEST, minutes=8),
-    Run("day ASTGNN, ranked", 8, "market_day_astgnn", **IN_TEST, published="day, ASTGNN", minutes=8),
-    Run("week ASTGNN, ranked", 8, "market_week_astgnn", **IN_TEST, published="week, ASTGNN", minutes=12),
+    Run("LSTM, Alpha158, normal scores", 7, "csi300_lstm", "normal scores", **IN_TEST),
+    Run("ASTGNN, Alpha158, normal scores", 7, "csi300_astgnn", "normal scores", **IN_TEST, minutes=8),
+    Run("GATs, Alpha158, normal scores", 7, "csi300_gats_ts", "normal scores", **IN_TEST, minutes=8),
+    Run("day ASTGNN, normal scores", 8, "market_day_astgnn", "normal scores", **IN_TEST, minutes=8),
+    Run("week ASTGNN, normal scores", 8, "market_week_astgnn", "normal scores", **IN_TEST, minutes=12),
 )
 # the means of the day's ranks of several runs
 COMBINATIONS: dict[str, tuple[str, ...]] = {
-    "LightGBM + day GRU": ("LightGBM, Alpha158", "day GRU, ranked"),
-    "LightGBM + GRU": ("LightGBM, Alpha158", "GRU, Alpha158"),
-    "LightGBM + both GRUs": ("LightGBM, Alpha158", "GRU, Alpha158", "day GRU, ranked"),
-    "LightGBM + both GRUs + week": ("LightGBM, Alpha158", "GRU, Alpha158", "day GRU, ranked", "week, ranked"),
+    "LightGBM + day GRU": (LIGHTGBM, DAY_GRU),
+    "LightGBM + GRU": (LIGHTGBM, ALPHA158_GRU),
+    "LightGBM + both GRUs": (LIGHTGBM, ALPHA158_GRU, DAY_GRU),
+    "LightGBM + both GRUs + week": (LIGHTGBM, ALPHA158_GRU, DAY_GRU, WEEK_NET),
 }
 
 

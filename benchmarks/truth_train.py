@@ -73,8 +73,8 @@ def write_rows(provider: str, dates: Dates, file: Path) -> None:
     write_parquet(rows, file)
 
 
-def train(job: Job, provider: str, rows: Path, file: Path) -> dict[str, float]:
-    """Train and write the scores of the validation and test days; seconds and the peak of the memory."""
+def train(job: Job, provider: str, rows: Path, file: Path) -> dict[str, Any]:
+    """Train and write the scores of the validation and test days; where, seconds and the peak of the memory."""
     start = time.perf_counter()
     model_config, dataset_config = configuration(job)
     segments = dataset_config["kwargs"]["segments"]
@@ -87,7 +87,9 @@ def train(job: Job, provider: str, rows: Path, file: Path) -> dict[str, float]:
         model.fit(dataset)
         scores = pd.concat([model.predict(dataset, segment=name) for name in segments if name != "train"])
     write_parquet(scores.rename("score").astype(np.float32).to_frame(), file)
-    return {"seconds": round(time.perf_counter() - start, 1), "peak_gb": round(peak_bytes() / GB, 2)}
+    on_gpu = not of_qlib and torch.cuda.is_available()
+    device = torch.cuda.get_device_name() if on_gpu else "CPU"
+    return {"device": device, "seconds": round(time.perf_counter() - start, 1), "peak_gb": round(peak_bytes() / GB, 2)}
 
 
 def learnt_rows(rows: pd.MultiIndex, train: tuple[str, str]) -> pd.MultiIndex:
