@@ -26,6 +26,8 @@ examples:
   qlib-ext relations --table suppliers.csv --kind suppliers --out ~/.qlib/qlib_data/cn_data
   qlib-ext relations --neighbours 20 --expressions '$close/Ref($close,1)-1' --days 240 \\
       --instruments csi300 --kind neighbours --out ~/.qlib/qlib_data/cn_data
+  qlib-ext relations --neighbours 15 --expressions ROE BP SP SALES_GROWTH DEBT_TO_ASSETS --percentiles 0.6 \\
+      --similarity cosine --kind financial --out ~/.qlib/qlib_data/cn_data
 
 what comes next:
   QLIB_DATA=~/.qlib/qlib_data/cn_data qrun workflows/csi300_rsr.yaml
@@ -42,7 +44,18 @@ def add_relations(commands: argparse._SubParsersAction) -> None:
     given = parser.add_mutually_exclusive_group(required=True)
     given.add_argument("--table", metavar="FILE", help="CSV or Parquet of memberships or edges")
     given.add_argument("--neighbours", type=count, metavar="K", help="how many nearest neighbours of each stock")
-    parser.add_argument("--expressions", nargs="+", metavar="EXPR", help="whose values make neighbours")
+    parser.add_argument(
+        "--expressions",
+        nargs="+",
+        metavar="EXPR",
+        help="whose values make neighbours; ROE and the other indicators of handlers.fundamentals by their name",
+    )
+    parser.add_argument(
+        "--percentiles",
+        type=float,
+        metavar="SHARE",
+        help="take percentiles of the day, of stocks that have this share of the values; what is missing is the middle",
+    )
     parser.add_argument("--days", type=count, default=1, metavar="N", help="of how many last days (default: 1)")
     parser.add_argument("--every", default="month", help="month or week (default: month)")
     parser.add_argument("--similarity", default="correlation", help="correlation or cosine (default: correlation)")
@@ -62,13 +75,15 @@ def _relations(args: argparse.Namespace) -> int:
     else:
         import qlib
 
+        from qlib_ext.factors.fundamentals import FIELDS, INDICATORS
         from qlib_ext.provider.check import check_provider
         from qlib_ext.relations.neighbours import nearest_neighbours, read_values
 
         check_provider(args.out)
         qlib.init(provider_uri=args.out, region="cn", logging_level=30)
-        values = read_values(args.expressions, args.instruments)
-        table = nearest_neighbours(values, args.neighbours, args.days, args.every, args.similarity)
+        expressions = [INDICATORS[name].expression(FIELDS) if name in INDICATORS else name for name in args.expressions]
+        values = read_values(expressions, args.instruments)
+        table = nearest_neighbours(values, args.neighbours, args.days, args.every, args.similarity, args.percentiles)
     written = write_relations(args.out, table, args.kind, args.overwrite)
     tell_unknown(written.unknown, args.out)
     print(f"{args.out}: {written.rows} rows of {args.kind} relate {written.instruments} instruments")

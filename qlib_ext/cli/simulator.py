@@ -14,7 +14,7 @@ index (instruments csi300, bars SH000300) with dated members and weights.
 Its returns hold four planted effects that a model can learn: short-term reversal, a
 volatility effect, momentum of half a year, and an industry lead-lag that only a model across
 stocks can see. The same parameters give the same bytes; a folder that already holds them is left
-as it is.
+as it is. --accruals 0.001 plants a fifth, slow one, that only the companies' reports show.
 
 --ticks writes the same market's minute bars, and for the last days its trades and orders, into a
 folder of its own. They add up to the day bars, and informed traders leave traces in them that the
@@ -42,6 +42,13 @@ def add_market(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--days", type=int, default=750, help="how many trading days (default: 750, three years)")
     parser.add_argument("--seed", type=int, default=0, help="another seed, another market (default: 0)")
     parser.add_argument("--start", default="2014-09-01", metavar="DATE", help="the first day (default: 2014-09-01)")
+    parser.add_argument(
+        "--accruals",
+        type=float,
+        default=0.0,
+        metavar="RETURN",
+        help="a day's return by which companies of high accruals fall behind (default: 0)",
+    )
     parser.add_argument("--ticks", metavar="DIR", help="a folder for its minute bars, trades and orders")
     parser.add_argument(
         "--ticks-days",
@@ -60,7 +67,7 @@ def _market(args: argparse.Namespace) -> int:
         raise ConfigError(
             "--ticks-days says how many days of trades and orders --ticks DIR gets; name that folder, too"
         )
-    same = {name: getattr(args, name) for name in ("stocks", "days", "seed", "start", "overwrite")}
+    same = {name: getattr(args, name) for name in ("stocks", "days", "seed", "start", "accruals", "overwrite")}
     what = f"{args.stocks} stocks, {args.days} days, seed {args.seed}, from {args.start}"
     written = write_market(args.out, **same)
     print(f"{args.out}: {'wrote a market of' if written else 'already holds the market of'} {what}")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from qlib_ext.cross_section.cells import cells_of, index_of
+from qlib_ext.cross_section.percentiles import percentiles
 from qlib_ext.cross_section.standardise import places_of, standardise
 from qlib_ext.data.panel import Panel
 from qlib_ext.data.window import Window
@@ -155,10 +156,24 @@ class Samples:
         row, stock = places_of(members, int(counts.sum())).unbind(1)  # [members] each, day after day
         x = self.panel.windows(at[row], stock, window.length, fill=False)  # [members, length, fields]
         x = x if window.shape is None else window.shape(x)  # [members, ...]
-        x = standardise(x, first_places(members.sum(1), int(counts.max())))
+        x = set_against(x, first_places(members.sum(1), int(counts.max())), window.percentiles)
         number = members.flatten().cumsum(0).view_as(members) - 1  # [days, instruments] of each member
         row = places_of(mask, len(instrument))[:, 0]  # [samples]
         return x[number[row, instrument]]  # [samples, ...]
+
+
+def set_against(x: Tensor, mask: Tensor, ranked: int) -> Tensor:
+    """Windows standardised among the stocks of their days, the last ``ranked`` values of each as percentiles.
+
+    x [samples, ...] day after day, mask [days, stocks] -> [samples, ...].
+    """
+    if not ranked:
+        return standardise(x, mask)
+    values = x.flatten(1)  # [samples, values]
+    others = values.shape[1] - ranked
+    last = percentiles(values[:, others:], mask)
+    whole = torch.cat([standardise(values[:, :others], mask), last], 1) if others else last
+    return whole.view(x.shape)
 
 
 def first_places(counts: Tensor, longest: int) -> Tensor:

@@ -21,8 +21,11 @@ class Window:
     ``standardise`` sets the shaped windows of a day against each other, see ``cross_section.standardise``: over all
     members of the day, whether they have a label or not, since who has one is known only later. A day that a stock
     has no row of is then missing like a NaN and becomes 0; without it such a day takes the row before it.
+    ``percentiles``: the last so many values of a shaped window become percentiles among the members in place of that,
+    see ``cross_section.percentiles``.
     ``multiple``: of how many days the length must be a multiple. ``series``: those that ``shape`` puts one after the
-    other, by name; None where it makes one series. Raises ConfigError for a length that is none, or no such multiple.
+    other, by name; None where it makes one series. Raises ConfigError for a length that is none, or no such multiple,
+    and for percentiles without ``standardise``.
     """
 
     length: int
@@ -30,6 +33,7 @@ class Window:
     standardise: bool = False
     multiple: int = 1
     series: Mapping[str, Series] | None = None
+    percentiles: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.length, int) or self.length < 1:
@@ -38,6 +42,8 @@ class Window:
             raise ConfigError(
                 f"This window is cut every {self.multiple} days; step_len {self.length} is no multiple of that."
             )
+        if self.percentiles and not self.standardise:
+            raise ConfigError("Percentiles are taken among the day's members: a window of them has standardise=True.")
 
     def layout(self, fields: int) -> Layout:
         """Of what a sample is made where a day has so many fields; raises ConfigError where shape and series differ."""

@@ -18,7 +18,12 @@ PERIODS = {"week": "W", "month": "M"}
 
 
 def nearest_neighbours(
-    values: pd.DataFrame, neighbours: int, days: int = 1, every: str = "month", similarity: str = "correlation"
+    values: pd.DataFrame,
+    neighbours: int,
+    days: int = 1,
+    every: str = "month",
+    similarity: str = "correlation",
+    percentiles: float | None = None,
 ) -> pl.DataFrame:
     """Edges from the k nearest neighbours of each stock, made anew on the first day of each week or month.
 
@@ -27,8 +32,10 @@ def nearest_neighbours(
     vector has no length, has no neighbours on that day and is none. The edges of a day hold from that day, whose values
     they know, to the one before the next such day.
 
-    values     rows (datetime, instrument), a column for each value
-    neighbours k, at least 1; a day of fewer stocks gives each all others
+    values       rows (datetime, instrument), a column for each value
+    neighbours   k, at least 1; a day of fewer stocks gives each all others
+    percentiles  the share of its values that a stock is to have on a day: each value is then its percentile among the
+                 day's stocks, from -1/2 to 1/2, and one that is missing 0, the middle. None: values as they are
 
     Raises ConfigError for other options, DataError where no day has two stocks with all their values.
     """
@@ -39,6 +46,8 @@ def nearest_neighbours(
             f"every is one of {', '.join(PERIODS)}, not {every!r}; similarity one of {', '.join(SIMILARITIES)}, "
             f"not {similarity!r}."
         )
+    if percentiles is not None:
+        values = percentiles_of(values, percentiles)
     wide = values.unstack("instrument")
     calendar = pd.DatetimeIndex(wide.index)
     names = values.index.unique("instrument").sort_values()
@@ -70,6 +79,19 @@ def nearest_neighbours(
             "or take fewer days."
         )
     return edges
+
+
+def percentiles_of(values: pd.DataFrame, least: float) -> pd.DataFrame:
+    """``(r - 1/2) / n - 1/2`` of each column among the day's stocks, 0 where a value is missing.
+
+    A stock that has less than this share of its values on a day has none. Raises ConfigError for no share.
+    """
+    if not 0 < least <= 1:
+        raise ConfigError(f"percentiles is the share of its values that a stock is to have, above 0, not {least}.")
+    known = values.replace([np.inf, -np.inf], np.nan)
+    days = known.groupby(level="datetime")
+    shares = ((days.rank() - 0.5) / days.transform("count") - 0.5).fillna(0.0)
+    return shares.where(known.notna().mean(axis=1) >= least)
 
 
 def read_values(

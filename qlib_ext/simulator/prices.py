@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ _MOMENTUM, _MOMENTUM_DAYS, _MOMENTUM_SKIP = 0.0006, 120, 20  # of the 120 days, 
 _LEAD, _LEAD_DECAY = 0.0008, 0.8
 VWAP = 0.5  # how far of the day's return the average price has come
 # how much of each part is still expected one day on
-KEPT = {"reversal": _REVERSAL_DECAY, "volatility": 1.0, "momentum": 1.0, "lead_lag": _LEAD_DECAY}
+KEPT = {"reversal": _REVERSAL_DECAY, "volatility": 1.0, "momentum": 1.0, "lead_lag": _LEAD_DECAY, "accruals": 1.0}
 
 _MARKET, _DRIFT, _INDUSTRY = 0.011, 0.0003, 0.003  # daily standard deviations and mean of the factors
 _ARCH, _GARCH = 0.08, 0.90
@@ -32,7 +33,8 @@ class Trades:
     """What trading left behind, [days, stocks]: bars in Qlib's convention and the planted parts of the label.
 
     bars   field -> values; float_mv and factor carry on through a suspension, the others are NaN then
-    parts  "reversal", "volatility", "momentum", "lead_lag" -> expected label, a fraction, known at the close of the day
+    parts  "reversal", "volatility", "momentum", "lead_lag", and "accruals" where these are planted -> expected label, a
+           fraction, known at the close of the day
     """
 
     bars: dict[str, Array]
@@ -66,8 +68,11 @@ class _Book:
         return np.sqrt(self.variance)
 
 
-def trade(listing: Listing, rng: np.random.Generator) -> Trades:
-    """Let the stocks of a listing trade through its calendar."""
+def trade(listing: Listing, rng: np.random.Generator, planted: Mapping[str, Array]) -> Trades:
+    """Let the stocks of a listing trade through its calendar.
+
+    planted  further parts of the return, by name: [days, stocks], what each day's close lets expect of the next day
+    """
     days, stocks = listing.listed.shape
     book = _Book(stocks, rng)
     issue_mv = book.float_mv
@@ -85,7 +90,8 @@ def trade(listing: Listing, rng: np.random.Generator) -> Trades:
         bar, change = _fill(book, on, wanted, noise[t], listing.split[t], listing.dividend[t])
         surprise = np.clip((change - common) / book.sigma, -3, 3)
         bars.append(bar)
-        parts.append(_learn(book, on, change, surprise, _spill(surprise, weight, group)))
+        further = {name: _center(values[t], on) for name, values in planted.items()}
+        parts.append(_learn(book, on, change, surprise, _spill(surprise, weight, group), further))
     return Trades(bars=_stack(bars), parts=_stack(parts), issue_mv=issue_mv)
 
 
@@ -148,6 +154,7 @@ def _learn(
     change: Array,
     surprise: Array,
     news: Array,
+    further: dict[str, Array],
 ) -> dict[str, Array]:
     """Move the states past the close; return the planted parts of the label that this close makes known."""
     relative = change - change[on].mean()
@@ -166,6 +173,7 @@ def _learn(
         "volatility": -_VOLATILITY * _score(np.log(book.recent), on),
         "momentum": _MOMENTUM * _score(momentum, on),
         "lead_lag": _LEAD * _center(book.news, on),
+        **further,
     }
     book.expected = np.sum(list(parts.values()), axis=0)
     # the label takes 1 - VWAP of the next day's return and VWAP of the day's after

@@ -20,9 +20,16 @@ label of ten days to show it. The mean of L over all stocks is taken off. L[t, i
 own past does not show it: only a model across stocks can see it. M is momentum of 120 days without the last 20: a
 window of 30 days hardly shows it, one of 150 does.
 
+A fifth part, slow and hidden from all prices, is planted where it is asked for, d of the return of a day:
+
+    accruals    -d a              a[q] = 0.8 a[q-1] + 0.6 n[q], the accruals of the quarter that the day knows
+
+Companies with high accruals, earnings that are no cash, fall behind: only who reads ($earnings_ttm - $cash_flow_ttm) /
+assets can see it. Without it, d = 0, prices are what they were before there were accruals.
+
 The label Ref($vwap, -2) / Ref($vwap, -1) - 1 takes half of the return of day t+1 and half of that of day t+2,
 since the day's average price has come half of the day's way. ``Market.signal`` is therefore, part by part,
-(1 + decay) / 2 times s[t+1], with the decays 0.7, 1, 1 and 0.8.
+(1 + decay) / 2 times s[t+1], with the decays 0.7, 1, 1, 0.8 and 1.
 """
 
 from __future__ import annotations
@@ -38,7 +45,7 @@ from numpy.typing import NDArray
 
 from qlib_ext.errors import ConfigError
 from qlib_ext.provider.writer import read_about, write_provider
-from qlib_ext.simulator.fundamentals import company_fields
+from qlib_ext.simulator.fundamentals import company_fields, draw_accruals
 from qlib_ext.simulator.index import closing_weights, index_bars, opening_weights, review_members, spans
 from qlib_ext.simulator.listing import draw_listing
 from qlib_ext.simulator.prices import trade
@@ -54,12 +61,14 @@ class Market:
     fields   name -> values: open, high, low, close, vwap (yuan times factor), volume (shares / factor),
              amount (yuan), turnover (a fraction of the float shares), factor, change (close / last close - 1),
              float_mv, total_mv (float and total market value, yuan), shares (total, times factor), book,
-             earnings_ttm (yuan, as known on the day), industry (code), csi300_weight (fraction, at the close). NaN
-             outside the listing; on a suspended day only factor and those from float_mv on are there
+             earnings_ttm, sales_ttm, cash_flow_ttm (yuan, as known on the day), debt_to_assets, dividend_yield (per
+             cent), industry (code), csi300_weight (fraction, at the close). NaN outside the listing; on a suspended
+             day only factor and those from float_mv on are there
     listed   from a stock's first to its last day
     members  of the index
     index    the bars of SH000300, one row a day
-    parts    "reversal", "volatility", "momentum", "lead_lag": what each adds to the expected label at the close
+    parts    "reversal", "volatility", "momentum", "lead_lag", and "accruals" where they are planted: what each adds to
+             the expected label at the close
     """
 
     calendar: pd.DatetimeIndex
@@ -84,8 +93,12 @@ class Market:
         return np.where(self.listed, label, np.nan)
 
 
-def simulate(stocks: int = 100, days: int = 750, seed: int = 0, start: str = "2014-09-01") -> Market:
+def simulate(
+    stocks: int = 100, days: int = 750, seed: int = 0, start: str = "2014-09-01", accruals: float = 0.0
+) -> Market:
     """Simulate a market over ``days`` trading days from ``start``; the same seed gives the same market.
+
+    accruals  by how much a day a company whose accruals are one standard deviation higher falls behind, such as 0.001
 
     Raises ConfigError for less than 10 stocks or 40 days, a negative seed, or a start that is no date.
     """
@@ -98,11 +111,12 @@ def simulate(stocks: int = 100, days: int = 750, seed: int = 0, start: str = "20
         )
     rng = np.random.default_rng(seed)
     listing = draw_listing(stocks, days, start, rng)
-    trades = trade(listing, rng)
+    drawn = draw_accruals(listing.calendar, stocks, np.random.default_rng([seed, 2]))
+    trades = trade(listing, rng, {"accruals": -accruals * drawn} if accruals else {})
     float_mv = np.where(listing.listed, trades.bars["float_mv"], np.nan)
     members = review_members(listing.calendar, float_mv, trades.issue_mv, listing.listed)
     companies = company_fields(
-        listing.calendar, float_mv, trades.bars["close"], trades.issue_mv, np.random.default_rng([seed, 1])
+        listing.calendar, float_mv, trades.bars["close"], trades.issue_mv, drawn, np.random.default_rng([seed, 1])
     )
     first = listing.listed & ~np.vstack([np.zeros(stocks, dtype=bool), listing.listed[:-1]])
     change = np.where(first, np.nan, trades.bars["change"])  # no close before the first day
@@ -134,6 +148,7 @@ def write_market(
     days: int = 750,
     seed: int = 0,
     start: str = "2014-09-01",
+    accruals: float = 0.0,
     overwrite: bool = False,
 ) -> bool:
     """Write a simulated market as a Qlib provider; return False where the folder already holds this one.
@@ -143,10 +158,11 @@ def write_market(
 
     Raises ConfigError as ``simulate`` and ProviderError as ``write_provider``.
     """
-    about = {"stocks": stocks, "days": days, "seed": seed, "start": start, "version": version("qlib_ext")}
+    about = {"stocks": stocks, "days": days, "seed": seed, "start": start, "accruals": accruals}
+    about |= {"version": version("qlib_ext")}
     if not overwrite and read_about(folder) == about:
         return False
-    market = simulate(stocks, days, seed, start)
+    market = simulate(stocks, days, seed, start, accruals)
 
     def frames() -> Iterator[tuple[str, pd.DataFrame]]:
         for i, symbol in enumerate(market.symbols):

@@ -45,6 +45,7 @@ def write_ticks(
     days: int = 750,
     seed: int = 0,
     start: str = "2014-09-01",
+    accruals: float = 0.0,
     ticks_days: int = 0,
     overwrite: bool = False,
 ) -> bool:
@@ -60,11 +61,11 @@ def write_ticks(
     if not 0 <= ticks_days <= days:
         raise ConfigError(f"Trades of {ticks_days} days are asked for, and the market has {days}. Give 0 to {days}.")
     target = Path(folder).expanduser().resolve()
-    about = {"stocks": stocks, "days": days, "seed": seed, "start": start, "ticks_days": ticks_days}
-    about["version"] = version("qlib_ext")
+    about = {"stocks": stocks, "days": days, "seed": seed, "start": start, "accruals": accruals}
+    about |= {"ticks_days": ticks_days, "version": version("qlib_ext")}
     if not overwrite and read_about(target) == about:
         return False
-    market = simulate(stocks, days, seed, start)
+    market = simulate(stocks, days, seed, start, accruals)
     flow = informed_flow(market.parts, seed)
     with whole_folder(target, _PARTS, "ticks folder", overwrite) as new:
         for t, day in enumerate(tqdm(market.calendar, desc="ticks", unit="day", disable=None)):

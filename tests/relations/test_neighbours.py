@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from qlib_ext.errors import ConfigError, DataError
-from qlib_ext.relations.neighbours import nearest_neighbours
+from qlib_ext.relations.neighbours import nearest_neighbours, percentiles_of
 
 DAYS = pd.bdate_range("2020-01-15", periods=60)
 
@@ -71,6 +71,24 @@ def test_a_stock_without_all_values_or_with_constant_ones_is_no_neighbour():
     assert len(first) == 7 * 6
 
 
+def test_percentiles_are_those_of_the_day_and_what_is_missing_is_the_middle():
+    rows = values().where(np.random.default_rng(2).random((540, 2)) > 0.2)
+    rows.iloc[3, 0] = np.inf
+    found = percentiles_of(rows, 0.5)
+    for _, day in rows.groupby(level="datetime"):
+        known = day.where(np.isfinite(day))
+        for name in known:
+            expected = [
+                (sum(known[name] < x) + 0.5 * sum(known[name] == x)) / known[name].count() - 0.5 for x in known[name]
+            ]
+            expected = np.where(known[name].isna(), 0.0, expected)
+            expected[known.isna().all(axis=1)] = np.nan
+            np.testing.assert_allclose(found.loc[day.index, name], expected, atol=1e-12)
+    edges = nearest_neighbours(rows, 2, similarity="cosine", percentiles=1.0)
+    whole = rows.loc[str(edges["from"].max())].replace(np.inf, np.nan).dropna().index.get_level_values("instrument")
+    assert set(edges.filter(pl.col("from") == pl.col("from").max())["target"]) <= set(whole)
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -78,6 +96,7 @@ def test_a_stock_without_all_values_or_with_constant_ones_is_no_neighbour():
         ({"days": 0}, "at least 1, not 2 and 0"),
         ({"every": "day"}, "one of week, month, not 'day'"),
         ({"similarity": "spearman"}, "one of correlation, cosine, not 'spearman'"),
+        ({"percentiles": 0.0}, "above 0, not 0.0"),
     ],
 )
 def test_other_options_are_refused(options, says):

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from qlib_ext.simulator.simulate import simulate
+
 
 def rank_ic(score, label, where):
     """Daily Rank IC of two [days, stocks] arrays: its mean and the t-statistic of the mean."""
@@ -120,3 +122,49 @@ def test_the_signal_has_the_size_of_the_label(market):
     label = label - np.nanmean(np.where(use.any(axis=1)[:, None], label, 0.0), axis=1, keepdims=True)
     slope = (market.signal[use] * label[use]).sum() / (market.signal[use] ** 2).sum()
     assert slope == pytest.approx(1, abs=0.15)
+
+
+@pytest.fixture(scope="module")
+def slow():
+    """A market in which accruals tell of returns."""
+    return simulate(100, 500, seed=2, accruals=0.0006)
+
+
+def accruals_of(market):
+    """As a reader of reports sees them: earnings that are no cash, over the assets."""
+    fields = market.fields
+    assets = fields["book"] / (1 - fields["debt_to_assets"] / 100)
+    return (fields["earnings_ttm"] - fields["cash_flow_ttm"]) / assets
+
+
+def test_accruals_tell_of_returns_where_they_are_planted(slow, market):
+    mean, t = rank_ic(-accruals_of(slow), slow.label, slow.listed)
+    assert mean > 0.03
+    assert t > 5
+    assert abs(rank_ic(-accruals_of(market), market.label, market.listed)[1]) < 3
+
+
+def test_accruals_show_in_the_report_alone(slow):
+    """Neither in a month of the own past nor in what the reports say of growth, profit, debt and value."""
+    fields, planted = slow.fields, slow.parts["accruals"]
+    change = pd.DataFrame(fields["change"])
+    relative = change.sub(change.mean(axis=1), axis=0)
+    past = np.stack([relative.shift(k).to_numpy() for k in range(30)], axis=-1)
+    assert explained(planted, past, slow.listed) < 0.1
+    others = [fields["earnings_ttm"] / fields["book"], fields["sales_ttm"] / fields["book"], fields["debt_to_assets"]]
+    others += [fields[name] / fields["total_mv"] for name in ("book", "earnings_ttm", "sales_ttm")]
+    day_by_day = [abs(rank_ic(other, planted, slow.listed)[0]) for other in others]
+    assert max(day_by_day) < 0.15 < 0.99 < rank_ic(-accruals_of(slow), planted, slow.listed)[0]
+
+
+def test_accruals_last_longer_than_a_window(slow):
+    """Two thirds of what is planted is still there a quarter later."""
+    planted = pd.DataFrame(slow.parts["accruals"])
+    assert planted.corrwith(planted.shift(63), axis=1).mean() > 0.6
+
+
+def test_prices_without_them_are_as_they_were(market):
+    plain, planted = simulate(20, 60, seed=1), simulate(20, 60, seed=1, accruals=0.001)
+    assert set(planted.parts) - set(plain.parts) == {"accruals"}
+    np.testing.assert_array_equal(plain.fields["close"][0], planted.fields["close"][0])
+    assert not np.array_equal(plain.fields["close"], planted.fields["close"], equal_nan=True)
