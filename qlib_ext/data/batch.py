@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -156,21 +156,25 @@ class Samples:
         row, stock = places_of(members, int(counts.sum())).unbind(1)  # [members] each, day after day
         x = self.panel.windows(at[row], stock, window.length, fill=False)  # [members, length, fields]
         x = x if window.shape is None else window.shape(x)  # [members, ...]
-        x = set_against(x, first_places(members.sum(1), int(counts.max())), window.percentiles)
+        x = set_against(x, first_places(members.sum(1), int(counts.max())), window)
         number = members.flatten().cumsum(0).view_as(members) - 1  # [days, instruments] of each member
         row = places_of(mask, len(instrument))[:, 0]  # [samples]
         return x[number[row, instrument]]  # [samples, ...]
 
 
-def set_against(x: Tensor, mask: Tensor, ranked: int) -> Tensor:
-    """Windows standardised among the stocks of their days, the last ``ranked`` values of each as percentiles.
+def set_against(x: Tensor, mask: Tensor, window: Window) -> Tensor:
+    """Shaped windows against those of the day's other stocks, as the window says: ``[samples, ...]``, finite.
 
-    x [samples, ...] day after day, mask [days, stocks] -> [samples, ...].
+    x [samples, ...] day after day, mask [days, stocks] which stocks each day has.
     """
-    if not ranked:
+    if window.unscaled:
+        scaled = x.shape[-1] - window.unscaled
+        own = set_against(x[..., :scaled], mask, replace(window, unscaled=0))
+        return torch.cat([own, x[..., scaled:].nan_to_num(0.0)], -1)
+    if not window.percentiles:
         return standardise(x, mask)
     values = x.flatten(1)  # [samples, values]
-    others = values.shape[1] - ranked
+    others = values.shape[1] - window.percentiles
     last = percentiles(values[:, others:], mask)
     whole = torch.cat([standardise(values[:, :others], mask), last], 1) if others else last
     return whole.view(x.shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ from qlib.config import C
 from qlib_ext.cross_section.cells import cells_of
 from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.expressions.spans import Spans
-from qlib_ext.factors.own_days import over_own_days
+from qlib_ext.factors.own_days import Functions, over_own_days
 from qlib_ext.provider.calendar import read_calendar
 from qlib_ext.provider.panels import read_panels
 
@@ -25,16 +25,16 @@ FEATURE = "feature"
 class OwnDaysLoader(HistoryLoader):
     """Members and their history as ``HistoryLoader`` loads them, their features by ``over_own_days`` of all their bars.
 
-    functions: name of a feature -> function of frames of BARS. A stock's bars are read from the provider's first day
-    on, whatever day is asked for, so that what is smoothed does not depend on it. ``config`` has as features the
-    expressions of BARS, which say what is read.
+    functions: name of a feature -> function of frames of BARS, and of what is shared, see ``over_own_days``. A stock's
+    bars are read from the provider's first day on, whatever day is asked for, so that what is smoothed does not depend
+    on it. ``config`` has as features the expressions of BARS, which say what is read.
     """
 
     of_provider_alone: ClassVar[bool] = True
 
-    def __init__(self, config: dict, functions: Mapping[str, Callable[..., pd.DataFrame]], **kwargs: Any) -> None:
+    def __init__(self, config: dict, functions: Functions, shared: Functions | None = None, **kwargs: Any) -> None:
         super().__init__(config, **kwargs)
-        self.functions = dict(functions)
+        self.functions, self.shared = dict(functions), dict(shared or {})
 
     def _read(self, spans: Spans, extended: Spans, end_time: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The rows of ``spans``, and those beyond them: two frames over one block of float32."""
@@ -47,7 +47,7 @@ class OwnDaysLoader(HistoryLoader):
         columns = self._columns(members.columns)
         block = np.empty((len(cells), len(columns)), dtype=np.float32)
         places = {column: place for place, column in enumerate(columns)}
-        for name, frame in over_own_days(bars, self.functions):
+        for name, frame in over_own_days(bars, self.functions, self.shared):
             block[:, places[FEATURE, name]] = frame.to_numpy().ravel()[cells]
         for column in columns:
             if column[0] != FEATURE:
@@ -73,7 +73,12 @@ class OwnDaysLoader(HistoryLoader):
     def _expressions(self) -> dict[str, str]:
         """What each column is made of; of a function the fields that it reads."""
         read = {
-            name: f"{name}({', '.join(f'${field}' for field in signature(function).parameters if field in BARS)})"
+            name: f"{name}({', '.join(f'${field}' for field in BARS if field in self._bars_of(function))})"
             for name, function in self.functions.items()
         }
         return super()._expressions() | read
+
+    def _bars_of(self, function: Callable[..., pd.DataFrame]) -> set[str]:
+        read = signature(function).parameters.keys()
+        shared = [self._bars_of(self.shared[name]) for name in read if name in self.shared]
+        return set(BARS).intersection(read).union(*shared)

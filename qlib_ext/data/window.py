@@ -23,9 +23,10 @@ class Window:
     has no row of is then missing like a NaN and becomes 0; without it such a day takes the row before it.
     ``percentiles``: the last so many values of a shaped window become percentiles among the members in place of that,
     see ``cross_section.percentiles``.
+    ``unscaled``: the last so many fields of each of its days stay as they are, those that are missing become 0.
     ``multiple``: of how many days the length must be a multiple. ``series``: those that ``shape`` puts one after the
     other, by name; None where it makes one series. Raises ConfigError for a length that is none, or no such multiple,
-    and for percentiles without ``standardise``.
+    and for percentiles or unscaled fields without ``standardise``.
     """
 
     length: int
@@ -34,6 +35,7 @@ class Window:
     multiple: int = 1
     series: Mapping[str, Series] | None = None
     percentiles: int = 0
+    unscaled: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.length, int) or self.length < 1:
@@ -42,8 +44,8 @@ class Window:
             raise ConfigError(
                 f"This window is cut every {self.multiple} days; step_len {self.length} is no multiple of that."
             )
-        if self.percentiles and not self.standardise:
-            raise ConfigError("Percentiles are taken among the day's members: a window of them has standardise=True.")
+        if (self.percentiles or self.unscaled) and not self.standardise:
+            raise ConfigError("percentiles and unscaled are of a window that is standardised: let standardise be True.")
 
     def layout(self, fields: int) -> Layout:
         """Of what a sample is made where a day has so many fields; raises ConfigError where shape and series differ."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from qlib_ext.factors.technical import boll_place, ema, kdj_k, macd_difference, roc, rsi
+from qlib_ext.factors.technical import roc
 
 CANDLE_DAYS, CANDLE_BINS = 60, 5  # a candle's parts are compared with those of so many days, in so many classes
 LIMIT = 0.095  # a day's return beyond which a close is taken for one at the limit
@@ -59,25 +59,23 @@ def order_of_averages(close: pd.DataFrame) -> pd.DataFrame:
     return order.where(long.notna())
 
 
-def macd_zone(close: pd.DataFrame) -> pd.DataFrame:
+def macd_zone(dif: pd.DataFrame, dea: pd.DataFrame) -> pd.DataFrame:
     """2 where DIF is above 0, and 1 more where it is above DEA."""
-    dif = macd_difference(close)
-    return (2.0 * (dif > 0) + (dif > ema(dif, 9))).where(dif.notna())
+    return (2.0 * (dif > 0) + (dif > dea)).where(dif.notna())
 
 
-def kdj_zone(close: pd.DataFrame, high: pd.DataFrame, low: pd.DataFrame) -> pd.DataFrame:
+def kdj_zone(k: pd.DataFrame) -> pd.DataFrame:
     """0 where K is below 0.2, 2 where it is above 0.8, else 1."""
-    return _zone(kdj_k(close, high, low), 0.2, 0.8)
+    return _zone(k, 0.2, 0.8)
 
 
-def rsi_zone(close: pd.DataFrame) -> pd.DataFrame:
+def rsi_zone(rsi14: pd.DataFrame) -> pd.DataFrame:
     """0 where the RSI of 14 days is below 0.3, 2 where it is above 0.7, else 1."""
-    return _zone(rsi(close, 14), 0.3, 0.7)
+    return _zone(rsi14, 0.3, 0.7)
 
 
-def boll_zone(close: pd.DataFrame) -> pd.DataFrame:
-    """0 below the lower band, 1 up to the mean, 2 up to the upper band, 3 above it."""
-    place = boll_place(close)
+def boll_zone(place: pd.DataFrame) -> pd.DataFrame:
+    """0 below the lower band, 1 up to the mean, 2 up to the upper band, 3 above it, by %B."""
     return ((place > 0) * 1.0 + (place > 0.5) + (place > 1)).where(place.notna())
 
 

@@ -1,6 +1,7 @@
 """Technical indicators of daily bars, over each stock's own trading days.
 
 Each indicator is a function of frames [days, stocks] whose rows are a stock's own trading days, see ``own_days``.
+What several of them read is an argument of that name, see ``SHARED``.
 Prices are adjusted, volume is over factor, as in Qlib's provider. Indicators are ratios, so that stocks of any price
 compare. The value of day t is known at the close of t; it is NaN until its window is full.
 
@@ -29,19 +30,29 @@ def ema_ratio(close: pd.DataFrame, days: int) -> pd.DataFrame:
     return close / ema(close, days) - 1
 
 
-def macd_line(close: pd.DataFrame) -> pd.DataFrame:
-    """DIF over the close: ``(EMA(C, 12) - EMA(C, 26)) / C``."""
-    return macd_difference(close) / close
+def macd_dif(close: pd.DataFrame) -> pd.DataFrame:
+    """DIF: ``EMA(C, 12) - EMA(C, 26)``, in yuan."""
+    return ema(close, 12) - ema(close, 26)
 
 
-def macd_signal(close: pd.DataFrame) -> pd.DataFrame:
-    """DEA over the close: ``EMA(DIF, 9) / C``."""
-    return ema(macd_difference(close), 9) / close
+def macd_dea(dif: pd.DataFrame) -> pd.DataFrame:
+    """DEA: ``EMA(DIF, 9)``, in yuan."""
+    return ema(dif, 9)
 
 
-def macd_histogram(close: pd.DataFrame) -> pd.DataFrame:
+def macd_line(close: pd.DataFrame, dif: pd.DataFrame) -> pd.DataFrame:
+    """``DIF / C``."""
+    return dif / close
+
+
+def macd_signal(close: pd.DataFrame, dea: pd.DataFrame) -> pd.DataFrame:
+    """``DEA / C``."""
+    return dea / close
+
+
+def macd_histogram(close: pd.DataFrame, dif: pd.DataFrame, dea: pd.DataFrame) -> pd.DataFrame:
     """``(DIF - DEA) / C``."""
-    return macd_line(close) - macd_signal(close)
+    return (dif - dea) / close
 
 
 def kdj_k(close: pd.DataFrame, high: pd.DataFrame, low: pd.DataFrame) -> pd.DataFrame:
@@ -49,15 +60,14 @@ def kdj_k(close: pd.DataFrame, high: pd.DataFrame, low: pd.DataFrame) -> pd.Data
     return wilder(_place_in_range(close, high, low, 9), 3)
 
 
-def kdj_d(close: pd.DataFrame, high: pd.DataFrame, low: pd.DataFrame) -> pd.DataFrame:
+def kdj_d(k: pd.DataFrame) -> pd.DataFrame:
     """``D_t = 2/3 D_{t-1} + 1/3 K_t``."""
-    return wilder(kdj_k(close, high, low), 3)
+    return wilder(k, 3)
 
 
-def kdj_j(close: pd.DataFrame, high: pd.DataFrame, low: pd.DataFrame) -> pd.DataFrame:
+def kdj_j(k: pd.DataFrame, d: pd.DataFrame) -> pd.DataFrame:
     """``J = 3 K - 2 D``."""
-    k = kdj_k(close, high, low)
-    return 3 * k - 2 * wilder(k, 3)
+    return 3 * k - 2 * d
 
 
 def rsi(close: pd.DataFrame, days: int) -> pd.DataFrame:
@@ -164,11 +174,6 @@ def wilder(values: pd.DataFrame, days: int) -> pd.DataFrame:
     return values.ewm(alpha=1 / days, adjust=False, min_periods=days).mean()
 
 
-def macd_difference(close: pd.DataFrame) -> pd.DataFrame:
-    """DIF: ``EMA(C, 12) - EMA(C, 26)``."""
-    return ema(close, 12) - ema(close, 26)
-
-
 def _place_in_range(close: pd.DataFrame, high: pd.DataFrame, low: pd.DataFrame, days: int) -> pd.DataFrame:
     highest, lowest = high.rolling(days).max(), low.rolling(days).min()
     reach = highest - lowest
@@ -190,6 +195,15 @@ def _directions(
     return wilder(rises, days) / reach.where(reach > 0), wilder(falls, days) / reach.where(reach > 0)
 
 
+# what several indicators and states read, by the name of their argument
+SHARED: dict[str, Callable[..., pd.DataFrame]] = {
+    "dif": macd_dif,
+    "dea": macd_dea,
+    "k": kdj_k,
+    "d": kdj_d,
+    "rsi14": partial(rsi, days=14),
+    "place": boll_place,
+}
 INDICATORS: dict[str, Callable[..., pd.DataFrame]] = {
     **{f"MA{days}": partial(ma_ratio, days=days) for days in (5, 10, 20, 60, 120)},
     **{f"EMA{days}": partial(ema_ratio, days=days) for days in (12, 26)},
@@ -199,7 +213,9 @@ INDICATORS: dict[str, Callable[..., pd.DataFrame]] = {
     "KDJ_K": kdj_k,
     "KDJ_D": kdj_d,
     "KDJ_J": kdj_j,
-    **{f"RSI{days}": partial(rsi, days=days) for days in (6, 14, 24)},
+    "RSI6": partial(rsi, days=6),
+    "RSI14": SHARED["rsi14"],
+    "RSI24": partial(rsi, days=24),
     "CCI": cci,
     "WR": williams_r,
     "ATR": atr,

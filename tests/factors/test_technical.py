@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from inspect import signature
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +9,7 @@ import talib
 
 from qlib_ext.factors.candle_states import STATES, gap_state, limit_state
 from qlib_ext.factors.own_days import over_own_days
-from qlib_ext.factors.technical import INDICATORS
+from qlib_ext.factors.technical import INDICATORS, SHARED
 
 DAYS, STOCKS = 700, 3
 SETTLED = 450  # days after which what a smoothed indicator began with is gone
@@ -49,7 +47,7 @@ def states(bars):
 
 
 def dict_of(bars, functions) -> dict[str, pd.DataFrame]:
-    return dict(over_own_days(bars, functions))
+    return dict(over_own_days(bars, functions, SHARED))
 
 
 def of_stock(bars, stock) -> dict[str, np.ndarray]:
@@ -159,6 +157,24 @@ def test_what_comes_later_changes_nothing(bars):
         pd.testing.assert_frame_equal(frame, whole[name].head(300), check_freq=False, rtol=1e-5, atol=1e-6, obj=name)
 
 
+def test_what_is_shared_is_computed_once(bars):
+    calls = []
+
+    def middle(high, low):
+        calls.append("middle")
+        return (high + low) / 2
+
+    def above(close, middle):
+        return close - middle
+
+    functions = {"ABOVE": above, "MIDDLE": middle, "TWICE": lambda middle: 2 * middle}
+    found = dict(over_own_days(bars, functions, {"middle": middle}))
+    assert calls == ["middle"]
+    pd.testing.assert_frame_equal(found["MIDDLE"] * 2, found["TWICE"])
+    expected = (bars["close"] - (bars["high"] + bars["low"]) / 2).astype("f4")
+    pd.testing.assert_frame_equal(found["ABOVE"], expected)
+
+
 def test_states_are_whole_numbers_and_each_occurs(states):
     for name, (_, number) in STATES.items():
         seen = np.unique(states[name].to_numpy())
@@ -176,8 +192,8 @@ def test_states_of_days_that_are_known():
     rising = np.arange(1.0, 81.0)
     one = frames(open=rising - 0.2, close=rising, high=rising + 0.3, low=rising - 0.3, volume=np.append([1.0] * 79, 9))
     last = {
-        name: function(**{key: one[key] for key in signature(function).parameters})["a"].iloc[-1]
-        for name, (function, _) in STATES.items()
+        name: values["a"].iloc[-1]
+        for name, values in dict_of(one, {name: function for name, (function, _) in STATES.items()}).items()
     }
     assert last["CANDLE"] == 2
     assert last["GAP"] == 2, "a day lies above the day before"

@@ -17,7 +17,7 @@ from qlib_ext.data.own_days_loader import BARS
 from qlib_ext.errors import ConfigError, ProviderError
 from qlib_ext.factors.candle_states import STATES
 from qlib_ext.factors.own_days import over_own_days
-from qlib_ext.factors.technical import INDICATORS
+from qlib_ext.factors.technical import INDICATORS, SHARED
 from qlib_ext.models.gru import GRU
 from qlib_ext.simulator.simulate import simulate, write_market
 from tests.garbage import garbage_from
@@ -54,7 +54,7 @@ def test_columns_are_the_functions_of_all_bars(made, handler):
     bars = {name: pd.DataFrame(market.fields[name].astype("f4"), market.calendar, market.symbols) for name in BARS}
     features = handler.fetch(col_set="feature")
     assert list(features.columns) == list(EVERYTHING)
-    for name, frame in over_own_days(bars, EVERYTHING):
+    for name, frame in over_own_days(bars, EVERYTHING, SHARED):
         for rows in (features, handler.history()):
             values = rows[name] if name in rows else rows["feature", name]
             expected = frame.stack(future_stack=True).reindex(rows.index).to_numpy()
@@ -91,8 +91,24 @@ def test_a_net_trains_on_it(handler):
     assert score.groupby(level="datetime").nunique().min() > 1
 
 
+def test_a_net_reads_a_state_as_a_field_for_each_of_its_values(handler):
+    data = CrossSectionDataset(handler, SEGMENTS)
+    samples = data.samples("test", learn=False)
+    x = samples.batch(np.array([2]), data.window).x
+    rows = handler.fetch(col_set="feature").loc[samples.index[samples.bounds[2] : samples.bounds[3]]]
+    by_number = CrossSectionDataset(Technical(**TIMES, states="number"), SEGMENTS)
+    scaled = by_number.samples("test", learn=False).batch(np.array([2]), by_number.window).x
+    np.testing.assert_allclose(x[..., : len(INDICATORS)], scaled[..., : len(INDICATORS)])
+    first = len(INDICATORS)
+    for name, (_, count) in STATES.items():
+        expected = np.array([[value == state for value in range(count)] for state in rows[name]], dtype="f4")
+        np.testing.assert_array_equal(x[:, -1, first : first + count], expected, err_msg=name)
+        first += count
+    assert x.shape[1:] == (30, first)
+
+
 def test_states_may_be_left_out():
-    names = Technical(**TIMES, states=False).fetch(col_set="feature").columns
+    names = Technical(**TIMES, states="none").fetch(col_set="feature").columns
     assert list(names) == list(INDICATORS)
 
 
@@ -100,7 +116,7 @@ def test_what_was_computed_is_kept_by_its_functions(made, init, tmp_path, monkey
     monkeypatch.setenv("QLIB_EXT_CACHE", str(tmp_path))
     computed = []
     monkeypatch.setattr(own_days_loader, "over_own_days", lambda *given: computed.append(1) or over_own_days(*given))
-    frames = [Technical(**TIMES, states=states).fetch(col_set="feature") for states in (True, True, False)]
+    frames = [Technical(**TIMES, states=states).fetch(col_set="feature") for states in ("one_hot", "number", "none")]
     assert len(computed) == 2
     pd.testing.assert_frame_equal(frames[0], frames[1], check_exact=True)
     assert frames[2].shape[1] == len(INDICATORS)
