@@ -16,7 +16,8 @@ from qlib_ext.data.batch import Samples
 from qlib_ext.data.fitting import fit_ends
 from qlib_ext.data.panel import Panel
 from qlib_ext.data.purging import last_known_day, next_start, trading_days
-from qlib_ext.data.segments import Bounds, bounds_of, refuse_fitted_on_test, refuse_overlap
+from qlib_ext.data.segments import Bounds, bounds_of, refuse_fitted_on_test, refuse_overlap, span_of
+from qlib_ext.data.views import require_loaded
 from qlib_ext.data.window import Window
 from qlib_ext.errors import ConfigError, SegmentError, WindowError
 from qlib_ext.expressions.reach import check_purge, label_reach
@@ -101,20 +102,23 @@ class CrossSectionDataset(DatasetH):
         self._panel = panel.to(torch.device(device))
         return self._panel
 
-    def samples(self, segment: str, learn: bool, device: torch.device | str = "cpu") -> Samples:
+    def samples(self, segment: str | slice, learn: bool, device: torch.device | str = "cpu") -> Samples:
         """The samples of a segment: with a label and purged where ``learn``, else every member on every day.
+
+        ``slice(first, last)`` are those days, both included, of the rows that are loaded; nothing is purged there.
 
         Raises SegmentError where there are none.
         """
-        self._bounds(segment)
+        first, last = self._bounds(segment)
+        asked = slice(first, last) if isinstance(segment, slice) else segment
         if learn:
-            labels = self.prepare(segment, col_set="label", data_key=DataHandlerLP.DK_L)
+            labels = self.prepare(asked, col_set="label", data_key=DataHandlerLP.DK_L)
             index = labels.index[np.isfinite(labels).all(axis=1)]
             if segment == "train" and self.sample_every > 1:
                 days = index.unique("datetime").sort_values()[:: self.sample_every]
                 index = index[index.get_level_values("datetime").isin(days)]
         else:
-            index = self.prepare(segment, col_set="label", data_key=DataHandlerLP.DK_I).index
+            index = self.prepare(asked, col_set="label", data_key=DataHandlerLP.DK_I).index
         if not len(index):
             raise self._without_samples(segment, learn)
         return Samples(self.panel(device), index)
@@ -129,9 +133,10 @@ class CrossSectionDataset(DatasetH):
         """As in Qlib; the learning view of a named segment ends before labels reach into the next one.
 
         Raises SegmentError where train, valid and test have a day in common, and where a named segment has no trading
-        day.
+        day; DataError where the rows are not loaded.
         """
         refuse_overlap(self.segments)
+        require_loaded(self.handler)
         if isinstance(segments, list | tuple) and all(isinstance(s, str) and s in self.segments for s in segments):
             return [self.prepare(segment, col_set, data_key, **kwargs) for segment in segments]
         if not (isinstance(segments, str) and segments in self.segments):
@@ -151,23 +156,26 @@ class CrossSectionDataset(DatasetH):
             return end
         return min(end, last_known_day(trading_days(self.handler), border, label_reach(self.handler, self.purge)))
 
-    def _without_samples(self, segment: str, learn: bool) -> SegmentError:
+    def _without_samples(self, segment: str | slice, learn: bool) -> SegmentError:
         start, end = (None if day is None else f"{day:%Y-%m-%d}" for day in self._bounds(segment))
         days = trading_days(self.handler)
         stocks = self.handler.fetch(col_set="label", data_key=DataHandlerLP.DK_I).index.unique("instrument")
         hint = " None of its days is a trading day." if self._days_of(segment).empty else ""
         if len(stocks) == 1 and learn:
             hint += f" All are of {stocks[0]}: among one stock a label has no rank and no z-score."
+        name = "The slice" if isinstance(segment, slice) else f"Segment {segment!r}"
         return SegmentError(
-            f"Segment {segment!r}, {start} to {end}, has no sample{' with a label' if learn else ''}; "
+            f"{name}, {start} to {end}, has no sample{' with a label' if learn else ''}; "
             f"the handler's rows run from {days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}.{hint}"
         )
 
-    def _days_of(self, segment: str) -> pd.DatetimeIndex:
+    def _days_of(self, segment: str | slice) -> pd.DatetimeIndex:
         days = trading_days(self.handler)
         return days[days.slice_indexer(*self._bounds(segment))]
 
-    def _bounds(self, segment: str) -> Bounds:
+    def _bounds(self, segment: str | slice) -> Bounds:
+        if isinstance(segment, slice):
+            return span_of(segment)
         if segment not in self.segments:
             raise SegmentError(f"There is no segment {segment!r}; the dataset has {sorted(self.segments)}.")
         return bounds_of(segment, self.segments[segment])

@@ -29,6 +29,13 @@ def bounds_of(name: str, segment: Any) -> Bounds:
         ) from error
 
 
+def span_of(days: slice) -> Bounds:
+    """First and last day of ``slice(first, last)``, which Qlib takes in place of a segment's name, both included."""
+    if days.step is not None:
+        raise ConfigError(f"A slice of days has a first and a last day and no step, not {days}.")
+    return bounds_of("slice", (days.start, days.stop))
+
+
 def whole_day(day: Any) -> pd.Timestamp | None:
     """A day as it was written, None for None; raises ConfigError for a number, a time zone, a month or a year.
 

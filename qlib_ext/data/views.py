@@ -17,6 +17,7 @@ from qlib.log import get_module_logger
 from qlib_ext.cross_section.cells import cells_of
 from qlib_ext.data.blocks import values_of
 from qlib_ext.data.fitting import name_of, unwrapped
+from qlib_ext.errors import DataError
 from qlib_ext.processors import normalise
 from qlib_ext.processors.neutralise import MADClip
 from qlib_ext.processors.normal_scores import CSNormalScores
@@ -50,6 +51,15 @@ def raw_rows(handler: DataHandler) -> pd.DataFrame | None:
     """The rows as they were loaded, whatever ``drop_raw`` says; None where they are dropped already."""
     rows: pd.DataFrame | None = getattr(handler, "_data", None)
     return rows
+
+
+def require_loaded(handler: DataHandler) -> None:
+    """Raise DataError for a handler without rows: what Qlib's recorder saves of one, or one of ``init_data: false``."""
+    if not {"_data", "_infer"} & vars(handler).keys():
+        raise DataError(
+            f"The {type(handler).__name__} of this data set has no rows, as the recorder keeps none. Load them, with "
+            'processors as they were fitted: dataset.setup_data(handler_kwargs={"init_type": "load_state"}).'
+        )
 
 
 def put_raw_rows(handler: DataHandler, rows: pd.DataFrame) -> None:
@@ -147,7 +157,8 @@ class SharedViews(DataHandlerLP):
         squeeze: bool = False,
         proc_func: Callable | None = None,
     ) -> Any:
-        """As in Qlib; the rows between two days are a view and no copy."""
+        """As in Qlib; the rows between two days are a view and no copy. Raises DataError where there are none."""
+        require_loaded(self)
         rows = self._beside(data_key)
         beside_only = rows is not None and not {FEATURES, self.CS_ALL, self.CS_RAW} & set(
             [col_set] if isinstance(col_set, str) else col_set

@@ -123,14 +123,18 @@ class NeuralModel(Model):
         if save_path is not None:
             self.save_weights(save_path)
 
-    def predict(self, dataset: Any, segment: str = "test") -> pd.Series:
-        """Scores of every sample of the segment, indexed (datetime, instrument).
+    def __repr__(self) -> str:
+        options = (f"{name}={value!r}" for name, value in vars(self.options).items())
+        return f"{type(self).__name__}({', '.join(options)})"
+
+    def predict(self, dataset: Any, segment: str | slice = "test") -> pd.Series:
+        """Scores of every sample of the segment, or of the days ``slice(first, last)``, indexed (datetime, instrument).
 
         With several seeds the mean of their scores, each standardised over the day's stocks.
         """
         return self.scored(dataset, segment)[0]
 
-    def weak_factors(self, dataset: Any, segment: str = "test") -> pd.DataFrame:
+    def weak_factors(self, dataset: Any, segment: str | slice = "test") -> pd.DataFrame:
         """The weak factors of every sample, a column for each factor of each net (``net0_factor0``, ...).
 
         Raises NoWeakFactorsError for a model whose score is not made of weak factors.
@@ -140,7 +144,7 @@ class NeuralModel(Model):
             raise NoWeakFactorsError(f"{type(self).__name__} has no weak factors; GRU, ASTGNN and ResNetGRU have.")
         return factors
 
-    def scored(self, dataset: Any, segment: str = "test") -> tuple[pd.Series, pd.DataFrame | None]:
+    def scored(self, dataset: Any, segment: str | slice = "test") -> tuple[pd.Series, pd.DataFrame | None]:
         """What ``predict`` and ``weak_factors`` give, in one pass over the segment; None for a model without these."""
         if self.layout_ is None:
             raise NotFittedError(f"{type(self).__name__} has no weights yet: call fit, or load_weights.")

@@ -30,6 +30,10 @@ class Weighting(Model):
         super().__init__()
         self.weights_: pd.Series | None = None
 
+    def __repr__(self) -> str:
+        options = (f"{name}={getattr(self, name)!r}" for name in sorted(keywords_of(type(self))))
+        return f"{type(self).__name__}({', '.join(options)})"
+
     @abstractmethod
     def weigh(self, dataset: Any) -> pd.Series:
         """The weights by feature, from the training segment."""
@@ -41,14 +45,19 @@ class Weighting(Model):
             raise DataError(f"The weights {weights.to_dict()} are to be numbers, and not all 0.")
         self.weights_ = weights
 
-    def predict(self, dataset: Any, segment: str = "test") -> pd.Series:
-        """The weighted mean of every sample; raises DataError where there is none, or a feature is missing."""
+    def predict(self, dataset: Any, segment: str | slice = "test") -> pd.Series:
+        """The weighted mean of every sample of a segment, or of the days ``slice(first, last)``.
+
+        Raises DataError where there is none, or a feature is missing.
+        """
         if self.weights_ is None:
             raise NotFittedError(f"{type(self).__name__} has no weights yet: call fit.")
         features = dataset.prepare(segment, col_set="feature", data_key=DataHandlerLP.DK_I)
         if features.empty:
-            first, last = dataset.segments[segment]
-            raise DataError(f"Segment {segment!r}, {first} to {last}, has no row to score: has it a trading day?")
+            days = (segment.start, segment.stop) if isinstance(segment, slice) else dataset.segments[segment]
+            raise DataError(
+                f"Segment {segment!r}, {days[0]} to {days[1]}, has no row to score: does it have a trading day?"
+            )
         require_columns(self.weights_.index, features)
         z = zscore_or_mean(features[self.weights_.index])
         # a matrix product would round a row by where it stands among the others

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from qlib_ext.recorder.store import SQLiteExpManager
+from qlib_ext.recorder.store import SQLiteExpManager, record_in
 
-__all__ = ["SQLiteExpManager"]
+__all__ = ["SQLiteExpManager", "record_in"]

@@ -13,6 +13,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from qlib.config import C
 from qlib.log import get_module_logger
 from qlib.utils.exceptions import ExpAlreadyExistError
+from qlib.workflow import QlibRecorder, R
 from qlib.workflow.exp import Experiment
 from qlib.workflow.expm import MLflowExpManager
 
@@ -104,6 +105,19 @@ class SQLiteExpManager(MLflowExpManager):
         if self.running is not None:
             self.running.end()
             self.running = None
+
+
+def record_in(folder: str | Path = "mlruns", experiment: str = "Experiment") -> None:
+    """Let Qlib's ``R`` record into ``FOLDER/mlflow.db`` from now on: the one line after a plain ``qlib.init``.
+
+    Without it ``R.start`` takes Qlib's own file store, which mlflow refuses since 3.13. ``experiment`` is the name that
+    Qlib gives an experiment which is started without one. Raises what ``SQLiteExpManager`` raises, and Qlib's
+    RecorderInitializationError while an experiment is running.
+    """
+    uri = f"{SQLITE}{Path(folder).expanduser().resolve()}/mlflow.db"
+    manager = {"uri": uri, "default_exp_name": experiment}
+    R.register(QlibRecorder(SQLiteExpManager(**manager)))
+    C["exp_manager"] = {"class": "SQLiteExpManager", "module_path": "qlib_ext.recorder", "kwargs": manager}
 
 
 def create_database(database: Path) -> None:

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from qlib_ext.cross_section.ic import daily_rank_ic
 from qlib_ext.cross_section.zscore import mean_of_zscores
 from qlib_ext.data.purging import trading_days
+from qlib_ext.data.segments import bounds_of, span_of
 from qlib_ext.errors import ConfigError, DataError, NotFittedError, SegmentError
 from qlib_ext.expressions.reach import check_purge, label_reach
 from qlib_ext.keywords import check_seeds, check_types, keywords_of, refuse_unknown
@@ -127,7 +128,7 @@ class RollingModel(Model):
         own["custom_ops"] = C.custom_ops
         seeds: list[int | None] = [None] if self.seeds is None else list(self.seeds)
         jobs = [Job(window, seed, self.model, own, keys.key(window, seed)) for window in windows for seed in seeds]
-        label = test_labels(dataset, DataHandlerLP.DK_R).iloc[:, 0]
+        label = labels_of(dataset, DataHandlerLP.DK_R).iloc[:, 0]
         with nullcontext() if store is None else store.locked():
             scores, table = self._train(jobs, data, label, store)
         return windows_frame([table[job.key] | ends[job.window] for job in jobs]), join_windows(jobs, scores)
@@ -143,19 +144,26 @@ class RollingModel(Model):
     def _purge(self, dataset: Any) -> int | str:
         return getattr(dataset, "purge", "auto") if self.purge == "auto" else self.purge
 
-    def predict(self, dataset: Any, segment: str = "test") -> pd.Series:
-        """The joined scores of the test windows; raises DataError for another segment or other days."""
+    def __repr__(self) -> str:
+        options = (f"{name}={getattr(self, name)!r}" for name in sorted(keywords_of(type(self))))
+        return f"{type(self).__name__}({', '.join(options)})"
+
+    def predict(self, dataset: Any, segment: str | slice = "test") -> pd.Series:
+        """The joined scores of the test windows, or of days within them, ``slice(first, last)``.
+
+        Raises DataError for another segment or other days.
+        """
         if self.scores_ is None or self.windows_ is None:
             raise NotFittedError("RollingModel has no scores yet: call fit.")
-        if segment != "test":
+        if not (isinstance(segment, slice) or segment == "test"):
             raise DataError(f"RollingModel scores the test segment alone, not {segment!r}: each day by its own window.")
-        asked = test_labels(dataset, DataHandlerLP.DK_I).index.unique("datetime")
+        asked = labels_of(dataset, DataHandlerLP.DK_I, segment).index.unique("datetime")
         first = pd.Timestamp(self.windows_[TEST_FROM].iloc[0])
         last = pd.Timestamp(self.windows_[TEST_TO].iloc[-1])
         outside = asked[(asked < first) | (asked > last)]
         if len(outside):
             raise DataError(
-                f"{len(outside)} days of the test segment lie in no trained window, first {outside.min():%Y-%m-%d}; "
+                f"{len(outside)} of the days asked for lie in no trained window, first {outside.min():%Y-%m-%d}; "
                 f"the windows run from {first:%Y-%m-%d} to {last:%Y-%m-%d}."
             )
         return self.scores_[self.scores_.index.get_level_values("datetime").isin(asked)]
@@ -212,9 +220,9 @@ def true_reach(handler: Any, purge: int | str) -> int | None:
     return reach
 
 
-def test_labels(dataset: Any, key: str) -> pd.DataFrame:
-    """The labels of the test segment, from one of the handler's views."""
-    first, last = (None if day is None else pd.Timestamp(day) for day in dataset.segments["test"])
+def labels_of(dataset: Any, key: str, segment: str | slice = "test") -> pd.DataFrame:
+    """The labels of the test segment, or of a slice of days, from one of the handler's views."""
+    first, last = span_of(segment) if isinstance(segment, slice) else bounds_of(segment, dataset.segments[segment])
     return dataset.handler.fetch(slice(first, last), col_set="label", data_key=key)
 
 

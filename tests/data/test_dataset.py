@@ -8,7 +8,7 @@ from qlib.data.dataset.handler import DataHandlerLP
 
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.window import Window
-from qlib_ext.errors import ConfigError, SegmentError
+from qlib_ext.errors import ConfigError, DataError, SegmentError
 from qlib_ext.testing.rows import SEGMENTS, dataset_of, handler_of, random_rows
 
 
@@ -161,6 +161,23 @@ def test_a_pickled_dataset_carries_no_data():
     data.panel()
     data.config(dump_all=False, recursive=True)
     assert len(pickle.dumps(data)) < 20_000
+    recorded = pickle.loads(pickle.dumps(data))
+    for read in (lambda: recorded.prepare("test"), lambda: recorded.samples("train", learn=True)):
+        with pytest.raises(DataError, match=r"has no rows.*setup_data\(handler_kwargs=\{\"init_type\": \"load_state"):
+            read()
+
+
+def test_a_slice_of_days_is_read_as_a_segment_of_them():
+    data = dataset_of(random_rows(days=65))
+    test = data.samples("test", learn=False).index
+    first, last = test[5][0], test[-9][0]
+    part = data.samples(slice(first, last), learn=False)
+    assert part.index.equals(test[(test.get_level_values(0) >= first) & (test.get_level_values(0) <= last)])
+    assert len(data.samples(slice(None, None), learn=False)) == len(data.prepare(slice(None, None)))
+    with pytest.raises(ConfigError, match="no step"):
+        data.samples(slice(first, last, 2), learn=False)
+    with pytest.raises(SegmentError, match="The slice, 2031-01-01 to None, has no sample"):
+        data.samples(slice("2031-01-01", None), learn=False)
 
 
 @pytest.mark.parametrize(

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
+from qlib.data.dataset import DatasetH
 from qlib.data.dataset import processor as of_qlib
 from qlib.data.dataset.handler import DataHandlerLP
 from qlib.data.dataset.loader import StaticDataLoader
 
 from handlers.alpha158vwap import Alpha158vwap
+from handlers.bars import DayBars
 from qlib_ext.data import views
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.handler import WindowHandler
 from qlib_ext.data.views import OF_ONE_GROUP, raw_rows
 from qlib_ext.data.window import Window
+from qlib_ext.errors import DataError
 from qlib_ext.rolling.rows import RawData
 
 OURS = "qlib_ext.processors.normalise"
@@ -250,3 +255,17 @@ def test_a_known_processor_leaves_other_groups_alone(kind):
         pd.testing.assert_frame_equal(result["feature"], features.loc[result.index], check_exact=True)
         apart.append(result["label"])
     pd.testing.assert_frame_equal(*apart, check_exact=True)
+
+
+@pytest.mark.parametrize("dataset", [DatasetH, CrossSectionDataset])
+def test_a_recorded_dataset_says_how_its_rows_are_loaded(small, init, dataset):
+    init(small[0])
+    days = {"fit_start_time": "2014-10-01", "fit_end_time": "2014-12-31", "end_time": "2015-03-31"}
+    norm = [{"class": "ZScoreNorm", "kwargs": {"fields_group": "feature"}}]
+    handler = DayBars(instruments="csi300", start_time="2014-10-01", infer_processors=norm, **days)
+    data = dataset(handler, {"train": ("2014-10-01", "2014-12-31"), "test": ("2015-01-05", "2015-03-31")})
+    recorded = pickle.loads(pickle.dumps(data))
+    with pytest.raises(DataError, match=r"DayBars .* has no rows.*setup_data\(handler_kwargs="):
+        recorded.prepare("test")
+    recorded.setup_data(handler_kwargs={"init_type": "load_state"})  # as the error says
+    pd.testing.assert_frame_equal(recorded.prepare("test"), data.prepare("test"))

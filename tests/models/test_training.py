@@ -6,6 +6,7 @@ import sys
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -108,6 +109,19 @@ def test_numbers_of_instruments_are_not_averaged():
     for _ in range(100):
         average.update(net)
     assert torch.equal(average.net.position, torch.arange(2000))
+
+
+def test_a_slice_of_days_has_the_scores_that_its_days_have():
+    data, model = dataset_of(random_rows(holes=0.2)), GRU(**SMALL)
+    model.fit(data)
+    whole = model.predict(data)
+    days = whole.index.unique("datetime")[2:5]
+    pd.testing.assert_series_equal(model.predict(data, segment=slice(days[0], days[-1])), whole.loc[days[0] : days[-1]])
+
+
+def test_a_printed_model_tells_its_options():
+    assert "hidden_size=5" in repr(GRU(hidden_size=5))
+    assert "n_epochs=200" in repr(GRU())
 
 
 class LostInValidation(GRU):

@@ -145,3 +145,13 @@ def test_a_test_segment_on_a_weekend_is_named(kind):
     model.fit(dataset)
     with pytest.raises((DataError, SegmentError), match=r"Segment 'test', 2020-03-07 .* has no .*trading day"):
         model.predict(dataset)
+
+
+def test_a_slice_of_days_has_the_scores_that_its_days_have():
+    dataset, model = dataset_of(ROWS, purge=0), Fusion(weights={"F0": 1, "F1": 3})
+    model.fit(dataset)
+    whole = model.predict(dataset)
+    days = whole.index.unique("datetime")[1:4]
+    pd.testing.assert_series_equal(model.predict(dataset, slice(days[0], days[-1])), whole.loc[days[0] : days[-1]])
+    assert repr(model) == "Fusion(weights={'F0': 1, 'F1': 3})"
+    assert repr(EqualWeight()) == "EqualWeight()"

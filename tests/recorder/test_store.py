@@ -9,10 +9,13 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from qlib.config import C
+from qlib.utils.exceptions import RecorderInitializationError
+from qlib.workflow import R
 
 from qlib_ext.errors import ConfigError, DataError, OutputError, ProviderError
 from qlib_ext.provider.writer import add_future_days
-from qlib_ext.recorder import store
+from qlib_ext.recorder import record_in, store
 from qlib_ext.recorder.location import follow_move
 from qlib_ext.recorder.runs import artifacts_of, find_runs, load, store_of
 from qlib_ext.recorder.store import SQLiteExpManager
@@ -243,3 +246,17 @@ def test_a_saved_object_of_which_a_bit_flipped_is_named_and_one_saved_again_is_r
         scores = scores + 1
         recorder.save_objects(**{"pred.pkl": scores})
         assert load(run, "pred.pkl")[0].equals(scores)
+
+
+def test_one_line_after_a_plain_init_lets_r_record(small, init, tmp_path):
+    init(small[0])
+    record_in(tmp_path / "runs", "mine")
+    with R.start(experiment_name="trial"):
+        R.save_objects(**{"note.pkl": 1})
+        with pytest.raises(RecorderInitializationError):
+            record_in(tmp_path / "elsewhere")
+    with R.start():
+        R.log_metrics(ic=0.5)
+    assert R.get_exp(experiment_name="mine", create=False).list_recorders()
+    assert len(list((tmp_path / "runs/artifacts/trial").rglob("note.pkl"))) == 1
+    assert C["exp_manager"]["kwargs"]["uri"] == R.get_uri()

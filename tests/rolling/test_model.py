@@ -172,12 +172,17 @@ def test_predict_is_for_the_test_days_it_was_fitted_to(done):
         model.predict(dataset, "valid")
     shorter = market_dataset({"test": ("2015-07-20", "2015-07-24")}, TESTED)
     part = model.predict(shorter)
+    pd.testing.assert_series_equal(model.predict(dataset, slice("2015-07-20", "2015-07-24")), part)
     assert part.index.equals(shorter.prepare("test", col_set="label").index)
     later = market_dataset({"test": ("2015-09-01", "2015-09-11")}, TESTED)
     with pytest.raises(
-        DataError, match=r"3 days .* no trained window, first 2015-09-09; the windows run from 2015-07-01"
+        DataError, match=r"3 of the days .* no trained window, first 2015-09-09; the windows run from 2015-07-01"
     ):
         model.predict(later)
+
+
+def test_a_printed_model_tells_its_options():
+    assert "step='10D'" in repr(rolling())
 
 
 def test_predict_before_fit_is_refused():
