@@ -54,7 +54,7 @@ def return_effects(
         TIMING: trading.timing,
         COST: -trading.cost,
     }
-    return pd.concat([pd.Series(y * f, exposures.columns), pd.Series(rest)])
+    return pd.Series(np.append(y * f, [*rest.values()]), [*exposures.columns, *rest])
 
 
 def linked(effects: pd.DataFrame, returns: pd.Series, benchmark: pd.Series) -> pd.Series:

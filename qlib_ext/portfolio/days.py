@@ -18,7 +18,7 @@ from qlib_ext.provider.names import instruments_with_features
 from qlib_ext.provider.panels import above_zero, checked_folder, fields_known, membership, read_panels, read_spans
 from qlib_ext.risk.benchmark import index_weights
 from qlib_ext.risk.bias import FactorRisk
-from qlib_ext.risk.days import MARKET, industries_of
+from qlib_ext.risk.days import MARKET
 from qlib_ext.risk.model import StyleRiskModel
 
 KEPT_DAYS = 8  # of which what does not depend on the account is kept
@@ -152,23 +152,22 @@ class Days:
         return np.where(np.array(columns) >= 0, weights[columns], 0.0)
 
     def _base_of(self, day: pd.Timestamp) -> _Base:
-        exposures, specific = self.model.exposures(day), self.model.specific(day)
-        covered = [*exposures.index]
+        covered = self.model.covered(day)
         weights = self._weights[self._row(day)]
-        known = {*covered}
+        known = {*covered.stocks}
         others = [self.stocks[place] for place in np.flatnonzero(weights > 0) if self.stocks[place] not in known]
         risk = FactorRisk(
-            exposures.to_numpy(dtype=float),
+            covered.matrix(),
             self.model.covariance(day).to_numpy() * DAYS_PER_YEAR,
-            specific.to_numpy() * np.sqrt(DAYS_PER_YEAR),
+            self.model.specific(day).to_numpy() * np.sqrt(DAYS_PER_YEAR),
         )
         return _Base(
-            (*covered, *others),
+            (*covered.stocks, *others),
             len(covered),
-            _with_others(risk, len(others), list(exposures.columns).index(MARKET)),
-            tuple(exposures.columns),
-            tuple(self.model.styles(day)),
-            np.append(industries_of(exposures), np.zeros(len(others), dtype=int)),
+            _with_others(risk, len(others), covered.factors.index(MARKET)),
+            covered.factors,
+            covered.names,
+            np.append(covered.industry, np.zeros(len(others), dtype=int)),
         )
 
 

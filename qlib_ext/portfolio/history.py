@@ -14,7 +14,6 @@ from qlib_ext.errors import DataError
 from qlib_ext.portfolio.attribution import BASKET, Trading, brinson, linked, return_effects
 from qlib_ext.portfolio.quotes import Quotes
 from qlib_ext.provider.calendar import DAYS_PER_YEAR
-from qlib_ext.risk.days import industries_of
 from qlib_ext.risk.model import StyleRiskModel
 
 Array = NDArray[np.float64]
@@ -103,15 +102,20 @@ class History:
         """
         gross, cost = (self.report[name].to_numpy(dtype=float) for name in ("return", "cost"))
         factor_returns, rows, tables = model.factor_returns.loc[self.days], [], {}
+        stocks = np.array(self.stocks, dtype=object)
         for place, (day, last) in enumerate(zip(self.days, self.before, strict=True)):
             concerned = np.flatnonzero((self.weights[place] != 0) | (self.benchmark[place] != 0))
-            exposures = model.exposures(last).reindex([self.stocks[at] for at in concerned])
+            covered = model.covered(last)
+            places = covered.places_of(stocks[concerned])
+            known = places >= 0
+            x = np.where(known[:, None], covered.matrix(places), np.nan)
+            exposures = pd.DataFrame(x, columns=list(covered.factors))
             weights, benchmark, returns = (
                 panel[place, concerned] for panel in (self.weights, self.benchmark, self.returns)
             )
             trading = Trading(weights, gross[place] - weights @ returns, cost[place])
             rows.append(return_effects(trading, benchmark, returns, exposures, factor_returns.iloc[place]))
-            tables[day] = brinson(weights, benchmark, returns, industries_of(exposures))
+            tables[day] = brinson(weights, benchmark, returns, np.where(known, covered.industry[places], 0))
         daily = self.daily()
         effects = pd.DataFrame(rows, self.days).fillna(0.0)
         effects[BASKET] = daily["basket"] - daily["benchmark"]

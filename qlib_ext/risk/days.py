@@ -69,13 +69,6 @@ def industry_name(code: int) -> str:
     return f"{INDUSTRY}{code}"
 
 
-def industries_of(exposures: pd.DataFrame) -> NDArray[np.int_]:
-    """The code of each stock's industry by its exposures [stocks, factors], 0 for none."""
-    names = [name for name in exposures if name.startswith(INDUSTRY)]
-    codes = np.array([int(name.removeprefix(INDUSTRY)) for name in names], dtype=int)
-    return (exposures[names].to_numpy() == 1) @ codes
-
-
 def exposures_of(source: Source, market: Market) -> list[Exposures]:
     """The exposures of each day that is wanted of a market."""
     wanted = slice(market.first, None)

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import polars as pl
 
 from qlib_ext.errors import DataError
@@ -79,9 +81,16 @@ class RiskFiles:
         """The rows of a month."""
         return _table(self.folder / STOCKS / f"{month}.parquet", columns)
 
-    def residuals(self) -> pl.DataFrame:
-        """Columns datetime, instrument and residual of all days."""
-        return pl.concat(self.stocks(month, ["datetime", "instrument", "residual"]) for month in self.months())
+    def residuals(self, days: pd.DatetimeIndex) -> pd.DataFrame:
+        """[days, stocks], of all its days; NaN for a stock that is not in the day's regression."""
+        columns = ["datetime", "instrument", "residual"]
+        table = pl.concat(self.stocks(month, columns) for month in self.months()).drop_nulls()
+        stocks = table["instrument"].unique().sort()
+        rows = days.get_indexer(pd.DatetimeIndex(table["datetime"].to_numpy()))
+        places = table["instrument"].cast(pl.Enum(stocks)).to_physical()
+        values = np.full((len(days), len(stocks)), np.nan)
+        values[rows, places.to_numpy()] = table["residual"].to_numpy()
+        return pd.DataFrame(values, days, stocks.to_list())
 
     def write(self, stocks: Mapping[str, pl.DataFrame], origins: pl.DataFrame, days: pl.DataFrame) -> None:
         """Write months of stocks, then origins, then the days that make them count."""

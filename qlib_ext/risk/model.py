@@ -21,17 +21,21 @@ from qlib_ext.risk.build import build
 from qlib_ext.risk.covariance import (
     LEAST_DAYS,
     CovarianceOptions,
+    Matrix,
     correlations,
     eigenfactor_adjusted,
     regime,
     shrunk,
     variances,
 )
-from qlib_ext.risk.days import MARKET, industry_name
+from qlib_ext.risk.covered import Covered
 from qlib_ext.risk.files import NOT_STYLES, RiskFiles, styles_in
 from qlib_ext.risk.inherited import inherited
 
 Day = Any  # whatever pandas.Timestamp takes
+# of which covered stocks, covariance and specific risk stay in memory, .3 MB of 3,000 stocks each: five years, so that
+# a grid reads them once for all its settings
+KEPT_DAYS = 1300
 SOURCE = ("market", "industry", "size", "without")  # of what a model is made, as about.json names it
 
 
@@ -72,7 +76,9 @@ class StyleRiskModel:
         if provider is not None:
             build(provider, self.files.folder, **source)
         self._stocks = lru_cache(maxsize=3)(self._days_of)
-        self._known_of = lru_cache(maxsize=3)(self._read_day)
+        self._covered = lru_cache(maxsize=KEPT_DAYS)(self._covered_of)
+        self._covariance = lru_cache(maxsize=KEPT_DAYS)(self._covariance_of)
+        self._specific = lru_cache(maxsize=KEPT_DAYS)(self._specific_of)
         self._complete = lru_cache(maxsize=3)(self._complete_of)
         self._filled = lru_cache(maxsize=3)(self._filled_of)
 
@@ -114,14 +120,14 @@ class StyleRiskModel:
 
     def stocks(self, day: Day) -> pd.DataFrame:
         """What is kept of a day's stocks: industry, seasoned, cap, styles, return and residual; see RiskFiles."""
-        return self._known_of(self._day(day)).copy(deep=False)
-
-    def _read_day(self, at: date) -> pd.DataFrame:
-        days, none = self._stocks(f"{at:%Y-%m}")
-        rows = days.get(at, none)
+        rows = self._rows(self._day(day))
         styles = styles_in(rows)
         kept = [name for name in rows.columns if name in NOT_STYLES or name in styles]
         return rows.select(kept).drop("datetime").to_pandas().set_index("instrument")
+
+    def _rows(self, at: date) -> pl.DataFrame:
+        days, none = self._stocks(f"{at:%Y-%m}")
+        return days.get(at, none)
 
     def _days_of(self, month: str) -> tuple[dict[date, pl.DataFrame], pl.DataFrame]:
         """The rows of each day of a month, and those of a day that has none."""
@@ -131,14 +137,12 @@ class StyleRiskModel:
 
     def exposures(self, day: Day) -> pd.DataFrame:
         """X at the close: [stocks, factors] of the stocks covered; market 1, industries 0 or 1, styles standardised."""
-        covered = self._covered(day)
-        codes, place = np.unique(covered["industry"].to_numpy(), return_inverse=True)
-        styles = [name for name in covered if name not in NOT_STYLES]
-        values = np.zeros((len(covered), 1 + len(codes) + len(styles)))
-        values[:, 0] = 1.0
-        values[np.arange(len(covered)), 1 + place] = 1.0
-        values[:, 1 + len(codes) :] = covered[styles].to_numpy(dtype=float)
-        return pd.DataFrame(values, covered.index, [MARKET, *map(industry_name, codes), *styles])
+        covered = self.covered(day)
+        return pd.DataFrame(covered.matrix(), covered.index, list(covered.factors))
+
+    def covered(self, day: Day) -> Covered:
+        """The stocks of ``exposures(day)`` and what these are made of."""
+        return self._covered(self._day(day))
 
     def residuals(self, day: Day) -> pd.Series:
         """e of the day, of the stocks in its regression."""
@@ -146,8 +150,13 @@ class StyleRiskModel:
 
     def covariance(self, day: Day) -> pd.DataFrame:
         """F: the covariance that is forecast for the factors of ``exposures(day)``, of returns of a day."""
-        at, options = self._day(day), self.options
-        factors, origins = tuple(self.exposures(day).columns), self._origins_until(at)
+        at = self._day(day)
+        factors = self._covered(at).factors
+        return pd.DataFrame(self._covariance(at), list(factors), list(factors))
+
+    def _covariance_of(self, at: date) -> Matrix:
+        options = self.options
+        factors, origins = self._covered(at).factors, self._origins_until(at)
         whole, daily = self._complete(factors, origins)
         complete = whole.loc[: pd.Timestamp(at)]
         if len(complete) < LEAST_DAYS:
@@ -166,24 +175,29 @@ class StyleRiskModel:
             covariance = eigenfactor_adjusted(covariance, days, options.eigenfactors, options.simulations, options.seed)
         if options.regime:
             covariance = covariance * self._factor_regime.loc[pd.Timestamp(at)]
-        return pd.DataFrame(covariance, list(factors), list(factors))
+        return covariance
 
     def specific(self, day: Day) -> pd.Series:
         """s: the forecast standard deviation of a day's own return, of the stocks of ``exposures(day)``.
 
         A stock with fewer than 63 residuals has the mean of its tenth by size.
         """
-        at, covered = pd.Timestamp(self._day(day)), self._covered(day)
-        variance = self._specific_variances.loc[at].reindex(covered.index)
+        at = self._day(day)
+        return pd.Series(self._specific(at), self._covered(at).index, name="specific")
+
+    def _specific_of(self, of: date) -> Matrix:
+        at, covered = pd.Timestamp(of), self._covered(of)
+        index = covered.index
+        variance = self._specific_variances.loc[at].reindex(index)
         volatility = np.sqrt(variance * (self._specific_regime.loc[at] if self.options.regime else 1.0))
         volatility = volatility.where(volatility > 0)
         if volatility.isna().all():
             raise DataError(f"On {at:%Y-%m-%d} no stock has {LEAST_DAYS} residuals yet; begin later.")
-        return shrunk(volatility, covered["cap"], self.options.shrinkage).rename("specific")
+        return shrunk(volatility, pd.Series(covered.cap, index), self.options.shrinkage).to_numpy()
 
     def styles(self, day: Day) -> list[str]:
         """The styles that are factors on a day."""
-        return [name for name in self.stocks(day) if name not in NOT_STYLES]
+        return styles_in(self._rows(self._day(day)))
 
     def first_forecast(self) -> pd.Timestamp:
         """The first day with a covariance: all factors of the last day have 63 days of history in common.
@@ -191,7 +205,7 @@ class StyleRiskModel:
         Raises DataError where there is none.
         """
         last = self.days[-1]
-        complete = self._history(last.date(), list(self.exposures(last).columns)).dropna()
+        complete = self._history(last.date(), self.covered(last).factors).dropna()
         if len(complete) < LEAST_DAYS:
             raise DataError(f"The factors have {len(complete)} days of history in common and need {LEAST_DAYS}.")
         return complete.index[LEAST_DAYS - 1]
@@ -210,11 +224,10 @@ class StyleRiskModel:
             )
         return at.date()
 
-    def _covered(self, day: Day) -> pd.DataFrame:
-        rows = self.stocks(day)
-        covered = rows[rows["industry"] > 0]
+    def _covered_of(self, at: date) -> Covered:
+        covered = Covered.of(self._rows(at))
         if not len(covered):
-            raise DataError(f"On {self._day(day)} the risk model covers no stock; its excluded counts say why.")
+            raise DataError(f"On {at} the risk model covers no stock; its excluded counts say why.")
         return covered
 
     def _history(self, at: date, factors: Sequence[str]) -> pd.DataFrame:
@@ -247,13 +260,7 @@ class StyleRiskModel:
 
     @cached_property
     def _residuals(self) -> pd.DataFrame:
-        table = self.files.residuals().drop_nulls()
-        stocks = table["instrument"].unique().sort()
-        days = self.days.get_indexer(pd.DatetimeIndex(table["datetime"].to_numpy()))
-        places = table["instrument"].cast(pl.Enum(stocks)).to_physical()
-        values = np.full((len(self.days), len(stocks)), np.nan)
-        values[days, places.to_numpy()] = table["residual"].to_numpy()
-        return pd.DataFrame(values, self.days, stocks.to_list())
+        return self.files.residuals(self.days)
 
     @cached_property
     def _specific_variances(self) -> pd.DataFrame:

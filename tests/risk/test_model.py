@@ -223,3 +223,14 @@ def test_without_qlib_it_asks_for_a_provider(monkeypatch):
     monkeypatch.setattr(type(C), "registered", False)
     with pytest.raises(ConfigError, match=r"provider of qlib\.init: call it before, or name provider"):
         StyleRiskModel()
+
+
+def test_what_is_kept_of_a_day_is_nobodys_to_change(model):
+    """A grid asks for the same days again and again, and they are kept."""
+    day = model.days[-2]
+    first = (model.exposures(day), model.covariance(day), model.specific(day))
+    assert model.covered(day) is model.covered(str(day.date()))
+    for frame in (model.exposures(day), model.covariance(day), model.specific(day)):
+        frame.iloc[:] = 7.0
+    for before, after in zip(first, (model.exposures(day), model.covariance(day), model.specific(day)), strict=True):
+        assert before.equals(after)
