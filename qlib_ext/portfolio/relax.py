@@ -9,9 +9,9 @@ import numpy as np
 
 from qlib_ext.errors import InfeasibleError
 from qlib_ext.portfolio.day import Vector
-from qlib_ext.portfolio.program import BUILT_IN, Program
+from qlib_ext.portfolio.program import Program
 from qlib_ext.portfolio.solution import Relaxed
-from qlib_ext.portfolio.solvers import Contradiction, least_slack
+from qlib_ext.portfolio.solvers import Contradiction, least_slack, soft_names
 
 ROOM = 1e-3  # by which a relaxation is larger than the least, relatively: a solver needs an interior
 LEAST_ROOM = 1e-6  # of a unit
@@ -26,7 +26,7 @@ def relaxed_program(
     The fewest of the first blocks of ``order`` that are enough give way: the last of them the least that it must, then
     the one before it, and so on. Raises InfeasibleError where all of them are not enough.
     """
-    blocks = [name for name in order if name in _constraints(program)]
+    blocks = [name for name in order if name in soft_names(program)]
     for count in range(1, len(blocks) + 1):
         widened, records = program, []
         for place in reversed(range(count)):
@@ -50,12 +50,6 @@ def widen(program: Program, name: str, slack: float) -> Program:
     return replace(program, low=program.low - by, high=program.high + by)
 
 
-def _constraints(program: Program) -> list[str]:
-    """The names of the blocks that may give way, the cone's the last."""
-    linear = [name for name in program.names if name not in BUILT_IN]
-    return linear + ([program.cone.name] if program.cone else [])
-
-
 def _record(program: Program, name: str, slack: float, x: Vector, contradiction: Contradiction) -> Relaxed:
     """What a block's row asked that x misses the most, and what it is granted."""
     day, share = program.day.day, contradiction.shares.get(name, 0.0) if contradiction.shares else float("nan")
@@ -73,7 +67,7 @@ def _record(program: Program, name: str, slack: float, x: Vector, contradiction:
 
 def _infeasible(program: Program, order: Sequence[str], contradiction: Contradiction) -> InfeasibleError:
     """The error: the block with the largest share that alone could resolve the contradiction, else all of them."""
-    day, names = program.day.day, _constraints(program)
+    day, names = program.day.day, soft_names(program)
     by_share = sorted(names, key=lambda name: -contradiction.shares.get(name, 0.0))
     known = sorted(contradiction.shares.items(), key=lambda item: -item[1])
     shares = ", ".join(f"{name} {share:.0%}" for name, share in known if share >= LEAST_SHARE)

@@ -16,6 +16,7 @@ from qlib_ext.portfolio.conic import Conic, conic_of
 from qlib_ext.portfolio.day import Vector
 from qlib_ext.portfolio.program import BUILT_IN, Program
 
+LEAST_SLACK = 1e-6  # of a unit: a bound that must widen by less is kept
 MOST_STEPS = 200
 TOLERANCE = 1e-9  # of HiGHS
 TOLERANCES = (1e-8, 1e-6)  # of Clarabel, one after the other: at the edge of what is feasible the first may be too much
@@ -47,10 +48,14 @@ class Optimum:
 
 @dataclass(frozen=True)
 class Slack:
-    """The x for which bounds must widen the least, and by how many of their units."""
+    """The x for which bounds must widen the least, by how many of their units, and each block's share of why.
+
+    Where the slack is above 0 its dual is a certificate of the contradiction, see ``Conic.shares``.
+    """
 
     x: Vector
     slack: float
+    shares: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,14 @@ class Contradiction:
     """No x keeps all blocks; shares: what each has of the proof, see ``Conic.shares``; empty: not known."""
 
     shares: dict[str, float]
+
+
+class QuietHighs(highspy.Highs):
+    """HiGHS that prints nothing; its constructor prints a banner as it enables callbacks, before it can be told."""
+
+    def enableCallbacks(self) -> None:
+        self.silent()
+        super().enableCallbacks()
 
 
 def linear_optimum(program: Program) -> Optimum | None:
@@ -70,8 +83,7 @@ def linear_optimum(program: Program) -> Optimum | None:
     model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
     model.a_matrix_.start_, model.a_matrix_.index_ = columns.indptr, columns.indices
     model.a_matrix_.value_ = columns.data
-    solver = highspy.Highs()
-    solver.setOptionValue("output_flag", False)
+    solver = QuietHighs()
     solver.setOptionValue("threads", 1)
     solver.setOptionValue("presolve", "off")  # takes longer than what it saves: most rows are bounds of one weight
     solver.setOptionValue("primal_feasibility_tolerance", TOLERANCE)
@@ -90,7 +102,14 @@ def linear_optimum(program: Program) -> Optimum | None:
 def conic_optimum(program: Program) -> Optimum | Contradiction:
     """The optimum with the cone, by Clarabel, or the proof that there is none; raises SolverError for neither."""
     conic, scale = conic_of(program), _scale(program)
-    result = _clarabel(program, conic, -program.gain / scale)
+    try:
+        result = _clarabel(program, conic, -program.gain / scale)
+    except SolverError:
+        # of a contradiction it sometimes finds no proof, but then how far the bounds are from one that is none
+        found = _proof(program, soft_names(program))
+        if found is None:
+            raise
+        return found
     if isinstance(result, Contradiction):
         return result
     result, loose = result
@@ -110,6 +129,20 @@ def contradiction_of(program: Program) -> Contradiction:
     return found if isinstance(found, Contradiction) else Contradiction({})
 
 
+def soft_names(program: Program) -> list[str]:
+    """The names of the blocks that can give way, the cone's the last."""
+    linear = [name for name in program.names if name not in BUILT_IN]
+    return linear + ([program.cone.name] if program.cone else [])
+
+
+def _proof(program: Program, soft: Collection[str]) -> Contradiction | None:
+    """A contradiction that shows in bounds that must widen, though all may; None where there is none."""
+    found = least_slack(program, soft) if soft else None
+    if found is None or isinstance(found, Contradiction):
+        return found
+    return Contradiction(found.shares) if found.slack > LEAST_SLACK else None
+
+
 def least_slack(program: Program, soft: Collection[str], free: Collection[str] = ()) -> Slack | Contradiction:
     """The x for which bounds must widen the least: those of all blocks in ``soft`` by ``slack`` times their unit.
 
@@ -124,7 +157,7 @@ def least_slack(program: Program, soft: Collection[str], free: Collection[str] =
     if isinstance(result, Contradiction):
         return result
     x = np.asarray(result[0].x)
-    return Slack(x[:-1], float(x[-1]))
+    return Slack(x[:-1], float(x[-1]), conic.shares(program, np.asarray(result[0].z)))
 
 
 def _clarabel(program: Program, conic: Conic, cost: Vector) -> tuple[Any, bool] | Contradiction:

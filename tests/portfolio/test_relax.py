@@ -10,9 +10,10 @@ import pytest
 from qlib_ext.errors import InfeasibleError, SolverError
 from qlib_ext.portfolio import solve as solving
 from qlib_ext.portfolio import solvers
-from qlib_ext.portfolio.constraints import ActiveWeight, Members, Styles, TrackingError, Turnover
+from qlib_ext.portfolio.constraints import ActiveWeight, Industries, Members, Styles, TrackingError, Turnover
 from qlib_ext.portfolio.day import Day
 from qlib_ext.portfolio.objective import Objective
+from qlib_ext.portfolio.program import program_of
 from qlib_ext.portfolio.setting import ORDER
 from qlib_ext.portfolio.solve import solve
 from tests.portfolio.days import random_day
@@ -84,6 +85,38 @@ def test_without_leave_the_clash_is_named():
     assert raised.value.relaxed.granted == pytest.approx(0.7, abs=2e-3)
     copy = pickle.loads(pickle.dumps(raised.value))
     assert (str(copy), copy.relaxed) == (str(raised.value), raised.value.relaxed)
+
+
+@pytest.mark.parametrize(("seed", "delta"), [(3, 0.02), (10, 0.05), (11, 0.05)])
+def test_a_contradiction_of_which_clarabel_has_no_proof_is_one(seed, delta):
+    """Of these, with a small tracking error, Clarabel 0.11 ends with a numerical error."""
+    day = random_day(seed, 150)
+    rules = [
+        TrackingError(0.003),
+        Styles(0.5),
+        Industries(0.05),
+        Members(0.8),
+        ActiveWeight(0.5),
+        Turnover(one_sided=delta),
+    ]
+    found = solve(day, rules, OBJECTIVE, relax=["tracking_error"])
+    (relaxed,) = found.relaxed
+    assert 0 < relaxed.share < 1
+    assert found.tracking_error == pytest.approx(relaxed.granted, rel=1e-3)
+    with pytest.raises(InfeasibleError, match=r"tracking_error \d+%"):
+        solve(day, [TrackingError(0.99 * relaxed.granted), *rules[1:]], OBJECTIVE)
+
+
+def test_shares_of_a_contradiction_are_those_of_a_proof():
+    """The dual of the least widening is a certificate: whoever keeps the bounds would have to be below 0."""
+    program = program_of(after_an_index_change(), RULES, OBJECTIVE)
+    found = solvers._proof(program, solvers.soft_names(program))
+    direct = solvers.contradiction_of(program)
+    assert sum(found.shares.values()) == pytest.approx(1)
+    assert {"members", "turnover"} <= {name for name, share in found.shares.items() if share > 0.05}
+    assert {"members", "turnover"} <= {name for name, share in direct.shares.items() if share > 0.05}
+    kept = program_of(after_an_index_change(), RULES[:3], OBJECTIVE)
+    assert solvers._proof(kept, solvers.soft_names(kept)) is None
 
 
 def test_what_cannot_be_traded_never_gives_way():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import cvxpy as cp
@@ -111,6 +113,12 @@ def assert_kept(day: Day, found, te, style, industry, share, active, delta, two_
     assert (w[~day.tradable] == day.held[~day.tradable]).all()
     assert (w[~day.may_buy] <= day.held[~day.may_buy]).all()
     np.testing.assert_allclose(day.held + found.buys - found.sells, w, atol=1e-15)
+
+
+def test_the_linear_solver_prints_nothing():
+    code = "from qlib_ext.portfolio.solvers import QuietHighs; QuietHighs()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout == ""
 
 
 @pytest.mark.parametrize(("te", "status"), [(0.3, "lp"), (0.02, "socp")])
