@@ -21,6 +21,7 @@ from qlib_ext.analysis.decay import decay_frame
 from qlib_ext.analysis.groups import group_summary, group_test
 from qlib_ext.analysis.indices import index_frames, index_metrics
 from qlib_ext.analysis.metrics import METRICS
+from qlib_ext.analysis.network_weights import network_weights
 from qlib_ext.analysis.performance import BACKTEST_POSITIONS, BACKTEST_REPORT, compounded_by_year
 from qlib_ext.analysis.reading import STYLES
 from qlib_ext.analysis.report.texts import LANGUAGES
@@ -45,7 +46,8 @@ class FactorRecord(ACRecordTemp):
           module_path: qlib_ext.analysis.records
           kwargs: {dataset: <DATASET>}
 
-    model       not read; the trainer of Qlib offers it to every record, with the dataset
+    model       whose weights of networks are saved where it has some, as NetworkGAT has, alone or in a RollingModel;
+                the trainer of Qlib offers it to every record, with the dataset
     label       expression of the return that the Rank IC is taken with, such as the reports' ten days,
                 "Ref($vwap, -11)/Ref($vwap, -1) - 1"; None: the label that SignalRecord saved, column label_col
     horizon     trading days of that return; None: read from its expression, by ``label`` or by the dataset
@@ -84,6 +86,7 @@ class FactorRecord(ACRecordTemp):
     risk_ic.pkl           [every horizon-th day, (rank_ic, rank_ic_neutral, explained, stocks)]: before and after the
                           factors are taken out of the score, the share of its variance that they explain, and of how
                           many stocks
+    network_weights.pkl   [days, networks], each day's sum is 1; where the model weighs networks of related stocks
     strategy_returns.pkl  [days, (return, excess_return)] since the first score, of PortAnaRecord's report of daily bars
     performance_by_year.pkl  the table of exhibit 32 of these returns; ``strategy_frames`` has it and three more
     report.html           all of it as pictures and tables, for a browser; where report is true
@@ -120,7 +123,8 @@ class FactorRecord(ACRecordTemp):
         check_types(FactorRecord.__init__, locals())
         check_least({"groups": 2, "rebalance": 1, "horizon": 1, "label_col": 0}, locals())
         super().__init__(recorder=recorder, skip_existing=skip_existing)
-        self.dataset, self.label, self.label_col, self.horizon = dataset, label, label_col, horizon
+        self.model, self.dataset = model, dataset
+        self.label, self.label_col, self.horizon = label, label_col, horizon
         self.groups, self.rebalance, self.price = groups, rebalance, price
         self.styles = list(STYLES if styles is True else styles or ())
         refuse_unknown(self.styles, STYLES, "styles")
@@ -190,6 +194,7 @@ class FactorRecord(ACRecordTemp):
         results |= inside
         results |= self._correlations(score, bars, about)
         results |= self._risk(score, label, about)
+        results |= self._networks(score.loc[:last].index, about)
         results |= self._strategy(about)
         metrics = {name: float(results[file].loc[row, column]) for name, (file, row, column) in METRICS.items()}
         metrics |= index_metrics(inside)
@@ -276,6 +281,14 @@ class FactorRecord(ACRecordTemp):
         except QlibExtError as error:
             self._leave_out(about, {"risk factors": str(error).rstrip(".")})
             return {}
+
+    def _networks(self, days: pd.DatetimeIndex, about: dict[str, Any]) -> dict[str, Any]:
+        try:
+            weights = network_weights(self.model, self.recorder.uri, about["experiment"], days)
+        except QlibExtError as error:
+            self._leave_out(about, {"weights of the networks": str(error).rstrip(".")})
+            return {}
+        return {} if weights is None else {"network_weights.pkl": weights}
 
     def _strategy(self, about: dict[str, Any]) -> dict[str, Any]:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -86,6 +87,22 @@ class RelationGraph:
         known = torch.cat([position, position.new_full((1,), -1)])
         return replace(self, group_relation=known[self.group_relation], relation=known[self.relation])
 
+    def only(self, kept: Tensor) -> RelationGraph:
+        """The pairs of some relations alone; kept [relations] bool."""
+        known = torch.cat([kept, kept.new_zeros(1)])  # -1 reads the last
+        of_group = torch.cat([known[self.group_relation], kept.new_zeros(1)])
+        entries = known[self.relation].nonzero()[:, 0]
+        edges, edge = self.edge[entries].unique(return_inverse=True)
+        return replace(
+            self,
+            group=self.group.masked_fill(~of_group[self.group], -1),
+            target=self.target[edges],
+            source=self.source[edges],
+            edge=edge,
+            relation=self.relation[entries],
+            weight=self.weight[entries],
+        )
+
     def with_self(self) -> RelationGraph:
         """The graph in which every sample is a neighbour of itself, too, by no relation."""
         own = torch.arange(len(self), device=self.group.device)
@@ -94,3 +111,18 @@ class RelationGraph:
     def to(self, device: torch.device) -> RelationGraph:
         """The same graph on another device."""
         return replace(self, **{name: getattr(self, name).to(device) for name in self.__dataclass_fields__})
+
+
+def joined(graphs: Sequence[RelationGraph]) -> RelationGraph:
+    """Graphs side by side as one, whose samples, groups and edges follow each other; no two of them are related."""
+    parts: dict[str, list[Tensor]] = {name: [] for name in RelationGraph.__dataclass_fields__}
+    samples = groups = edges = 0
+    for graph in graphs:
+        parts["group"].append(torch.where(graph.group < 0, -1, graph.group + groups))
+        parts["target"].append(graph.target + samples)
+        parts["source"].append(graph.source + samples)
+        parts["edge"].append(graph.edge + edges)
+        for name in ("group_relation", "relation", "weight"):
+            parts[name].append(getattr(graph, name))
+        samples, groups, edges = samples + len(graph), groups + len(graph.group_relation), edges + len(graph.target)
+    return RelationGraph(**{name: torch.cat(part) for name, part in parts.items()})

@@ -367,6 +367,24 @@ def test_a_risk_model_that_cannot_be_read_is_left_out_with_the_reason(record, si
     assert reason in results["about.pkl"]["left_out"]["risk factors"]
 
 
+class Weighing:
+    """A model whose networks count otherwise every day."""
+
+    def network_weights(self, days):
+        shares = np.linspace(0, 1, len(days))
+        return pd.DataFrame({"$industry": shares, "financial": 1 - shares}, days)
+
+
+def test_the_weights_of_a_models_networks_are_kept_and_drawn(record, signal):
+    results = record(signal, label=LABEL, model=Weighing())
+    pd.testing.assert_frame_equal(results["network_weights.pkl"], Weighing().network_weights(signal.index))
+    (last,) = R.get_exp(experiment_name="loose").list_recorders("list", max_results=1)
+    page = Path(last.download_artifact("factor_analysis/report.html")).read_text(encoding="utf-8")
+    assert "Weights of the networks" in page
+    assert "figure-networks" in page
+    assert "network_weights.pkl" not in record(signal, label=LABEL, model=object(), report=False)
+
+
 def test_infinite_labels_count_as_missing(record, signal, market):
     label = frame(market, market.label).reindex_like(signal)
     day, stock = 3, label.columns.get_loc(label.iloc[3].first_valid_index())

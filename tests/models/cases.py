@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import torch
 from torch import Tensor
 
 from qlib_ext.data.layout import Series
@@ -15,8 +20,11 @@ from qlib_ext.models.gats import GATs
 from qlib_ext.models.graph_gru import GraphGRU
 from qlib_ext.models.gru import GRU
 from qlib_ext.models.multitask_gru import MultiTaskGRU
+from qlib_ext.models.network_gat import NetworkGAT
 from qlib_ext.models.resnet_gru import ResNetGRU
 from qlib_ext.models.rsr import RSR
+from qlib_ext.risk.files import RiskFiles
+from qlib_ext.risk.model import SOURCE
 from qlib_ext.testing import IMAGES
 from qlib_ext.testing.contract import Case
 
@@ -26,11 +34,35 @@ def four_times(x: Tensor) -> Tensor:
     return x.repeat(1, 4, 1)
 
 
+def with_last_day(x: Tensor) -> Tensor:
+    """A window and its last day again, all values in a row."""
+    return torch.cat([x.flatten(1), x[:, -1]], 1)[:, :, None]
+
+
+@cache
+def risk_folder() -> str:
+    """A risk model that has nothing but returns of two styles, an industry and the market, from a month before."""
+    days = pd.bdate_range("2019-11-25", "2020-04-30")
+    names = ("f.market", "f.size", "f.value", "f.industry_1")
+    returns = 0.005 * np.random.default_rng(0).standard_normal((len(days), len(names)))
+    return risk_model_of(pd.DataFrame(returns, days, names), mkdtemp(prefix="qlib_ext_risk_"))
+
+
+def risk_model_of(returns: pd.DataFrame, folder: str) -> str:
+    """A folder as ``qlib-ext risk`` leaves one, with these returns of factors."""
+    files, days = RiskFiles(folder), pl.from_pandas(returns.rename_axis("datetime").reset_index())
+    files.write_about(dict.fromkeys(SOURCE, ""))
+    files.write({}, pl.DataFrame(), days.with_columns(pl.col("datetime").cast(pl.Date)))
+    return folder
+
+
 SMALL = {"hidden_size": 8, "num_layers": 1}
 FACTORS = {"num_factors": 4, "orthogonality": 0.1}
 TASKS = {"min_stocks": 2}
 ALIKE = {name: Series(5, (4,)) for name in "abcd"}
 SERIES = Window(5, shape=four_times, series=ALIKE)
+INDICATORS = Window(5, shape=with_last_day, series={"window": Series(5, (4,)), "indicators": Series(1, (4,))})
+HEADS = {"num_heads": 2, "head_size": 4}
 TWO_INPUTS = Window(5, shape=four_times, series=ALIKE | {"d": Series(10, (2,))})
 NOISE = 1e-4  # standard deviations of the scores: a hundred times what one rounding of the features does
 MODELS: dict[str, tuple[type[NeuralModel], dict[str, Any], Window | None]] = {
@@ -67,6 +99,7 @@ MODELS: dict[str, tuple[type[NeuralModel], dict[str, Any], Window | None]] = {
         FACTORS | {"channels": [5, 6], "kernel_size": 2, "graph": True, "embedding_size": 3, "days_per_batch": 3},
         IMAGES,
     ),
+    "NetworkGAT": (NetworkGAT, FACTORS | HEADS | {"weights": "state"}, INDICATORS),
     "MultiTaskGRU": (MultiTaskGRU, TASKS, SERIES),
     "MultiTaskGRU apart": (
         MultiTaskGRU,
@@ -80,8 +113,10 @@ MODELS: dict[str, tuple[type[NeuralModel], dict[str, Any], Window | None]] = {
 def case_of(name: str, gpu: int = -1) -> Case:
     """The case of one of MODELS, on the CPU or a GPU."""
     kind, options, window = MODELS[name]
+    if options.get("weights") == "state":
+        options = options | {"risk": risk_folder()}
     transductive = options.get("node_embedding") == "instrument"
-    return Case(kind(**SMALL | options), window, transductive, gpu, related=kind is RSR)
+    return Case(kind(**SMALL | options), window, transductive, gpu, related=kind in (RSR, NetworkGAT))
 
 
 def devices_apart(case: Case) -> tuple[float, float]:

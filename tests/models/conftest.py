@@ -27,6 +27,6 @@ def device(request):
 
 @pytest.fixture(params=MODELS, scope="module")
 def case(request, device):
-    if request.param.startswith("RSR"):
+    if request.param.startswith(("RSR", "NetworkGAT")):
         pytest.importorskip("polars", reason="relations are read by polars")
     return case_of(request.param, gpu=0 if device == "cuda" else -1)

@@ -92,6 +92,11 @@ ENGLISH = {
         "correlation with the score, to an industry the mean standardised score of its stocks. The second Rank IC is "
         "of what a regression on all of them leaves of the score; explained is the share of its variance they take."
     ),
+    "networks": "Weights of the networks",
+    "networks_note": (
+        "What each network of related stocks counts on a day, by the returns of the risk factors in the days before; "
+        "the weights of a day are those of its own window, and their sum is 1."
+    ),
     "training": "Training curves",
     "training_note": "By epoch, or by tree; thin lines are the windows of a rolling model, or several seeds.",
     "windows": "Windows of the rolling model",

@@ -21,6 +21,7 @@ from qlib_ext.analysis.report.drawing import (
     DOTTED,
     LEGEND,
     LEVEL,
+    PALETTE,
     Colours,
     Frames,
     add_line,
@@ -196,6 +197,24 @@ def decay_curves(decay: Frames, colours: Colours, texts: Texts) -> go.Figure:
     figure.update_xaxes(title_text=texts["days"], title_standoff=4)
     figure.update_yaxes(rangemode="tozero")
     return finish(figure, 280 + LEGEND)
+
+
+def network_weights(weights: Frames) -> go.Figure:
+    """What each network counts by day; a panel for each experiment, a colour for each network."""
+    names = list(dict.fromkeys(network for frame in weights.values() for network in frame))
+    columns = min(2, len(weights))
+    rows = -(-len(weights) // columns)
+    figure = panels(rows, columns, [short(name) for name in weights], 280)
+    seen: set[str] = set()
+    for place, frame in enumerate(weights.values()):
+        for network in frame:
+            style = {"color": PALETTE[names.index(network) % len(PALETTE)], "width": 1.3}
+            row, column = place // columns + 1, place % columns + 1
+            add_line(figure, frame[network], network, style, row, column, legend=network not in seen)
+            seen.add(network)
+    figure.update_yaxes(rangemode="tozero", tickformat=".0%")
+    label_days(figure)
+    return finish(figure, 280 * rows + LEGEND)
 
 
 def training_curves(curves: Frames, colours: Colours, texts: Texts) -> go.Figure:

@@ -119,6 +119,7 @@ def _page(
     parts += [
         _correlation(runs, between, texts),
         _risk(runs, texts),
+        _networks(runs, texts),
         _training(runs, colours, texts),
         _windows(runs, texts),
     ]
@@ -258,6 +259,11 @@ def _risk(runs: Sequence[RecordedRun], texts: Texts) -> Part:
     }
     tables = [shaded(f"{texts['risk_exposures']}{name}", yearly_means(frame).T) for name, frame in exposures.items()]
     return Part("risk", grids=[stacked(texts["risk_table"], "year", ic, texts)], shaded=tables)
+
+
+def _networks(runs: Sequence[RecordedRun], texts: Texts) -> Part:
+    weights = _frames(runs, "network_weights")
+    return Part("networks", [as_html("networks", figures.network_weights(weights))] if weights else [])
 
 
 def _training(runs: Sequence[RecordedRun], colours: Colours, texts: Texts) -> Part:
