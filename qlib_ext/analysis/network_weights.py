@@ -14,6 +14,12 @@ from qlib_ext.recorder.windows import MODEL, TEST_FROM, TEST_TO, run_of_window
 WEIGHTS_OF = "network_weights"  # the method of a model that has them
 
 
+def network_frames(*of: Any) -> dict[str, pd.DataFrame]:
+    """``network_weights`` by the name of its file; nothing for a model that weighs no networks."""
+    weights = network_weights(*of)
+    return {} if weights is None else {"network_weights.pkl": weights}
+
+
 def network_weights(model: Any, store: str, experiment: str, days: pd.DatetimeIndex) -> pd.DataFrame | None:
     """[days, networks], each day's sum is 1; None for a model that weighs no networks.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pprint import pprint
 from typing import Any
@@ -21,7 +21,7 @@ from qlib_ext.analysis.decay import decay_frame
 from qlib_ext.analysis.groups import group_summary, group_test
 from qlib_ext.analysis.indices import index_frames, index_metrics
 from qlib_ext.analysis.metrics import METRICS
-from qlib_ext.analysis.network_weights import network_weights
+from qlib_ext.analysis.network_weights import network_frames
 from qlib_ext.analysis.performance import BACKTEST_POSITIONS, BACKTEST_REPORT, compounded_by_year
 from qlib_ext.analysis.reading import STYLES
 from qlib_ext.analysis.report.texts import LANGUAGES
@@ -46,8 +46,7 @@ class FactorRecord(ACRecordTemp):
           module_path: qlib_ext.analysis.records
           kwargs: {dataset: <DATASET>}
 
-    model       whose weights of networks are saved where it has some, as NetworkGAT has, alone or in a RollingModel;
-                the trainer of Qlib offers it to every record, with the dataset
+    model       as fitted; Qlib's trainer offers it to every record, with the dataset
     label       expression of the return that the Rank IC is taken with, such as the reports' ten days,
                 "Ref($vwap, -11)/Ref($vwap, -1) - 1"; None: the label that SignalRecord saved, column label_col
     horizon     trading days of that return; None: read from its expression, by ``label`` or by the dataset
@@ -86,7 +85,7 @@ class FactorRecord(ACRecordTemp):
     risk_ic.pkl           [every horizon-th day, (rank_ic, rank_ic_neutral, explained, stocks)]: before and after the
                           factors are taken out of the score, the share of its variance that they explain, and of how
                           many stocks
-    network_weights.pkl   [days, networks], each day's sum is 1; where the model weighs networks of related stocks
+    network_weights.pkl   [days, networks], each day's sum is 1; where the model weighs networks, as NetworkGAT does
     strategy_returns.pkl  [days, (return, excess_return)] since the first score, of PortAnaRecord's report of daily bars
     performance_by_year.pkl  the table of exhibit 32 of these returns; ``strategy_frames`` has it and three more
     report.html           all of it as pictures and tables, for a browser; where report is true
@@ -123,9 +122,8 @@ class FactorRecord(ACRecordTemp):
         check_types(FactorRecord.__init__, locals())
         check_least({"groups": 2, "rebalance": 1, "horizon": 1, "label_col": 0}, locals())
         super().__init__(recorder=recorder, skip_existing=skip_existing)
-        self.model, self.dataset = model, dataset
-        self.label, self.label_col, self.horizon = label, label_col, horizon
-        self.groups, self.rebalance, self.price = groups, rebalance, price
+        self.model, self.dataset, self.label, self.label_col = model, dataset, label, label_col
+        self.horizon, self.groups, self.rebalance, self.price = horizon, groups, rebalance, price
         self.styles = list(STYLES if styles is True else styles or ())
         refuse_unknown(self.styles, STYLES, "styles")
         refuse_unknown([lang], LANGUAGES, "lang")
@@ -138,16 +136,8 @@ class FactorRecord(ACRecordTemp):
 
     def list(self) -> list[str]:
         """The files that are always there."""
-        names = [
-            "ic",
-            "ic_summary",
-            "ic_monthly",
-            "ic_decay",
-            "group_returns",
-            "group_turnover",
-            "group_summary",
-            "group_years",
-        ]
+        names = ["ic", "ic_summary", "ic_monthly", "ic_decay"]
+        names += ["group_returns", "group_turnover", "group_summary", "group_years"]
         if self.styles:
             names.append("style_correlation")
         if self.compare_with:
@@ -194,7 +184,8 @@ class FactorRecord(ACRecordTemp):
         results |= inside
         results |= self._correlations(score, bars, about)
         results |= self._risk(score, label, about)
-        results |= self._networks(score.loc[:last].index, about)
+        of = self.model, self.recorder.uri, about["experiment"], score.loc[:last].index
+        results |= self._where_possible("weights of the networks", about, network_frames, *of)
         results |= self._strategy(about)
         metrics = {name: float(results[file].loc[row, column]) for name, (file, row, column) in METRICS.items()}
         metrics |= index_metrics(inside)
@@ -217,10 +208,8 @@ class FactorRecord(ACRecordTemp):
         try:
             label = self.dataset.handler.data_loader.fields["label"][0][self.label_col]
         except (AttributeError, KeyError, TypeError, IndexError) as error:
-            raise ConfigError(
-                "The label's horizon is not known: give FactorRecord dataset: <DATASET>, horizon: N in trading days, "
-                "or label, an expression."
-            ) from error
+            remedy = "dataset: <DATASET>, horizon: N in trading days, or label, an expression"
+            raise ConfigError(f"The label's horizon is not known: give FactorRecord {remedy}.") from error
         return horizon_of(label)
 
     def _label(self, score: pd.DataFrame, bars: reading.Frames) -> pd.DataFrame:
@@ -276,19 +265,17 @@ class FactorRecord(ACRecordTemp):
             return {}
         from qlib_ext.analysis.risk_factors import risk_frames  # polars, which a run without risk does without
 
-        try:
-            return risk_frames(score, label, about["horizon"], self.risk)
-        except QlibExtError as error:
-            self._leave_out(about, {"risk factors": str(error).rstrip(".")})
-            return {}
+        return self._where_possible("risk factors", about, risk_frames, score, label, about["horizon"], self.risk)
 
-    def _networks(self, days: pd.DatetimeIndex, about: dict[str, Any]) -> dict[str, Any]:
+    def _where_possible(
+        self, part: str, about: dict[str, Any], frames: Callable[..., dict[str, Any]], *of: Any
+    ) -> dict[str, Any]:
+        """A part's frames; none where they cannot be made, which is noted."""
         try:
-            weights = network_weights(self.model, self.recorder.uri, about["experiment"], days)
+            return frames(*of)
         except QlibExtError as error:
-            self._leave_out(about, {"weights of the networks": str(error).rstrip(".")})
+            self._leave_out(about, {part: str(error).rstrip(".")})
             return {}
-        return {} if weights is None else {"network_weights.pkl": weights}
 
     def _strategy(self, about: dict[str, Any]) -> dict[str, Any]:
         try:

@@ -6,6 +6,7 @@ microstructure series 32 (2026-01-28), three networks weighted by the state.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -73,5 +74,6 @@ def entropy_lacking(weights: Tensor) -> Tensor:
 
     weights [days, K] -> a number.
     """
-    log_k = torch.log(torch.tensor(float(weights.shape[1])))
-    return log_k + torch.special.entr(weights).sum(1).neg().mean()
+    # a weight that underflows to 0 has no logarithm, and its gradient would not be finite
+    logarithm = weights.clamp_min(torch.finfo(weights.dtype).tiny).log()
+    return math.log(weights.shape[1]) + (weights * logarithm).sum(1).mean()

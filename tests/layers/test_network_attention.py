@@ -85,6 +85,12 @@ def test_the_penalty_is_what_entropy_lacks():
     assert entropy_lacking(torch.tensor([[1.0, 0.0], [0.0, 1.0]])).item() == pytest.approx(math.log(2))
 
 
+def test_a_weight_of_zero_has_a_finite_gradient():
+    logits = torch.tensor([[300.0, 0.0, -1.0]], requires_grad=True)
+    entropy_lacking(logits.softmax(1)).backward()
+    assert torch.isfinite(logits.grad).all()
+
+
 def test_no_head_is_refused():
     with pytest.raises(ConfigError, match="not 1, 0 and 16"):
         NetworkAttention(4, 1, heads=0)
