@@ -1,6 +1,7 @@
 # make quickstart   from an empty machine to a backtest on the simulated market
 # make reports      the workflows of the reports, DATA=DIR the provider; MODELS="market_model0 ...": those and what they read
 # make workflows    workflows/*.yaml from their table, qlib_ext/workflows/table
+# make docs         the site of docs/, into build/site
 # make test         install, lint, type check, test
 # make test-real    the same tests with the real data of ../shared/market
 # make test-slow    the tests that take minutes: runs killed twenty times
@@ -20,7 +21,7 @@ GPU_OUT := $(GPU)/results
 GPU_MOST_KB := 45000
 GPU_PLATFORMS := $(foreach n,1 2014 _2_17 _2_24 _2_27 _2_28,--platform manylinux$(n)_x86_64)
 
-.PHONY: install quickstart reports workflows test test-real test-slow lint gpu-wheels gpu
+.PHONY: install quickstart reports workflows docs test test-real test-slow lint gpu-wheels gpu
 
 install: $(VENV)/.installed
 
@@ -42,6 +43,10 @@ reports: install
 
 workflows: install
 	$(BIN)/qlib-ext init workflows --overwrite
+
+docs: install
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lint: install
 	$(BIN)/ruff format --check .

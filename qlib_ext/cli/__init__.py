@@ -23,8 +23,8 @@ from qlib_ext.cli.workflows import add_init, add_run, add_workflows
 from qlib_ext.errors import QlibExtError
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a subcommand and return its exit code: 0 done, 2 for an error, which one line explains, 130 for Ctrl-C."""
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all subcommands."""
     parser = argparse.ArgumentParser(prog="qlib-ext", description="Tools beside Qlib's own `qrun`.")
     parser.add_argument("--version", action="version", version=f"qlib_ext {version('qlib_ext')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -50,7 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         add_report,
     ):
         add(commands)
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand and return its exit code: 0 done, 2 for an error, which one line explains, 130 for Ctrl-C."""
+    args = make_parser().parse_args(argv)
     try:
         code: int = args.run(args)
         sys.stdout.flush()  # what is left of the output meets a reader that is gone here, not after the last line

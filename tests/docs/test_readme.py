@@ -1,4 +1,4 @@
-"""Every command and every piece of code in README.md is run."""
+"""Every command in README.md and the code of the pages it leads to is run."""
 
 from __future__ import annotations
 
@@ -6,30 +6,27 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 import yaml
 from qlib.utils import init_instance_by_config
 
+from qlib_ext.analysis.records import FactorRecord
 from qlib_ext.models.gats import GATs
 from qlib_ext.rolling import RollingModel
 from qlib_ext.simulator.simulate import write_market
+from tests.docs.pages import ROOT, blocks, commands
 from tests.ticks.test_exchange import shanghai_orders, shanghai_trades
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
-
-
-def commands(block: str) -> list[str]:
-    return [line.split("  #")[0].strip() for line in block.splitlines() if line.strip()]
-
-
-TWO_COMMANDS, INSTALL, REAL_DATA, WORKFLOWS, FIELDS, FUNDAMENTALS, TICKS, REPORTS, FACTORS = blocks("bash")
+TWO_COMMANDS, INSTALL, REAL_DATA = blocks("README.md", "bash")
+DOWNLOAD = blocks("docs/data.md", "bash")[0]
+WORKFLOWS, REPORTS = blocks("docs/workflows.md", "bash")
+FIELDS, FUNDAMENTALS = blocks("docs/datasets.md", "bash")
+(TICKS,) = blocks("docs/highfreq_factors.md", "bash")
+(FACTORS,) = blocks("docs/factor_analysis.md", "bash")
 
 
 @pytest.fixture(scope="module")
@@ -82,15 +79,18 @@ def test_an_installed_wheel_is_found_from_any_folder(shell, tmp_path):
     shell("python -m qlib_ext.cli init workflows", cwd=tmp_path, PYTHONPATH=str(site))
     assert len(list((tmp_path / "workflows").iterdir())) == len(list((ROOT / "workflows").iterdir()))
     assert list(site.glob("qlib_ext-*.dist-info/licenses/LICENSE"))
+    assert (site / "qlib_ext/py.typed").is_file()
+    assert (site / "handlers/py.typed").is_file()
 
 
-def test_real_data_in_five_lines(shell, tmp_path):
-    download, export, *runs, compare = commands(REAL_DATA)
+def test_real_data_in_four_lines(shell, tmp_path):
+    download, export = commands(DOWNLOAD)
     assert download.startswith("python -m qlib.cli.data qlib_data --target_dir")
     assert "target_dir" in shell("python -m qlib.cli.data qlib_data --help 2>&1")
-    assert export.startswith("export QLIB_DATA=")
-    for run in runs:
-        shell(run, EPOCHS="2")
+    assert commands(REAL_DATA)[0] == export
+    init, run, compare = commands(REAL_DATA)[1:]
+    shell(init, cwd=tmp_path)
+    shell(run, cwd=tmp_path, EPOCHS="2")
     printed = shell(compare)
     assert "csi300_astgnn" in printed
     assert "csi300_lightgbm" in printed
@@ -174,7 +174,7 @@ def test_the_files_of_the_workflows_are_made_by_make(shell):
 
 
 def test_a_model_of_ones_own(shell, tmp_path):
-    (code, check), (_, mine) = blocks("python"), blocks("yaml")
+    (code, check), (mine,) = blocks("docs/own_model.md", "python"), blocks("docs/own_model.md", "yaml")
     assert len(code.splitlines()) <= 45
     (tmp_path / "my_model.py").write_text(code)
     (tmp_path / "test_my_model.py").write_text("from my_model import MarketGRU\n" + check)
@@ -186,7 +186,19 @@ def test_a_model_of_ones_own(shell, tmp_path):
 
 
 def test_the_rolling_model_takes_what_is_shown():
-    shown = yaml.safe_load(blocks("yaml")[0])["model"]
+    shown = yaml.safe_load(blocks("docs/rolling.md", "yaml")[0])["model"]
     model = init_instance_by_config(shown)
     assert isinstance(model, RollingModel)
     assert isinstance(init_instance_by_config(model.model), GATs)
+
+
+def test_the_pieces_of_a_zoo_yaml_are_of_a_workflow():
+    """Each piece of docs/zoo_yaml.md, put into a workflow of ours, leaves it one that Qlib can make."""
+    init, model, dataset, record = blocks("docs/zoo_yaml.md", "yaml")
+    assert yaml.safe_load(init)["qlib_init"]["exp_manager"]["class"] == "SQLiteExpManager"
+    made = init_instance_by_config(yaml.safe_load(model)["model"])
+    assert isinstance(made, GATs)
+    config = yaml.safe_load("data_handler_config: &data_handler_config {}\n" + dedent(dataset))
+    assert config["dataset"]["kwargs"]["handler"]["class"] == "Alpha158vwap"
+    (factors,) = yaml.safe_load(record)
+    assert getattr(import_module(factors["module_path"]), factors["class"]) is FactorRecord

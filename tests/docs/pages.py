@@ -1,0 +1,20 @@
+"""The pages for people: their blocks of code, and the lines of commands in these."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("README*.md"), ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")])
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The blocks of code of a page, by its path in the repository."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def commands(block: str) -> list[str]:
+    """The lines of a block without their comments."""
+    return [line.split("  #")[0].strip() for line in block.splitlines() if line.strip()]
