@@ -34,4 +34,4 @@ def test_the_site_is_built_without_a_warning(tmp_path):
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "site/tutorial.html").read_text()
     assert "https://fonts" not in page
-    assert "check_model" in (tmp_path / "site/api.html").read_text()
+    assert "<code>hidden_size</code>: length of a stock's state" in (tmp_path / "site/api.html").read_text()
