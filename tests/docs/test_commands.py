@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import fnmatch
 import re
 import shlex
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -131,3 +133,22 @@ def test_the_readme_in_chinese_has_the_same_links():
 def test_links_lead_to_files(page):
     for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
         assert link.startswith("http") or (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+CODE = [pytest.param(code, id=page.stem) for page in PAGES for code in blocks(str(page.relative_to(ROOT)), "python")]
+CLASS = re.compile(r"class: (\w+),?\s+module_path: ([\w.]+)")
+CLASSES = sorted({found for page in PAGES for found in CLASS.findall(page.read_text(encoding="utf-8"))})
+
+
+@pytest.mark.parametrize("code", CODE)
+def test_what_a_piece_of_code_imports_is_there(code):
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom):
+            module = import_module(node.module)
+            assert all(hasattr(module, name.name) for name in node.names)
+
+
+@pytest.mark.parametrize(("name", "module_path"), CLASSES)
+def test_what_a_piece_of_yaml_names_is_there(name, module_path):
+    if not module_path.startswith("my_"):
+        assert hasattr(import_module(module_path), name)
