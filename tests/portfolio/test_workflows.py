@@ -9,11 +9,13 @@ import pytest
 from qlib.model.trainer import task_train
 
 from qlib_ext.portfolio.setting import setting_of
+from qlib_ext.workflows.checks import missing_data
 from qlib_ext.workflows.reading import read_workflow
 from tests.handlers.recorded_runs import RecordedRuns
 
 FILES = Path(__file__).parents[2] / "workflows"
 FIRST, LAST = 330, 370  # places in the market's calendar
+SEGMENTS = ((80, 260), (270, 315), (FIRST, LAST))
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,29 @@ def test_a_workflow_holds_the_score_of_another_experiment(name, test_days, provi
     traded = report["turnover"].iloc[2:]
     assert 5 <= (traded > 0).sum() <= 8
     assert traded.max() <= (0.31 if name.endswith("huatai") else 0.41)
+
+
+def test_a_workflow_trains_the_score_that_it_holds(provider, model_folder, market, tmp_path):
+    train, valid, test = ((f"{market.calendar[place]:%Y-%m-%d}" for place in places) for places in SEGMENTS)
+    environment = {"TRAIN": ",".join(train), "VALID": ",".join(valid), "START": f"{market.calendar[80]:%Y-%m-%d}"}
+    environment |= dict(zip(("TEST", "END"), test, strict=True)) | {"BENCHMARK": "SH000300", "MEMBERS": "csi300"}
+    environment |= {"RISK": str(model_folder), "QLIB_DATA": str(provider), "TE": "0.08"}
+    workflow = read_workflow(FILES / "csi500_enhanced_lightgbm.yaml", environment)
+    RecordedRuns(tmp_path, provider)
+    assert workflow.inputs == []
+    assert missing_data(workflow) == ""
+    task = workflow.config["task"]
+    task["record"] = task["record"][:-1]
+    task["record"][-1]["kwargs"]["report"] = False  # and that of the enhancement with the record
+    task["model"]["kwargs"] |= {"num_boost_round": 20, "num_threads": 1}
+    recorder = task_train(task, workflow.name)
+    score = recorder.load_object("pred.pkl")["score"]
+    assert score.groupby(level="datetime").std().min() > 0
+    years = recorder.load_object("enhancement/years.pkl")
+    assert np.isfinite(years.loc["all", ["excess", "tracking_error", "turnover_one_sided"]].astype(float)).all()
+    decisions = recorder.load_object("enhancement/decisions.pkl")
+    assert set(decisions["day"]) < set(score.index.get_level_values("datetime"))
+    assert len(decisions) >= 6
 
 
 def setting_in(name: str, **environment: str):
