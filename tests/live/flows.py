@@ -33,7 +33,8 @@ CONSTRAINTS = {"TrackingError": {"limit": 0.15}, "ActiveWeight": {"limit": 0.2},
 LONG_STYLES = ("liquidity", "value", "earnings_yield", "residual_volatility", "month_reversal", "non_linear_size")
 COSTS = {"open_cost": 0.0005, "close_cost": 0.0015, "min_cost": 5}
 BOARDS = {"exchange": {"class": "BoardExchange", "module_path": "qlib_ext.portfolio.exchange", "kwargs": COSTS}}
-EXCHANGES = {"trees": COSTS | {"deal_price": "vwap", "limit_threshold": 0.095}}  # Qlib's own; else BOARDS
+OF_QLIB = COSTS | {"deal_price": "vwap", "limit_threshold": 0.095}
+EXCHANGES = {"trees": OF_QLIB, "rolled": OF_QLIB}  # else BOARDS
 ACCOUNT = 1_000_000
 
 

@@ -34,24 +34,23 @@ def backtested(evening, name: str) -> dict:
 
 
 def test_after_ten_days_the_account_is_that_of_the_backtest(evening, tmp_path):
-    """A single model on Qlib's exchange; a rolling one whose window ends, and a fusion, on that of the boards.
+    """A single net, a rolling one whose window ends, and a fusion of both.
 
-    TopkDropoutStrategy sizes by the next day's price: what it wants is known in the evening, how much the day after.
-    IndexEnhancement, of a single net, sizes by the close: the orders of the evening are dealt.
+    TopkDropoutStrategy, on Qlib's exchange for the rolling model and on that of the boards for the fusion, sizes by
+    the next day's price: what it wants is known in the evening, how much the day after. IndexEnhancement, of the single
+    net, sizes by the close: the orders of the evening are dealt.
     """
-    desks = {name: Desk(evening.market, ACCOUNT) for name in ("trees", "rolled", "fused", "net")}
+    desks = {name: Desk(evening.market, ACCOUNT) for name in ("rolled", "fused", "net")}
     values = {name: {} for name in desks}
-    for day in DAYS:
-        evening.until(day)
-        for name in ("trees", "fused"):  # a fusion of net and rolled
-            if day in CHECKED:
-                assert not [each.findings for each in check(evening.folder, name) if each.findings]
-            evening.predict(name, retrain=True)
+    for day in DAYS:  # the provider ends on the day before
+        if day in CHECKED:
+            assert not [each.findings for each in check(evening.folder, "fused") if each.findings]
+        evening.predict("fused", retrain=True)
         held = {name: desk.write(tmp_path / f"{name}.csv") for name, desk in desks.items()}
-        known = [*desks] if day in CHECKED else ["trees", "net"]
+        known = [*desks] if day in CHECKED else ["net"]
         made = {name: orders(evening.folder, name, held[name], desks[name].cash) for name in known}
         evening.until(day + 1)
-        for name in ("trees", "rolled", "fused"):
+        for name in ("rolled", "fused"):
             at = evening.market.calendar[day - 1]
             sized = orders(evening.folder, name, held[name], desks[name].cash, at, next_bars=True)
             assert name not in made or wanted(sized) == wanted(made[name])
