@@ -30,7 +30,7 @@ TOPK = {"class": "TopkDropoutStrategy", "module_path": "qlib.contrib.strategy"}
 TOPK["kwargs"] = {"signal": "<PRED>", "topk": 4, "n_drop": 1}
 # ``net`` is held as an enhanced index, whose risk model gets its new days as it decides
 CONSTRAINTS = {"TrackingError": {"limit": 0.15}, "ActiveWeight": {"limit": 0.2}, "Turnover": {"one_sided": 0.3}}
-LONG_STYLES = ("liquidity", "value", "earnings_yield", "residual_volatility", "month_reversal", "non_linear_size")
+LONG_STYLES = ("liquidity", "residual_volatility", "month_reversal", "non_linear_size")
 COSTS = {"open_cost": 0.0005, "close_cost": 0.0015, "min_cost": 5}
 BOARDS = {"exchange": {"class": "BoardExchange", "module_path": "qlib_ext.portfolio.exchange", "kwargs": COSTS}}
 OF_QLIB = COSTS | {"deal_price": "vwap", "limit_threshold": 0.095}

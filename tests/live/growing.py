@@ -14,6 +14,8 @@ from qlib_ext.simulator.index import spans
 from qlib_ext.simulator.simulate import INDEX, Market, simulate
 
 STOCKS, DAYS = 14, 150
+BARS = ("open", "high", "low", "close", "vwap", "volume", "amount", "turnover", "change")  # none on a suspended day
+FIELDS = (*BARS, "factor", "float_mv", "total_mv", "industry", "csi300_weight")  # no reports of companies
 TRAINED = 136  # days that the runs know; the rest comes day by day
 LISTED, SUSPENDED, CHANGED = 139, (138, 142), 141  # positions of days: of the new listing, of both ends, of the index
 
@@ -22,12 +24,12 @@ def growing() -> Market:
     """The whole market; what happens to the stocks 0, 1, 2 and 4 happens after day TRAINED."""
     market = simulate(STOCKS, DAYS, seed=5)
     listed, members = np.ones_like(market.listed), np.ones_like(market.members)
-    fields = {name: values.copy() for name, values in market.fields.items()}
+    fields = {name: market.fields[name].copy() for name in FIELDS}
     listed[:] = market.listed
     listed[:LISTED, 0] = False
     members[:, 1] = np.arange(DAYS) < CHANGED
     members[:, 2] = np.arange(DAYS) >= CHANGED
-    for name in ("open", "high", "low", "close", "vwap", "volume", "amount", "turnover", "change"):
+    for name in BARS:
         fields[name][slice(*SUSPENDED), 4] = np.nan
     members[:, 4] = True
     members &= listed

@@ -18,9 +18,7 @@ from qlib_ext.live.recorded import PRED
 from qlib_ext.live.shifts import LIMIT, shifts, stability_index
 from qlib_ext.recorder.runs import artifacts_of, find_runs, store_of
 from qlib_ext.system.files import write_checked
-from tests.live.growing import TRAINED
-
-BARS = ("open", "high", "low", "close", "vwap", "volume", "amount", "turnover", "change")
+from tests.live.growing import BARS, TRAINED
 
 
 def slow_index(expected, actual, bins):
