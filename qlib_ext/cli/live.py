@@ -12,15 +12,17 @@ _PREDICT = """\
 Score the days that the provider has got since a run has scored its last one. Model, data set and processors
 are those of the newest finished run of the experiment, as they were fitted; the provider is that of its
 workflow, as it is today. The scores are appended to the run's pred.pkl, and are those that a test over the
-longer time would have given, to the bit. A second call finds nothing to do and says so.
+longer time would have given, to the bit.
 
 Of a second stage or a fusion, the experiments that it reads are predicted first.
 
 A rolling model's last window scores until its step ends. Then a new window is due: the command says so and
 stops at that day, with the exit code 1. With --retrain it trains that window, and no other, and goes on.
 
-Before anything is appended the last day that was scored is scored again. If a score is no longer the same,
-the past of the provider or the code has changed, and the command refuses, naming the first stock.
+Before anything is appended, and where no day is new, the last day that was scored is scored once more. If a
+score is no longer the same, the past of the provider or the code has changed, and the command refuses, naming
+the first stock. Where the data of that day were not whole when it was scored, --again scores it, and all days
+after it, anew; the scored day before it is compared.
 """
 
 _PREDICT_EXAMPLE = """\
@@ -30,6 +32,7 @@ examples:
   qlib-ext predict market_model0 --retrain --out scores.csv    day and week are predicted first, windows trained
   qlib-ext predict csi300_gru --to 2021-12-15                  up to that day
   qlib-ext predict csi300_gru --date 2021-12-15 --out day.csv  the scores of that day, scored now or before
+  qlib-ext predict csi300_gru --again 2021-12-15               that day and those after it anew, and the new ones
 
 docs/every_evening.md tells the whole evening.
 """
@@ -42,9 +45,9 @@ Look whether the data of a day can be scored and traded on, for an experiment an
   universe    it has members on the day, and about as many as the day before
   bars        members without a bar, and fields without values, are not more than in the 60 days before
   features    their distributions over the stocks, before processors, against 10 days of the last training by the
-              population stability index; a feature is shifted above 0.25 and a quarter above what any of these
-              days has against the others; a finding are more than a twentieth of the features,
-              or one two and a half times as far as usual
+              population stability index; a feature is shifted above 0.25 and above what two days in a thousand
+              would have, as these 10 are apart; a finding are more than a twentieth of the features, or one
+              that has values far from all of the 10 days for a fifth of the stocks
   scores      where the day is scored: they differ, are as many as before, and are not shifted
 
 Each finding is a sentence. The exit code is 0 without one, 1 with one or more, 2 where it cannot be checked.
@@ -105,6 +108,9 @@ def add_predict(commands: argparse._SubParsersAction) -> None:
     until = parser.add_mutually_exclusive_group()
     until.add_argument("--date", type=day, metavar="D", help="score up to this day, of which --out gets the scores")
     until.add_argument("--to", type=day, metavar="D", help="the last day to score (default: the provider's last)")
+    until.add_argument(
+        "--again", type=day, metavar="D", help="score this day and those after it anew, whose data are whole by now"
+    )
     parser.add_argument("--retrain", action="store_true", help="train the windows of rolling models that are due")
     parser.add_argument("--out", type=Path, metavar="FILE", help="a CSV of the last day's scores, or those of --date")
     _add_workflows(parser)
@@ -225,7 +231,7 @@ def _predict(args: argparse.Namespace) -> int:
     from qlib_ext.live.prediction import predict, scores_on
     from qlib_ext.system.files import write_whole
 
-    done = predict(args.runs, args.experiment, args.date or args.to, args.retrain, args.workflows)
+    done = predict(args.runs, args.experiment, args.date or args.to, args.retrain, args.workflows, args.again)
     for each in done:
         if each.rows:
             print(

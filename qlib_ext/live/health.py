@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +17,14 @@ from qlib_ext.live.bars import bars_of
 from qlib_ext.live.prediction import initialise
 from qlib_ext.live.recorded import Recorded, days_of, read_chain, require_trading_day
 from qlib_ext.live.scoring import recorded_rows
-from qlib_ext.live.shifts import LIMIT, shifts
+from qlib_ext.live.shifts import FAR_OUT, LIMIT, shifts
 from qlib_ext.recorder.runs import store_of
 from qlib_ext.recorder.windows import DATASET, TRAIN_FROM, TRAIN_TO, windows_of
 
 SAMPLED_DAYS = 10  # of training, with which a day's features are compared
-SCORED_DAYS = 120  # of the scores: a usual day is the furthest of so many once in half a year
+SCORED_DAYS = 120  # of the scores, likewise
 LEAST_SAMPLES = 3  # of these days that have every feature
 SHIFTED_FEATURES = 0.05  # of them, and one at least, that a day may have shifted from training
-FAR = 2.5  # times the usual index, from which one feature alone is a finding
 LEAST_SCORES = 2  # that differ, or there is nothing to rank
 
 
@@ -113,16 +112,29 @@ def _features_of(recorded: Recorded, day: pd.Timestamp) -> tuple[pd.DataFrame, l
     if len(samples) < LEAST_SAMPLES:
         return pd.DataFrame(), []
     table = shifts(samples, today)
-    times = table.assign(ratio=table["psi"] / table["usual"])
-    far = times[times["shifted"]].sort_values("ratio", ascending=False)
-    if len(far) <= max(SHIFTED_FEATURES * len(table), 1) and not (far["ratio"] > FAR).any():
-        return table, []
-    worst = ", ".join(f"{name} {row['psi']:.2f} (usual {row['usual']:.2f})" for name, row in far.head(3).iterrows())
-    return table, [
-        f"{len(far)} of {len(table)} features of {recorded.name!r} have a population stability index above {LIMIT} on "
-        f"{day:%Y-%m-%d}, and far above that of any of {len(samples)} days of training, the furthest {worst}. See "
-        "whether the fields that they read are wrong, their unit, or the adjustment factor."
-    ]
+    return table, [*_shifted(table, recorded.name, day, len(samples))]
+
+
+def _shifted(table: pd.DataFrame, name: str, day: pd.Timestamp, days: int) -> Iterator[str]:
+    """A sentence for features of which many values lie far out, and one for features that are shifted, if many are."""
+    remedy = "See whether the fields that they read are wrong, their unit, or the adjustment factor."
+    out = table[table["far_out"] > FAR_OUT].sort_values("far_out", ascending=False, kind="stable")
+    if len(out):
+        worst = ", ".join(f"{feature} {row['far_out']:.0%}" for feature, row in out.head(3).iterrows())
+        yield (
+            f"{len(out)} of {len(table)} features of {name!r} have values on {day:%Y-%m-%d} far below or above all "
+            f"that they had on {days} days of training, for so many of the stocks: {worst}. {remedy}"
+        )
+    ratio = table["psi"] / table["limit"]
+    shifted = table[table["shifted"]].loc[ratio[table["shifted"]].sort_values(ascending=False, kind="stable").index]
+    if len(shifted) > max(SHIFTED_FEATURES * len(table), 1):
+        worst = ", ".join(
+            f"{feature} {row['psi']:.2f} (limit {row['limit']:.2f})" for feature, row in shifted.head(3).iterrows()
+        )
+        yield (
+            f"{len(shifted)} of {len(table)} features of {name!r} have a population stability index on {day:%Y-%m-%d} "
+            f"above {LIMIT} and above what {days} days of training let expect, the furthest {worst}. {remedy}"
+        )
 
 
 def _training_days(recorded: Recorded) -> pd.DatetimeIndex:
@@ -163,8 +175,8 @@ def _scores_of(recorded: Recorded, day: pd.Timestamp) -> tuple[pd.DataFrame, lis
     if table["shifted"].any():
         found.append(
             f"The scores of {recorded.name!r} on {day:%Y-%m-%d} have a population stability index of "
-            f"{table['psi'].iloc[0]:.2f}, above {LIMIT} and far above that of any of {len(sampled)} days before, at "
-            f"most {table['usual'].iloc[0]:.2f}."
+            f"{table['psi'].iloc[0]:.2f}, above {LIMIT} and above what {len(sampled)} days before let expect, "
+            f"{table['limit'].iloc[0]:.2f}."
         )
     return table, found
 

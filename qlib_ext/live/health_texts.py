@@ -31,13 +31,16 @@ _EN = {
     "exposures_note": "To the styles of the risk model, over the mean of all stocks scored.",
     "features": "Features of the day against training",
     "features_note": (
-        "Population stability index (PSI) over the stocks, before processors; usual: the largest of one sampled day of "
-        "training against the others. The furthest {most} are shown."
+        "Population stability index (PSI) over the stocks, before processors; limit: what 2 usual days in 1,000 are "
+        "above, by sampled days of training; far out: the share of stocks whose value is far from all of these. The "
+        "furthest {most} are shown."
     ),
     "scores": "Scores of the day",
     "scores_note": "PSI against scored days before, each day's mean taken off.",
     "psi": "PSI",
     "usual": "usual",
+    "limit": "limit",
+    "far_out": "far out",
     "shifted": "shifted",
     "fields": "Fields of the day",
     "fields_note": "The share of the members that have a value, on the day and in the 60 days before.",
@@ -74,13 +77,16 @@ _ZH = {
     "exposures_note": "相对全部打分股票的均值，风格来自风险模型。",
     "features": "当日特征与训练期的差异",
     "features_note": (
-        "对当日股票截面计算群体稳定性指标（PSI），处理器之前；通常值：训练期抽样日各自对其余日的最大值。"
+        "对当日股票截面计算群体稳定性指标（PSI），处理器之前；上限：由训练期抽样日估计，正常日超过它的概率为千分之二；"
+        "远离占比：取值远离所有抽样日取值的股票比例。"
         "列出差异最大的 {most} 个。"
     ),
     "scores": "当日打分",
     "scores_note": "相对此前打分日的 PSI，各日减去均值。",
     "psi": "PSI",
     "usual": "通常",
+    "limit": "上限",
+    "far_out": "远离占比",
     "shifted": "偏移",
     "fields": "当日字段",
     "fields_note": "成分股中有值的比例：当日与此前 60 日。",

@@ -59,8 +59,20 @@ def require_same(recorded: pd.Series, again: pd.Series, day: pd.Timestamp, exper
         raise DataError(
             f"The past of {experiment!r} has changed: of {day:%Y-%m-%d}, the last day that was scored, "
             f"{len(differing)} of {len(names)} scores are no longer what was recorded, first that of {first}: "
-            f"{text(old[first])} then, {text(new[first])} now. Nothing is appended. Bring back the "
-            "bars, members and code it was run on, or run it again on the new ones."
+            f"{text(old[first])} then, {text(new[first])} now. Nothing is appended. Where the data of that day were "
+            f"not whole when it was scored, score it again: `qlib-ext predict {experiment} --again {day:%Y-%m-%d}`. "
+            "Else bring back the bars, members and code it was run on, or run it again on the new ones."
+        )
+
+
+def require_days(recorded: pd.DataFrame, new: pd.DataFrame, last: pd.Timestamp, experiment: str) -> None:
+    """Raise DataError where a day after ``last`` that has scores would have none among the new ones."""
+    days = days_of(recorded).unique()
+    gone = days[days > last].difference(days_of(new))
+    if len(gone):
+        raise DataError(
+            f"{experiment!r} would lose its scores of {len(gone)} days, first {gone[0]:%Y-%m-%d}: no stock can be "
+            "scored on it any more. Bring back the bars and members of these days."
         )
 
 
@@ -72,7 +84,7 @@ def text(score: float) -> str:
 def append(run: Run, name: str, new: pd.DataFrame | pd.Series, last: pd.Timestamp) -> None:
     """Add the rows after ``last`` to a recorded file of rows, whole or not at all, with its checksum.
 
-    Rows after ``last`` that are there already, of a call that was interrupted, are replaced.
+    Rows after ``last`` that are there already, to be scored again or of a call that was interrupted, are replaced.
     """
     recorded = recorded_rows(run, name)
     rows = pd.concat([recorded[days_of(recorded) <= last], new[days_of(new) > last]])

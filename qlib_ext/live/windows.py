@@ -53,15 +53,18 @@ class RollingRun:
             raise DataError(f"The run of {self.experiment!r} has lost {WINDOWS}. Run the workflow again.")
         return table
 
-    def extend(self, last: pd.Timestamp, to: pd.Timestamp) -> tuple[pd.Series, pd.Timestamp | None]:
+    def extend(
+        self, last: pd.Timestamp, to: pd.Timestamp, again: pd.Timestamp | None = None
+    ) -> tuple[pd.Series, pd.Timestamp | None]:
         """Score the days after ``last`` by the last window; the scores, and the first day of the window that is due.
 
-        The first day is scored again, and compared. Scores and weak factors of each seed go to its child run, then the
-        table of windows names the new last day.
+        The first day is scored again, and compared, but where it is ``again``, the first to be replaced. Scores and
+        weak factors of each seed go to its child run, then the table of windows names the new last day.
         """
         table = self.table()
         begin = pd.Timestamp(table[TEST_FROM].iloc[-1])
         first = max(last, begin)
+        kept = first if first != again else first - pd.Timedelta(days=1)
         lines = table[table[TEST_FROM] == table[TEST_FROM].iloc[-1]]
         line = lines.iloc[0].to_dict()
         recorded = recorded_rows(run_of_window(self.store, line, self.experiment), DATASET)
@@ -74,10 +77,11 @@ class RollingRun:
         for place, line in lines.iterrows():
             child = run_of_window(self.store, line.to_dict(), self.experiment)
             new, factors = score(recorded_rows(child, MODEL), dataset, first, end, self.experiment)
-            require_same(recorded_rows(child, PREDICTION), new, first, self.experiment)
-            append(child, PREDICTION, new, first)
+            if kept == first:
+                require_same(recorded_rows(child, PREDICTION), new, first, self.experiment)
+            append(child, PREDICTION, new, kept)
             if factors is not None:
-                append(child, WEAK_FACTORS, factors.assign(segment="test"), first)
+                append(child, WEAK_FACTORS, factors.assign(segment="test"), kept)
             table.loc[place, [TEST_TO, ROWS]] = [f"{end:%Y-%m-%d}", len(recorded_rows(child, PREDICTION))]
             scores.append(new)
         self._write(table)

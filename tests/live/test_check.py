@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import t as student
 
 from qlib_ext.cli import main
 from qlib_ext.errors import DataError
 from qlib_ext.live.bars import gaps
 from qlib_ext.live.health import check
 from qlib_ext.live.recorded import PRED
-from qlib_ext.live.shifts import LIMIT, shifts, stability_index
+from qlib_ext.live.shifts import FAR_OUT, LIMIT, shifts, stability_index
 from qlib_ext.recorder.runs import artifacts_of, find_runs, store_of
 from qlib_ext.system.files import write_checked
 from tests.live.growing import BARS, TRAINED
@@ -63,18 +65,51 @@ def test_the_index_grows_with_the_distance_and_with_missing_values():
         stability_index(sample, np.empty(0))
 
 
-def test_a_day_is_shifted_where_no_sampled_day_is_as_far():
+def test_a_day_is_shifted_where_the_sampled_days_are_not():
     """A market's move of all stocks is usual, as the sampled days have it; a unit that changed is not."""
     random = np.random.default_rng(1)
 
     def day(scale=1.0):
         return pd.DataFrame(
-            {"moves": random.normal(size=200) + 2 * random.normal(), "unit": scale * random.random(200)}
+            {"moves": random.normal(size=200) + 2 * random.normal(), "unit": scale * random.random(200), "same": 1.0}
         )
 
     table = shifts([day() for _ in range(10)], day(scale=100))
-    assert list(table["shifted"]) == [False, True]
-    assert (table["psi"] > LIMIT).all()
+    assert list(table["shifted"]) == [False, True, False]
+    assert (table["psi"] > LIMIT).to_list() == [True, True, False]
+    assert table["far_out"].to_list() == pytest.approx([0.0, 0.98, 0.0], abs=0.02)
+
+
+def test_the_limit_is_that_of_a_loop():
+    random = np.random.default_rng(2)
+    days = [random.normal(random.normal(), 1, 60) for _ in range(7)]
+    (row,) = shifts([pd.DataFrame({"x": day}) for day in days], pd.DataFrame({"x": np.full(30, 50.0)})).itertuples()
+    edges = np.quantile(np.concatenate(days), [1 / 3, 2 / 3])
+
+    def index(expected, actual):
+        total = 0.0
+        for low, high in pairwise([-np.inf, *edges, np.inf]):
+            e, a = (max(((low < s) & (s <= high)).sum(), 0.5) / len(s) for s in (expected, actual))
+            total += (a - e) * np.log(a / e)
+        return total
+
+    each = [np.log(max(index(np.concatenate(days[:s] + days[s + 1 :]), days[s]), 1 / 30)) for s in range(7)]
+    quantile = student.ppf(0.998, 6)
+    assert row.limit == pytest.approx(
+        np.exp(np.mean(each) + quantile * np.sqrt(8 / 7) * np.std(each, ddof=1)), rel=1e-4
+    )
+    assert row.psi == pytest.approx(index(np.concatenate(days), np.full(30, 50.0)))
+    assert row.far_out == 1.0
+
+
+@pytest.mark.parametrize("stocks", [12, 55, 300])
+def test_usual_days_are_shifted_as_rarely_as_the_limit_says(stocks):
+    """300 columns that move by the day, and differ between stocks: 2 in 1,000 are expected, 6 in 1,000 allowed."""
+    random = np.random.default_rng(stocks)
+    days = [pd.DataFrame(random.normal(size=(stocks, 300)) + random.normal(size=300)) for _ in range(11)]
+    table = shifts(days[:10], days[10])
+    assert table["shifted"].mean() <= 0.006
+    assert not (table["far_out"] > FAR_OUT).any()
 
 
 def findings(evening, name="trees", **options) -> list[str]:
@@ -154,16 +189,14 @@ def test_features_in_another_unit_are_a_finding(evening):
 
     evening.until(TRAINED + 1, other_unit)
     (health,) = check(evening.folder, "trees")
-    (found,) = health.findings
-    assert found.startswith("2 of 3 features of 'trees' have a population stability index above 0.25 on 2015-03-25")
-    assert list(health.features["shifted"]) == [True, True, False], "eleven stocks fill two bins, above and below"
+    assert health.findings[0].startswith("3 of 3 features of 'trees' have values on 2015-03-25 far below or above all")
 
 
 def test_one_feature_far_beyond_the_usual_is_a_finding(evening):
     evening.until(TRAINED + 1, lambda fields: fields["turnover"].__setitem__(-1, 100 * fields["turnover"][-1]))
     (found,) = findings(evening)
-    assert found.startswith("1 of 3 features of 'trees'")
-    assert "the furthest TURNOVER 1.38 (usual 0.21). See whether the fields that they read are wrong" in found
+    assert found.startswith("1 of 3 features of 'trees' have values on 2015-03-25 far below or above all that they had")
+    assert "for so many of the stocks: TURNOVER 100%. See whether the fields that they read are wrong" in found
 
 
 def test_scores_that_are_all_the_same_or_few_are_a_finding(evening):

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from qlib_ext.cli import main
-from qlib_ext.errors import DataError, WorkerError
+from qlib_ext.errors import ConfigError, DataError, WorkerError
 from qlib_ext.live import prediction, scoring, windows
 from qlib_ext.recorder.running import at_work_on
 from qlib_ext.recorder.runs import find_runs, store_of
 from qlib_ext.recorder.windows import TEST_FROM, TEST_TO, windows_of
 from tests.live.flows import qrun
-from tests.live.growing import CHANGED, DAYS, LISTED, SUSPENDED, TRAINED
+from tests.live.growing import BARS, CHANGED, DAYS, LISTED, SUSPENDED, TRAINED
 
 DUE = 139  # position of the day on which the third window of ``rolled`` begins
 
@@ -200,3 +200,56 @@ def test_the_processors_stay_as_they_were_fitted(evening, monkeypatch):
     monkeypatch.setattr("qlib_ext.processors.normalise.RobustZScoreNorm.fit", fail)
     for name in ("net", "rolled"):
         assert evening.predict(name).rows
+
+
+def half_written(fields: dict) -> None:
+    """The last day has the bars of some stocks alone."""
+    for name in BARS:
+        fields[name][-1, 5:10] = np.nan
+
+
+def test_a_day_that_was_half_written_is_scored_again(evening, longer):
+    """All kinds of runs; a second call on the same evening says so, though no day is new."""
+    day = evening.market.calendar[TRAINED]
+    evening.until(TRAINED + 1, half_written)
+    for name in ("trees", "fused", "second"):
+        evening.predict(name, retrain=True)
+    for name, whole in longer.items():
+        assert not evening.scores(name).loc[day].equals(whole.loc[day])
+    for days in (TRAINED + 1, TRAINED + 3):
+        evening.until(days)
+        with pytest.raises(DataError, match=f"of {day:%Y-%m-%d}.* `qlib-ext predict trees --again {day:%Y-%m-%d}`"):
+            evening.predict("trees")
+    for name in ("trees", "fused", "second"):
+        done = evening.predict(name, again=day)
+        assert list(done.days) == list(evening.market.calendar[TRAINED : TRAINED + 3])
+    for name, whole in longer.items():
+        assert_same(evening.scores(name), whole, evening.market.calendar[TRAINED + 2])
+    assert not evening.predict("fused").rows
+
+
+def test_the_first_day_of_a_window_is_scored_again_and_none_before(evening, longer, capsys):
+    due, before = (evening.market.calendar[day] for day in (DUE, DUE - 1))
+    evening.until(DUE + 1, half_written)
+    evening.predict("rolled", retrain=True)
+    evening.until(DUE + 2)
+    with pytest.raises(DataError, match=f"'rolled' cannot score {before:%Y-%m-%d} again: its last window begins on"):
+        evening.predict("rolled", again=before)
+    call = ["predict", "rolled", "--runs", str(evening.folder), "--again"]
+    assert main([*call, f"{due:%Y-%m-%d}"]) == 0
+    assert_same(evening.scores("rolled"), longer["rolled"], evening.market.calendar[DUE + 1])
+    with pytest.raises(SystemExit):
+        main([*call, f"{due:%Y-%m-%d}", "--to", f"{due:%Y-%m-%d}"])
+
+
+def test_what_cannot_be_scored_again_is_refused_and_nothing_is_lost(evening):
+    days, whole = evening.market.calendar, evening.scores("net")
+    for day in (whole.index[0][0], days[TRAINED]):
+        with pytest.raises(DataError, match=f"'net' cannot score {day:%Y-%m-%d} again: it has scores of"):
+            evening.predict("net", again=day)
+    with pytest.raises(ConfigError, match="leave out the day to score up to"):
+        evening.predict("net", to=TRAINED - 1, again=days[TRAINED - 1])
+    evening.until(TRAINED, lambda fields: [fields[name].__setitem__(TRAINED - 2, np.nan) for name in BARS])
+    with pytest.raises(DataError, match=rf"would lose its scores of 1 days, first {days[TRAINED - 2]:%Y-%m-%d}"):
+        evening.predict("net", again=days[TRAINED - 2])
+    pd.testing.assert_frame_equal(evening.scores("net"), whole)
