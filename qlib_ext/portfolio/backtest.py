@@ -56,7 +56,9 @@ def backtest(
         if due[place] or not decisions:
             if scored[place]:
                 held = pd.Series(ledger.weights(), list(quotes.stocks))
-                made = decide(days, setting, day, traded, score.loc[day].dropna(), held[held != 0], ledger.value, lots)
+                made = decide(
+                    days, setting, day, traded, score.loc[day].dropna(), held[held != 0], ledger.value, lots, decisions
+                )
                 decisions.append(made)
                 ledger.trade(place, [Order(column[made.stocks[at]], float(made.shares[at])) for at in made.order])
             elif decisions:

@@ -36,6 +36,7 @@ class Day:
     member: Mask  # [n] is in the index
     tradable: Mask  # [n] trades: neither suspended nor gone
     may_buy: Mask  # [n] tradable, seasoned and scored
+    te_scale: float = 1.0  # by how much the risk of the account's past year was above what was foreseen
 
     def __post_init__(self) -> None:
         n = len(self.stocks)

@@ -124,6 +124,21 @@ class Days:
         """The adjusted close of each stock, NaN for one that has none on the day."""
         return self._of(self._close, day, stocks)
 
+    def last_closes(self, day: Any, stocks: Sequence[str]) -> Vector:
+        """The adjusted close of each stock on the day or the last day of the year before; NaN for one without."""
+        row = self._row(pd.Timestamp(day).normalize())
+        found = self.closes(day, stocks)
+        for place in np.flatnonzero(np.isnan(found)):
+            column = self._column.get(stocks[int(place)], -1)
+            past = self._close[max(row - DAYS_PER_YEAR, 0) : row, column] if column >= 0 else np.zeros(0)
+            known = past[np.isfinite(past)]
+            found[place] = known[-1] if len(known) else np.nan
+        return found
+
+    def days_between(self, first: Any, last: Any) -> int:
+        """How many trading days the second is after the first."""
+        return self._row(pd.Timestamp(last).normalize()) - self._row(pd.Timestamp(first).normalize())
+
     def factors(self, day: Any, stocks: Sequence[str]) -> Vector:
         """What adjusts the price of each stock, 1 where the provider has no $factor."""
         if self._factor is None:

@@ -19,6 +19,7 @@ from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.keywords import check_types, keywords_of, refuse_unknown
 from qlib_ext.portfolio.block import Constraint
 from qlib_ext.portfolio.boards import Boards
+from qlib_ext.portfolio.constraints import TrackingError
 from qlib_ext.portfolio.days import Days
 from qlib_ext.portfolio.decision import Decision, Lots, decide, no_score
 from qlib_ext.portfolio.needs import check_enhancement
@@ -118,9 +119,15 @@ class IndexEnhancement(BaseSignalStrategy):
         stocks = position.get_stock_list()
         worth = [position.get_stock_amount(stock) * position.get_stock_price(stock) / value for stock in stocks]
         held = pd.Series(worth, stocks, dtype=float)
+        scaled = any(isinstance(each, TrackingError) and each.te_scale for each in self.setting.constraints)
+        if scaled and stocks and not self.decisions:
+            raise DataError(
+                "TrackingError's te_scale needs the account's decisions of the year before, and of these holdings none "
+                "is known; leave it out, or ask for a smaller limit."
+            )
         unit, boards = self.trade_exchange.trade_unit, getattr(self.trade_exchange, "boards", Boards())
         lots = None if unit is None else Lots(boards, unit)
-        decision = decide(self.days, self.setting, before, traded, score, held, value, lots)
+        decision = decide(self.days, self.setting, before, traded, score, held, value, lots, self.decisions)
         self.decisions.append(decision)
         return decision
 

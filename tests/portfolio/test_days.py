@@ -35,11 +35,13 @@ def test_garbage_after_the_close_changes_no_order(provider, model_folder, market
     build(folder, tmp_path / "model")
     day, traded, setting = market.calendar[AT], market.calendar[AT + 1], setting_of(BENCHMARK, CONSTRAINTS)
     held = pd.Series(0.99 / 20, market.symbols[:20])
-    found = []
+    found, week_before = [], market.calendar[AT - 5]
     for place, model in ((provider, model_folder), (folder, tmp_path / "model")):
         days = Days(place, StyleRiskModel.read(model), **BENCHMARK)
-        found.append(decide(days, setting, day, traded, score_at(planted, day), held, 1e8, None))
+        first = decide(days, setting, week_before, day, score_at(planted, week_before), held, 1e8, None)
+        found.append(decide(days, setting, day, traded, score_at(planted, day), held, 1e8, None, [first]))
     one, other = found
+    assert one.before == other.before
     assert one.stocks == other.stocks
     np.testing.assert_array_equal(one.shares, other.shares)
     assert np.count_nonzero(one.shares) > 10
