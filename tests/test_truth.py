@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import time
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ import pytest
 import statsmodels.api as sm
 
 from benchmarks import truth
+from benchmarks.gpu import truth as gpu_truth
 from benchmarks.truth_runs import COMBINATIONS, LABELS, RUNS, Dates, Run, configuration, digest, jobs_of
 from benchmarks.truth_table import mean_of_ranks, paired, summary
 from benchmarks.truth_train import REACH, learnt_rows, of_valid
@@ -165,3 +168,34 @@ def test_the_table_of_runs_is_sound():
 def test_a_name_that_is_no_run_is_refused():
     with pytest.raises(ConfigError, match="There is no run 'GRU'"):
         truth.chosen(RUNS, ["GRU"])
+
+
+def test_ranks_of_a_gpu_machine_become_the_rows_and_scores_of_here(options, stopped, tmp_path):
+    rows = truth.scores_of(options.scores, options.data) / f"rows_{DATES.start}_{DATES.end}.parquet"
+    there = argparse.Namespace(out=tmp_path / "out", n_jobs=1)
+    (job,) = jobs(NET)
+    gpu_truth.run_until(time.monotonic() + 600, [job], options.data, rows.rename(tmp_path / rows.name), there)
+    (tmp_path / rows.name).rename(rows)
+    own, taken = pd.read_parquet(rows.with_name(job.file))["score"], tmp_path / "taken.csv"
+    gpu_truth.take(there.out, options.data, options.scores, taken, [NET], DATES)
+    ranks = pd.read_parquet(rows.with_name(job.file))["score"]
+    pd.testing.assert_series_equal(ranks, own.groupby("datetime").rank().astype(np.float32))
+    columns = ["run", "configuration", "valid_rank_ic", "test_rank_ic", "test_top"]
+    here = pd.read_csv(options.results).head(1)
+    pd.testing.assert_frame_equal(pd.read_csv(taken)[columns], here[columns])
+
+
+def test_bundles_are_small_enough_to_travel(tmp_path, monkeypatch):
+    index = pd.MultiIndex.from_product([pd.date_range("2020-01-06", periods=40), range(20)])
+    score = pd.Series(np.random.default_rng(0).normal(size=800), index.set_names(["datetime", "instrument"]))
+    files = [tmp_path / f"{number}.parquet" for number in range(3)]
+    for file in files:
+        score.to_frame("score").to_parquet(file)
+    gpu_truth.add_to_bundle(tmp_path, files[0], {"run": 0})
+    (first,) = tmp_path.glob("*.zip")
+    monkeypatch.setattr(gpu_truth, "MOST_BYTES", 2.5 * first.stat().st_size)
+    for number in (1, 2):
+        gpu_truth.add_to_bundle(tmp_path, files[number], {"run": number})
+    bundles = sorted(tmp_path.glob("*.zip"))
+    assert [len(zipfile.ZipFile(bundle).namelist()) for bundle in bundles] == [2, 1]
+    assert all(bundle.stat().st_size < gpu_truth.MOST_BYTES for bundle in bundles)
