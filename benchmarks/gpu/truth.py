@@ -40,6 +40,7 @@ from benchmarks.truth_runs import RUNS, Dates, Job, Run, jobs_of
 from benchmarks.truth_train import row_of, train, write_parquet, write_rows
 
 MOST_BYTES = 15_500_000  # of a bundle of scores
+DATES = Dates()
 LONGEST = 150.0  # seconds of a training when several share the GPU: none is begun later before the end
 
 
@@ -48,13 +49,13 @@ def main() -> None:
     if options.take:
         take(options.take, options.data, options.scores, options.results)
         return
-    known, dates = read_results(options.results), Dates()
+    known = read_results(options.results)
     jobs = list(jobs_of(chosen(RUNS, options.only), Dates(folds=tuple(options.folds)), options.seeds))
     jobs = [job for job in jobs if not recorded(job, known, options.name)]
     with TemporaryDirectory() as scratch, shared_gpu(Path(scratch)):
         provider = str(unpack(options.packed, Path(scratch) / options.name))
         rows = Path(scratch) / "rows.parquet"
-        in_fresh_process(write_rows, provider, dates, rows)
+        in_fresh_process(write_rows, provider, DATES, rows)
         run_until(time.monotonic() + 60 * options.minutes, jobs, provider, rows, options)
         os._exit(0)  # with the trainings that are not done yet, which end with this process
 
@@ -66,7 +67,7 @@ def parse_arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these runs alone")
-    parser.add_argument("--folds", nargs="+", type=int, default=list(Dates().folds), metavar="YEAR", help="of these")
+    parser.add_argument("--folds", nargs="+", type=int, default=list(DATES.folds), metavar="YEAR", help="of these")
     parser.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="of these seeds (default: each run's own)")
     parser.add_argument("--minutes", type=float, default=8, help="of training, the unpacking not counted (8)")
     parser.add_argument("--n-jobs", type=int, default=7, help="trainings at a time (7), each with its share of memory")
@@ -179,7 +180,7 @@ def unpacked_ranks(stored: Any) -> pd.Series:
 
 
 def take(
-    folder: Path, provider: str, scores: Path, results: Path, runs: Sequence[Run] = RUNS, dates: Dates = Dates()
+    folder: Path, provider: str, scores: Path, results: Path, runs: Sequence[Run] = RUNS, dates: Dates = DATES
 ) -> None:
     """Record what the bundles hold: rows by this provider's labels, and the ranks as scores."""
     known = {run.name: run for run in runs}

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qlib_ext.workflows.table.csi300 import ONCE
+from qlib_ext.workflows.table.data import NORMAL_SCORES
 from qlib_ext.workflows.table.entry import INDICES, Entry
 
 ABOUT = """\
-Training, validation and test are those of csi300_{}.yaml. One block of float32 holds the features from the
+Training, validation and test are those of csi300_{}.yaml; the label is learnt as normal scores of its ranks, see
+market_day_gru.yaml. One block of float32 holds the features from the
 expressions to the model; QLIB_EXT_CACHE names the folder where it is kept for the next run, or is off."""
 
 
@@ -17,7 +19,7 @@ def whole_market(name: str, title: str) -> Entry:
     once = ONCE[f"csi300_{name}"]
     data = replace(once.data, options=once.data.options | {"drop_raw": True})
     analysis = once.analysis | INDICES
-    wide = replace(once, data=data, universe="all", benchmark="SH000905", analysis=analysis)
+    wide = replace(once, data=data, label_norm=NORMAL_SCORES, universe="all", benchmark="SH000905", analysis=analysis)
     return replace(wide, title=title, about=ABOUT.format(name))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from qlib_ext.workflows.table.data import ALPHA158, related
+from qlib_ext.workflows.table.data import ALPHA158, RANKED, related
 from qlib_ext.workflows.table.entry import DataSet, Entry, Kind, seeds, training, windows
 
 CSI300_TRAINING = training(15, 0.0003, 0.998, 4, metric="rank_ic", days_per_batch=1) | seeds()
@@ -30,6 +30,7 @@ def csi300(
             "END": "2021-12-31",
         },
         model=model,
+        label_norm=RANKED,
         universe="csi300",
         benchmark="SH000300",
         dataset={} if model.name == "LGBModel" else {"step_len": 20},

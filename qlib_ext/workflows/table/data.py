@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from qlib_ext.workflows.table.entry import DataSet, Options, variable
+from qlib_ext.workflows.table.entry import DataSet, Kind, Options, variable
 
 TRADED: Options = {"seasoned_days": 60, "traded_only": True}
 NEUTRAL: Options = {"industry": variable("INDUSTRY", "'$industry'"), "size": variable("FLOAT_MV", "'$float_mv'")}
 TURNOVER = '{turnover: "' + variable("TURNOVER", "'$volume / Mean($volume, 60)'") + '"}'
 FLOAT_MV = '{float_mv: "' + variable("FLOAT_MV", "'$float_mv'") + '"}'
 FACTORS = "day bars, $hf_... of {}, $industry, $float_mv"
+
+OF_LABEL: Options = {"fields_group": "label"}
+RANKED = Kind("CSRankNorm", "qlib.data.dataset.processor", OF_LABEL)
+NORMAL_SCORES = Kind("CSNormalScores", "qlib_ext.processors.normal_scores", OF_LABEL)
 
 ALPHA158 = DataSet("Alpha158vwap", "handlers.alpha158vwap")
 ALPHA158_CLOSE = DataSet("Alpha158close", "handlers.alpha158close", needs="day bars, also without an average price")

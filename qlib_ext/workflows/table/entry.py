@@ -42,6 +42,7 @@ class Entry:
 
     title, about          the comment at its head
     data                  the handler
+    label_norm            what the label is made of on each day, in place of the handler's own z-scores
     days                  the defaults of START, TEST and END, and of TRAIN and VALID where the model is trained once
     model                 the model
     rolling               the options of the RollingModel around it; None where there is none
@@ -58,6 +59,7 @@ class Entry:
     data: DataSet
     days: dict[str, str]
     model: Kind
+    label_norm: Kind | None = None
     rolling: Options | None = None
     universe: str = "all"
     benchmark: str = "SH000905"
