@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from qlib_ext.analysis.reading import PRICES
+from qlib_ext.checks.names import backtests
 from qlib_ext.data.intraday import BAR_MINUTES
 from qlib_ext.data.needs import Needs, needs_of
 from qlib_ext.live.recorded import Recorded
@@ -35,14 +36,16 @@ def bars_of(recorded: Recorded, day: pd.Timestamp) -> tuple[list[str], pd.DataFr
     provider, calendar = recorded.workflow.provider, recorded.calendar
     needs = _needs(recorded.workflow)
     findings = [*gaps(calendar, recorded.last, day), *_late_minutes(recorded.workflow, needs, day)]
-    if needs.universe is None:
-        return findings, pd.DataFrame(columns=["today", "usual", "least"], dtype=float)
     row = int(calendar.searchsorted(day))
     first = max(row - USUAL_DAYS, 0)
-    spans = read_spans(provider, needs.universe)
-    stocks = sorted({*spans["instrument"]})
-    member = membership(spans, calendar, stocks)[first : row + 1]
-    findings += _members(needs.universe, member.sum(1), calendar[first : row + 1])
+    days = calendar[first : row + 1]
+    for traded in sorted(_universes_traded(recorded.workflow) - {needs.universe}):
+        _, member = _membership(provider, traded, days)
+        findings += _members(traded, member.sum(1), days)
+    if needs.universe is None:
+        return findings, pd.DataFrame(columns=["today", "usual", "least"], dtype=float)
+    stocks, member = _membership(provider, needs.universe, days)
+    findings += _members(needs.universe, member.sum(1), days)
     if not member[-1].any():
         return findings, pd.DataFrame(columns=["today", "usual", "least"], dtype=float)
     fields = fields_known(provider, sorted({*needs.fields, "close", "factor"}), stocks)
@@ -74,6 +77,25 @@ def _needs(workflow: Workflow) -> Needs:
         return needs
     universe = workflow.handler["kwargs"].get("instruments")
     return Needs(universe if isinstance(universe, str) else None, DAY_BARS)
+
+
+def _universes_traded(workflow: Workflow) -> set[str]:
+    """The universes to which the exchanges of a workflow's backtests keep: their codes, Qlib's default being all."""
+    found = set()
+    for config in backtests(workflow.config["task"]):
+        options = (config.get("backtest") or {}).get("exchange_kwargs") or {}
+        if isinstance(options.get("exchange"), Mapping):
+            options = options["exchange"].get("kwargs") or {}
+        codes = options.get("codes", "all")
+        found |= {codes} if isinstance(codes, str) else set()
+    return found
+
+
+def _membership(provider: Path, universe: str, days: pd.DatetimeIndex) -> tuple[list[str], np.ndarray]:
+    """The stocks of a universe, and which of them are members on each of the days, [days, stocks]."""
+    spans = read_spans(provider, universe)
+    stocks = sorted({*spans["instrument"]})
+    return stocks, membership(spans, days, stocks)
 
 
 def _members(universe: str, counts: np.ndarray, days: pd.DatetimeIndex) -> Iterator[str]:

@@ -61,22 +61,30 @@ class DayOfTrade:
     def deal(self, orders: Sequence[Order], account: Account) -> tuple[list[tuple[Any, ...]], float]:
         """Deal orders for the account, one after the other: their rows, and what they cost in yuan.
 
-        A row has the amount as decided, which is more than what is dealt where the cash does not pay for it, and none
-        where the exchange is closed to the order.
+        A row has the amount as decided, which is more than what is dealt where the cash does not pay for it or, as the
+        factor has changed overnight, it is no longer in whole lots; none where the exchange is closed to the order.
         """
         rows, costs = [], 0.0
         for order in orders:
             decided = order.amount if self.exchange.check_order(order) else 0.0
             reason = self.reason(order)
+            short = self._is_short_of_cash(order, account)
             _, cost, _ = self.exchange.deal_order(order, trade_account=account)
             costs += float(cost)
             if not order.amount:
                 reason = "less than a lot"
             elif not reason and order.deal_amount < decided * (1 - CUT):
-                dealt = _shares(order.deal_amount * self._factor(order.stock_id))
-                reason = f"the cash pays for {dealt:.12g} of them"
+                dealt = f"{_shares(order.deal_amount * self._factor(order.stock_id)):.12g}"
+                reason = f"the cash pays for {dealt} of them" if short else f"{dealt} of them are whole lots"
             rows.append(self.row(order, decided, reason))
         return rows, costs
+
+    def _is_short_of_cash(self, order: Order, account: Account) -> bool:
+        """Whether the cash of an account does not pay for an order, its cost included."""
+        price = self.exchange.get_deal_price(order.stock_id, *span_of(self.trading.day), order.direction)
+        value = order.amount * price
+        cost = max(value * (self.exchange.open_cost + self.exchange.impact_cost), self.exchange.min_cost)
+        return order.direction == Order.BUY and bool(value + cost > account.get_cash())
 
     def row(self, order: Order, amount: float, reason: str) -> tuple[Any, ...]:
         """An order of so many adjusted shares as a broker reads it: real shares, price as traded, yuan; see ROW."""

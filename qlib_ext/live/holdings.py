@@ -16,6 +16,7 @@ from qlib_ext.provider.tables import read_table
 
 COLUMNS = ("instrument", "shares")
 HELD_DAYS = "days"  # the column of trading days that a holding has been held
+INDEX = r"^(SH000|SZ399)\d{3}$"  # the codes that the exchanges keep for their indices
 
 
 def read_holdings(path: str | Path, provider: Path) -> pd.DataFrame:
@@ -26,7 +27,7 @@ def read_holdings(path: str | Path, provider: Path) -> pd.DataFrame:
            are the provider's or 600000.SH
 
     Raises DataError for a file that is none or lacks a column, a number that is none or below 0, an instrument that is
-    unknown to the provider, and one that is there twice.
+    unknown to the provider or an index, one that is there twice, and days that are not whole.
     """
     table = read_table(path)
     if missing := [name for name in COLUMNS if name not in table.columns]:
@@ -49,11 +50,22 @@ def read_holdings(path: str | Path, provider: Path) -> pd.DataFrame:
                 f"{path} has {wrong.sum()} rows whose {column} is no number of 0 or more, first "
                 f"{table['instrument'][row]}: {table[column][row]!r}. Short positions are not supported."
             )
+    if HELD_DAYS in columns and (part := numbers[HELD_DAYS] % 1 != 0).any():
+        row = part.arg_true()[0]
+        raise DataError(
+            f"{path} has {part.sum()} rows whose {HELD_DAYS} is no whole number, first {table['instrument'][row]}: "
+            f"{table[HELD_DAYS][row]!r}. It counts trading days."
+        )
     if (unknown := ~names.is_in(list(known)).fill_null(False)).any():
         raise DataError(
             f"{path} has {unknown.sum()} instruments that are unknown to the provider {provider}, first "
             f"{table['instrument'].filter(unknown)[0]!r}. Name them as the provider does, SH600000 or 600000.SH; leave "
             "out what the strategy does not trade."
+        )
+    if (index := names.str.contains(INDEX).fill_null(False)).any():
+        raise DataError(
+            f"{path} has {index.sum()} indices among the holdings, first {names.filter(index)[0]}, and nobody holds "
+            "shares of an index. Name the stocks or leave it out."
         )
     if (twice := names.is_duplicated()).any():
         first = names.filter(twice)[0]

@@ -19,6 +19,7 @@ from qlib_ext.provider.fields import write_field
 from qlib_ext.provider.names import instruments_with_features, instruments_with_field, is_field, named_as
 
 READ_BYTES = 1 << 20
+RENAMED = "_duplicated_"  # what polars puts behind a name that is there already
 
 
 @dataclass(frozen=True)
@@ -85,18 +86,27 @@ def add_fields(
 def scan_table(path: str | Path) -> pl.LazyFrame:
     """A Parquet file as it is, or a CSV file, in UTF-8 or GBK, with all columns as text.
 
-    Raises DataError for text in another encoding, OSError for a file that cannot be opened; polars' errors come when
-    the rows are read.
+    Raises DataError for text in another encoding and for a column that is there twice, OSError for a file that cannot
+    be opened; polars' other errors come when the rows are read.
     """
     if Path(path).suffix == ".parquet":
         return pl.scan_parquet(path)
     if _is_utf8(Path(path)):
-        return pl.scan_csv(path, infer_schema=False)
+        return _with_columns_once(pl.scan_csv(path, infer_schema=False), path)
     try:
         text = Path(path).read_bytes().decode("gb18030")
     except UnicodeDecodeError as error:
         raise DataError(f"The text of {path} is neither UTF-8 nor GBK ({error}). Save it as UTF-8.") from error
-    return pl.scan_csv(io.BytesIO(text.encode()), infer_schema=False)
+    return _with_columns_once(pl.scan_csv(io.BytesIO(text.encode()), infer_schema=False), path)
+
+
+def _with_columns_once(scan: pl.LazyFrame, path: str | Path) -> pl.LazyFrame:
+    """The scan of a CSV file, whose second column of a name polars calls NAME_duplicated_0."""
+    names = scan.collect_schema().names()
+    twice = [first for name in names if (first := name.partition(RENAMED)[0]) != name and first in names]
+    if twice:
+        raise DataError(f"{path} has several columns {twice[0]!r}. Leave one, or name them apart.")
+    return scan
 
 
 def read_table(path: str | Path) -> pl.DataFrame:

@@ -20,6 +20,7 @@ from qlib_ext.data.segments import bounds_of, span_of
 from qlib_ext.errors import ConfigError, DataError, NotFittedError, SegmentError
 from qlib_ext.expressions.reach import check_purge, label_reach
 from qlib_ext.keywords import check_seeds, check_types, keywords_of, refuse_unknown
+from qlib_ext.recorder.checked import check_active_task
 from qlib_ext.recorder.windows import (
     RANK_IC,
     ROWS,
@@ -108,6 +109,7 @@ class RollingModel(Model):
     def fit(self, dataset: Any) -> None:
         """Train and score every window; raises SegmentError where the rows do not suffice for the windows."""
         store = WindowStore.active()
+        check_active_task()
         if store is None:
             logger.warning("No recorder is active: the windows are not saved, and a stopped run starts anew.")
         self.windows_, self.scores_ = self.train_windows(dataset, self.plan(dataset), store)

@@ -167,14 +167,19 @@ def test_what_is_only_passed_over_is_a_warning(begin, copy, monkeypatch, spoil, 
     assert message in logged[0]
 
 
-def test_a_neural_model_checks_where_the_recorder_is_qlibs_own(small, tmp_path, database, monkeypatch):  # noqa: F811
+NET = {"class": "GRU", "module_path": "qlib_ext.models.gru", "kwargs": {"n_epochs": 1}}
+ROLLED = {"class": "RollingModel", "module_path": "qlib_ext.rolling", "kwargs": {"model": NET, "backend": "serial"}}
+
+
+@pytest.mark.parametrize("model", [NET, ROLLED], ids=["net", "rolled"])
+def test_a_model_of_ours_checks_where_the_recorder_is_qlibs_own(small, tmp_path, database, monkeypatch, model):  # noqa: F811
     shutil.copy(database, tmp_path / "mlflow.db")
     monkeypatch.chdir(tmp_path)  # into which mlflow puts the artifacts
     manager = {"class": "MLflowExpManager", "module_path": "qlib.workflow.expm"}
     manager["kwargs"] = {"uri": f"sqlite:///{tmp_path}/mlflow.db", "default_exp_name": "none"}
     qlib.init(provider_uri=str(small[0]), region="cn", kernels=1, logging_level=40, exp_manager=manager)
     spoilt = task()
-    spoilt["model"] = {"class": "GRU", "module_path": "qlib_ext.models.gru", "kwargs": {"n_epochs": 1}}
+    spoilt["model"] = model
     parts(spoilt)["backtest"]["benchmark"] = "SH000905"
     with pytest.raises(QlibExtError, match=r"has no \$close of the index SH000905"):
         task_train(spoilt, experiment_name="spoilt")

@@ -181,6 +181,16 @@ def test_a_universe_that_was_not_updated_is_named(evening):
     assert "and had 11 on the day before" in findings(evening)[0]
 
 
+def test_a_universe_that_the_exchange_keeps_to_is_looked_at(evening):
+    """Qlib's exchanges keep to the codes of all.txt where they name none; ``trees`` learns from csi300."""
+    evening.until(TRAINED + 1)
+    path = evening.provider / "instruments" / "all.txt"
+    day, before = (f"{evening.market.calendar[place]:%Y-%m-%d}" for place in (TRAINED, TRAINED - 1))
+    path.write_text(path.read_text().replace(day, before))
+    (found,) = findings(evening)
+    assert found.startswith(f"The universe 'all' has no member on {day}; its last are of {before}. Update instruments/")
+
+
 def test_features_in_another_unit_are_a_finding(evening):
     def other_unit(fields):
         fields["turnover"][-1] *= 100

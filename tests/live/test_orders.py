@@ -87,6 +87,9 @@ NO_HOLDINGS = (
     ("instrument,shares\nSH600002,many\n", "first SH600002: 'many'"),
     ("instrument,shares\nSH600002,5\n600002.SH,6\n", "1 instruments more than once, first SH600002"),
     ("instrument,shares\n2,5\n", "fewer than six digits"),
+    ("instrument,shares\nSH600002,5\n000300.SH,6\n", "1 indices among the holdings, first SH000300"),
+    ("instrument,shares,days\nSH600002,5,1.5\n", "1 rows whose days is no whole number, first SH600002: '1.5'"),
+    ("instrument,shares,shares\nSH600002,5,6\n", "has several columns 'shares'"),
     ("instrument,side,shares\nSH600002,buy,100\n", "is a file of orders"),
 )
 
@@ -259,6 +262,19 @@ def test_what_a_strategy_orders_and_the_day_does_not_deal_is_named(evening, orde
     assert rows.loc[second, "shares"] == known.table["shares"][1], "decided at the close before"
     assert re.fullmatch(r"the cash pays for [0-9]+00 of them", rows.loc[second, "reason"])
     assert made.cash_after >= 0
+
+
+def test_lots_of_another_factor_are_not_blamed_on_the_cash(evening, order):
+    """A dividend overnight: of the adjusted shares decided at the close, fewer are whole lots."""
+    known = order(name="net", cash=1_000_000.0)
+    stock = known.table["instrument"][0]
+    place = evening.market.symbols.index(stock)
+    change = lambda fields: fields["factor"].__setitem__((TRAINED, place), 1.07 * fields["factor"][TRAINED, place])  # noqa: E731
+    evening.until(TRAINED + 1, change)
+    made = order(name="net", cash=1_000_000.0, date=evening.market.calendar[TRAINED - 1], next_bars=True)
+    row = made.table.set_index("instrument").loc[stock]
+    assert row["shares"] == pytest.approx(1.07 * known.table["shares"][0])
+    assert re.fullmatch(r"[0-9]+00 of them are whole lots", row["reason"])
 
 
 def test_less_than_a_lot_is_named(order):
