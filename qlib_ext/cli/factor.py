@@ -119,6 +119,7 @@ def _factor(args: argparse.Namespace) -> int:
     tests.left_out.update(left_out)
     for name, reason in tests.left_out.items():
         print(f"left out {name}: {reason}", file=sys.stderr)
+    print(tests.provider)
     print(printed_summary(tests.summary))
     if args.csv:
         write_whole(args.csv, tests.summary.rename_axis("factor").to_csv().encode(), "Name another file.")

@@ -62,6 +62,7 @@ def _share(text: str) -> float | None:
 
 def _enhance(args: argparse.Namespace) -> int:
     from qlib_ext.portfolio.grid import GridData, grid_jobs, grid_tables, recorded_score, run_grid
+    from qlib_ext.provider.facts import ProviderFacts
 
     def progress(done: int, wanted: int, name: str) -> None:
         print(f"{done} of {wanted} settings: {name}", file=sys.stderr, flush=True)
@@ -72,6 +73,7 @@ def _enhance(args: argparse.Namespace) -> int:
     last = args.last or f"{score.index[-1]:%Y-%m-%d}"
     data = GridData(args.data, args.risk, first, last, score, cash=args.account, limit=args.limit)
     years, summary = grid_tables(run_grid(data, jobs, args.out, args.backend, args.n_jobs, progress))
+    print(ProviderFacts.of(args.data))
     print(years.map("{:.2%}".format).T.to_string())
     print(summary.round(4).to_string())
     return 0

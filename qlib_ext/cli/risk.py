@@ -121,6 +121,7 @@ def add_risk(commands: argparse._SubParsersAction) -> None:
 
 def _risk(args: argparse.Namespace) -> int:
     from qlib_ext.errors import ConfigError
+    from qlib_ext.provider.facts import ProviderFacts
     from qlib_ext.risk.build import build
     from qlib_ext.risk.market import LEFT_OUT
 
@@ -143,7 +144,7 @@ def _risk(args: argparse.Namespace) -> int:
             f"correct it in {args.industry} if it is no industry",
             file=sys.stderr,
         )
-    print(f"{args.out}: {built.added} days added, {built.total} in all")
+    print(f"{args.out}: {built.added} days added, {built.total} in all, of {ProviderFacts.of(args.data)}")
     if args.pictures:
         _draw(args)
     return 0
@@ -165,6 +166,7 @@ def _check_pictures(args: argparse.Namespace) -> None:
 def _draw(args: argparse.Namespace) -> None:
     from pathlib import Path
 
+    from qlib_ext.provider.facts import ProviderFacts
     from qlib_ext.risk.bias import FactorRisk, bias_table, bias_test
     from qlib_ext.risk.model import StyleRiskModel
     from qlib_ext.risk.pictures import write_bias, write_factor_returns
@@ -178,6 +180,7 @@ def _draw(args: argparse.Namespace) -> None:
     table = bias_table(outcomes)
     print(table.round(3).to_string())
     folder = Path(args.pictures)
-    write_factor_returns(folder / "risk_factor_returns.svg", model.factor_returns.loc[begin:, model.styles(end)])
-    write_bias(folder / "risk_bias.svg", table)
+    mark, returns = ProviderFacts.of(args.data).mark, model.factor_returns.loc[begin:, model.styles(end)]
+    write_factor_returns(folder / "risk_factor_returns.svg", returns, mark)
+    write_bias(folder / "risk_bias.svg", table, mark)
     print(f"wrote {folder}/risk_factor_returns.svg and {folder}/risk_bias.svg")

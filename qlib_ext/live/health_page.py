@@ -18,7 +18,7 @@ from qlib_ext.live.health import Health
 from qlib_ext.live.health_texts import HEALTH_TEXTS
 from qlib_ext.live.prediction import initialise
 from qlib_ext.live.recorded import read
-from qlib_ext.provider.facts import SIMULATED, ProviderFacts
+from qlib_ext.provider.facts import ProviderFacts, mark_of
 from qlib_ext.recorder.runs import store_of
 
 MOST_FEATURES = 20
@@ -45,7 +45,7 @@ def health_page(runs: str | Path, found: Sequence[Health], lang: str = "en") -> 
     colours = {each.experiment: PALETTE[place % len(PALETTE)] for place, each in enumerate(found)}
     parts = [part for part in _parts(found, conditions, colours, texts) if part]
     texts = {**texts, "features_note": texts["features_note"].format(most=MOST_FEATURES)}
-    mark = f"{SIMULATED}: " if any(each.simulated for each in facts.values()) else ""
+    mark = mark_of(any(each.simulated for each in facts.values()))
     return render_page(
         "health.html",
         texts,

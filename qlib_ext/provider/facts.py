@@ -14,6 +14,11 @@ from qlib_ext.provider.writer import read_about
 SIMULATED = "SIMULATED"
 
 
+def mark_of(simulated: bool) -> str:
+    """What stands before the headline of a table, page or picture of a simulated market; nothing before others."""
+    return f"{SIMULATED}: " if simulated else ""
+
+
 @dataclass(frozen=True)
 class ProviderFacts:
     """A provider folder as it was at some time.
@@ -54,6 +59,11 @@ class ProviderFacts:
     def as_json(self) -> str:
         """The facts as text that ``read`` reads."""
         return json.dumps(asdict(self))
+
+    @property
+    def mark(self) -> str:
+        """What stands before a headline, see ``mark_of``."""
+        return mark_of(self.simulated)
 
     def __str__(self) -> str:
         mark = f"{SIMULATED} " if self.simulated else ""

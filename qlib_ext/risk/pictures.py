@@ -18,8 +18,11 @@ RENAME = "Name another folder."
 DAYS_PER_POINT = 10  # of a line, so that the file of ten years is small
 
 
-def write_factor_returns(path: str | Path, returns: pd.DataFrame) -> None:
-    """An SVG of the styles' cumulative returns, the sum of daily ones, [days, styles]; raises OutputError."""
+def write_factor_returns(path: str | Path, returns: pd.DataFrame, mark: str = "") -> None:
+    """An SVG of the styles' cumulative returns, the sum of daily ones, [days, styles]; ``mark`` begins its headline.
+
+    Raises OutputError.
+    """
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     axes = figure.subplots()
     for place, (name, series) in enumerate(returns.items()):
@@ -28,15 +31,15 @@ def write_factor_returns(path: str | Path, returns: pd.DataFrame) -> None:
         axes.plot(shown.index, shown, style, color=COLOURS[place % len(COLOURS)], label=name, lw=1.2)
     axes.axhline(0, color="#999999", lw=0.8)
     axes.set_ylabel("sum of daily returns, %")
-    axes.set_title("What a standard deviation more of each style returned", fontsize=10)
+    axes.set_title(f"{mark}What a standard deviation more of each style returned", fontsize=10)
     figure.legend(loc="outside right upper", fontsize=8, frameon=False)
     _write(path, figure)
 
 
-def write_bias(path: str | Path, table: pd.DataFrame) -> None:
+def write_bias(path: str | Path, table: pd.DataFrame, mark: str = "") -> None:
     """An SVG of ``bias_table``: B by year for each kind of portfolio, beside the band of 1 +- sqrt(2 / T) of a year.
 
-    Raises OutputError.
+    ``mark`` begins its headline. Raises OutputError.
     """
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     axes = figure.subplots()
@@ -50,7 +53,9 @@ def write_bias(path: str | Path, table: pd.DataFrame) -> None:
     axes.axhline(1, color="#555555", lw=0.8)
     axes.set_xticks(range(len(years)), years)
     axes.set_ylabel("realised over forecast risk")
-    axes.set_title(f"Bias statistics, {HOLDING_DAYS} days ahead; the band is that of chance in a year", fontsize=10)
+    axes.set_title(
+        f"{mark}Bias statistics, {HOLDING_DAYS} days ahead; the band is that of chance in a year", fontsize=10
+    )
     figure.legend(loc="outside right upper", fontsize=8, frameon=False)
     _write(path, figure)
 

@@ -17,6 +17,7 @@ from qlib_ext.portfolio.grid import GridData, GridJob, grid_jobs, grid_tables, r
 from qlib_ext.portfolio.ledger import Costs
 from qlib_ext.portfolio.quotes import read_quotes
 from qlib_ext.portfolio.setting import setting_of
+from qlib_ext.provider.facts import ProviderFacts
 from qlib_ext.simulator.simulate import INDEX
 from qlib_ext.system.description import Description
 from tests.portfolio.conftest import BENCHMARK, CONSTRAINTS
@@ -115,6 +116,7 @@ def test_the_command_prints_the_tables(data, planted, market, tmp_path, capsys, 
     printed = capsys.readouterr()
     for name in ("csi300_delta0.2_members0.8", "csi300_delta0.2_membersany", "information_ratio"):
         assert name in printed.out
+    assert str(ProviderFacts.of(data.provider)) in printed.out
     assert "2 of 2 settings" in printed.err
     assert main(["enhance", "nobody", *options]) == 2
     with pytest.raises(SystemExit):

@@ -13,6 +13,7 @@ from qlib.workflow import R
 
 from qlib_ext.cli import main
 from qlib_ext.errors import ConfigError, DataError
+from qlib_ext.provider.facts import ProviderFacts
 from qlib_ext.risk.bias import (
     HOLDING_DAYS,
     PAST_DAYS,
@@ -163,8 +164,11 @@ def test_the_record(provider, model_folder, tmp_path):
 def test_pictures(provider, model_folder, tmp_path, capsys):
     command = ["risk", "--data", str(provider), "--out", str(model_folder), "--pictures", str(tmp_path)]
     assert main(command) == 0
-    assert "wrote" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"in all, of {ProviderFacts.of(provider)}" in printed
+    assert "wrote" in printed
     for name in ("risk_factor_returns.svg", "risk_bias.svg"):
+        assert "SIMULATED: " in (tmp_path / name).read_text()
         assert "</svg>" in (tmp_path / name).read_text()
     assert "growth" in (tmp_path / "risk_factor_returns.svg").read_text()
     table = pd.DataFrame(

@@ -11,7 +11,7 @@ from mlflow.entities import Run
 
 from qlib_ext.analysis.performance import BACKTEST_REPORT, since_first_score
 from qlib_ext.errors import DataError
-from qlib_ext.provider.facts import SIMULATED, ProviderFacts
+from qlib_ext.provider.facts import ProviderFacts, mark_of
 from qlib_ext.recorder.provider import provider_of
 from qlib_ext.recorder.runs import find_runs, load
 
@@ -40,8 +40,8 @@ class Setup:
 
     @property
     def mark(self) -> str:
-        """What stands before the headline of a table or a page: that its market was simulated."""
-        return f"{SIMULATED}: " if self.simulated else ""
+        """What stands before a headline, see ``mark_of``."""
+        return mark_of(self.simulated)
 
     @property
     def known(self) -> bool:

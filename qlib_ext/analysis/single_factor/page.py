@@ -42,7 +42,7 @@ def factor_page(tests: FactorTests, setting: Setting, lang: str = "en") -> str:
         "factors.html",
         texts,
         ["tested", *(part.key for part in parts)],
-        title=texts["title"].format(count=len(tests.summary), universe=setting.universe, **days),
+        title=tests.provider.mark + texts["title"].format(count=len(tests.summary), universe=setting.universe, **days),
         facts=_facts(tests, setting, texts),
         parts=parts,
     )
@@ -118,7 +118,7 @@ def _facts(tests: FactorTests, setting: Setting, texts: Texts) -> list[tuple[str
     if setting.limit is not None:
         left = texts["limit_up"].format(no_close=left, limit=setting.limit)
     facts = {
-        "provider": tests.provider,
+        "provider": str(tests.provider),
         "universe": setting.universe,
         "days_tested": texts["every"].format(count=len(market.tested), rebalance=setting.rebalance, **days),
         "left_stocks": left,

@@ -18,6 +18,7 @@ from qlib_ext.analysis.single_factor.preparing import prepared_factors, prepared
 from qlib_ext.analysis.single_factor.setting import Setting
 from qlib_ext.cross_section.ic import Matrix, cross_sectional_rank, ic_summary, rank_information_coefficient
 from qlib_ext.errors import ConfigError, DataError
+from qlib_ext.provider.facts import ProviderFacts
 
 HEADINGS = {
     "mean": "Rank IC",
@@ -46,7 +47,7 @@ class FactorTests:
     turned       factors that are sold where they are high
     left_out     why some could not be tested
     market       the test days, the stocks and their prices
-    provider     the folder of the data
+    provider     what the provider held
     """
 
     summary: pd.DataFrame
@@ -58,7 +59,7 @@ class FactorTests:
     turned: list[str]
     left_out: dict[str, str]
     market: Market
-    provider: str
+    provider: ProviderFacts
 
 
 def factor_tests(
@@ -108,7 +109,7 @@ def factor_tests(
         turned=turned,
         left_out=left_out,
         market=market,
-        provider=str(C.dpm.get_data_uri("day")),
+        provider=ProviderFacts.of(C.dpm.get_data_uri("day")),
     )
 
 

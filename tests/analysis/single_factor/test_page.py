@@ -11,6 +11,7 @@ from qlib_ext.analysis.single_factor import page as page_of_factors
 from qlib_ext.analysis.single_factor.names import SOLD, named_factors
 from qlib_ext.analysis.single_factor.texts import FACTOR_TEXTS
 from qlib_ext.cli import main
+from qlib_ext.provider.facts import ProviderFacts
 from qlib_ext.ticks.factors import FAMILIES
 from tests.analysis.test_render import Page
 
@@ -30,7 +31,7 @@ def factor(small, tmp_path, capsys):
     return run
 
 
-def test_an_expression_a_style_and_a_file(factor, tmp_path):
+def test_an_expression_a_style_and_a_file(factor, small, tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("CALM: 0 - Std($change, 10)\n")
     code, printed, table, page = factor(REVERSAL, "VOL20", "--file", str(file))
@@ -38,6 +39,10 @@ def test_an_expression_a_style_and_a_file(factor, tmp_path):
     assert list(table.index) == [REVERSAL, "CALM", "VOL20"]
     assert "Rank IC" in printed.out
     assert f"{table.loc['CALM', 'mean']:.2%}" in printed.out
+    facts = ProviderFacts.of(small[0])
+    assert str(facts) in printed.out
+    assert str(facts) in page
+    assert "<title>SIMULATED: Single-factor test: 3 factors" in page
     shown = Page(page)
     assert shown.open == [], "every element is closed"
     cells = [text for name, _, text in shown.seen if name == "td"]
