@@ -28,6 +28,7 @@ MEANINGS = {
     "FLOAT_MV": "the float market value; '$total_mv', else 'Mean($amount, 60)', where the provider lacks it",
     "INDUSTRY": "a number for each industry",
     "RELATIONS": "who hears of whom: '[$industry, suppliers]', fields, and kinds that `qlib-ext relations` keeps",
+    "STATE": "a folder of `qlib-ext risk`: its factors' returns weigh the networks; by default all count the same",
     "SCORES": "the experiment whose score is held, any of the others: market_model0",
     "MEMBERS": "the members of the index: a file of the provider's instruments/",
     "WEIGHTS": "of the index: '$csi500_weight' or implied; by default the field where there is one, else implied",

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import polars as pl
 import torch
 from torch import Tensor
 
@@ -23,8 +22,6 @@ from qlib_ext.models.multitask_gru import MultiTaskGRU
 from qlib_ext.models.network_gat import NetworkGAT
 from qlib_ext.models.resnet_gru import ResNetGRU
 from qlib_ext.models.rsr import RSR
-from qlib_ext.risk.files import RiskFiles
-from qlib_ext.risk.model import SOURCE
 from qlib_ext.testing import IMAGES
 from qlib_ext.testing.contract import Case
 
@@ -50,6 +47,11 @@ def risk_folder() -> str:
 
 def risk_model_of(returns: pd.DataFrame, folder: str) -> str:
     """A folder as ``qlib-ext risk`` leaves one, with these returns of factors."""
+    import polars as pl
+
+    from qlib_ext.risk.files import RiskFiles
+    from qlib_ext.risk.model import SOURCE
+
     files, days = RiskFiles(folder), pl.from_pandas(returns.rename_axis("datetime").reset_index())
     files.write_about(dict.fromkeys(SOURCE, ""))
     files.write({}, pl.DataFrame(), days.with_columns(pl.col("datetime").cast(pl.Date)))

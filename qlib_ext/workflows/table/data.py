@@ -22,6 +22,14 @@ ALPHA158_CLOSE = DataSet("Alpha158close", "handlers.alpha158close", needs="day b
 DAY = DataSet("DayBars", "handlers.bars", TRADED | {"fields": TURNOVER})
 WEEK = DataSet("Week", "handlers.week", TRADED | {"fields": TURNOVER})
 TECHNICAL = DataSet("Technical", "handlers.technical", TRADED)
+REPORTS = "what docs/fundamentals.md names of companies' reports"
+FUNDAMENTALS = DataSet("Fundamentals", "handlers.fundamentals", TRADED, needs=f"day bars, {REPORTS}")
+BARS_WITH_FUNDAMENTALS = DataSet(
+    "BarsWithFundamentals",
+    "handlers.fundamentals",
+    TRADED | {"bars": TURNOVER},
+    needs=f"day bars, {REPORTS}",
+)
 FOUND = DataSet(
     "Expressions",
     "handlers.expressions",

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qlib_ext.workflows.table.data import (
+    BARS_WITH_FUNDAMENTALS,
     DAY,
     FOUND,
+    FUNDAMENTALS,
     L2,
     MS,
     MSNEW,
@@ -49,6 +51,19 @@ RSR = Kind(
     "RSR",
     "qlib_ext.models.rsr",
     {"relation": "implicit", "base_model": "LSTM", "hidden_size": 64, "num_layers": 1, "rank_weight": 1.0}
+    | MARKET_TRAINING,
+)
+NETWORK_GAT = Kind(
+    "NetworkGAT",
+    "qlib_ext.models.network_gat",
+    MARKET_GRU
+    | {
+        "weights": "{{ 'state' if STATE else 'equal' }}",
+        "risk": variable("STATE", "'null'"),
+        "num_heads": 4,
+        "head_size": 16,
+        "indicators": True,
+    }
     | MARKET_TRAINING,
 )
 RESNET_GRU = Kind("ResNetGRU", "qlib_ext.models.resnet_gru", MARKET_GRU | IMAGES | MARKET_TRAINING)
@@ -106,6 +121,16 @@ DATA_SETS = {
     ),
     "market_technical_gru": data_set(
         "The whole market by 30 days of technical indicators and candle states: a GRU.", TECHNICAL, GRU
+    ),
+    "market_fundamentals_gru": data_set(
+        "The whole market by what companies report, as percentiles of the day: a GRU that sees one day.",
+        FUNDAMENTALS,
+        GRU,
+    ),
+    "market_network_gat": data_set(
+        "The whole market by 30 days of bars and what companies report: a GRU whose stocks hear of those related.",
+        related(BARS_WITH_FUNDAMENTALS),
+        NETWORK_GAT,
     ),
     "market_dp_gru": data_set(
         "The whole market by 30 days of factors that qlib-ext search has found: a GRU.", FOUND, GRU
