@@ -21,7 +21,7 @@ from qlib.model.trainer import task_train
 from qlib_ext.analysis.report.texts import LANGUAGES
 from qlib_ext.cli import main
 from qlib_ext.simulator.simulate import simulate, write_market
-from qlib_ext.ticks.factors import FAMILIES
+from qlib_ext.ticks.factors import BUILT, FAMILIES, FLOWS
 from qlib_ext.workflows.reading import in_order, read_workflows
 from tests.handlers import half_hours
 
@@ -77,7 +77,7 @@ def market():
 
 @pytest.fixture(scope="module")
 def provider(market, tmp_path_factory):
-    """It on disk, with bars of half an hour and the fields of all high-frequency factors."""
+    """It on disk, with bars of half an hour and the fields of all high-frequency factors and flows."""
     days, folder = (tmp_path_factory.mktemp("market") / name for name in ("days", "provider"))
     write_market(days, **MARKET)
     half_hours.write(folder, (days, market), 30)
@@ -87,6 +87,9 @@ def provider(market, tmp_path_factory):
         for name in (name for family in FAMILIES.values() for name in family):
             bars[1:] = random.standard_normal(len(bars) - 1)
             bars.tofile(close.with_name(f"hf_{name}.day.bin"))
+        for name in BUILT[FLOWS]:
+            bars[1:] = random.lognormal(size=len(bars) - 1)
+            bars.tofile(close.with_name(f"{name}.day.bin"))
     return folder
 
 

@@ -46,7 +46,7 @@ class FactorRecord(ACRecordTemp):
           module_path: qlib_ext.analysis.records
           kwargs: {dataset: <DATASET>}
 
-    model       as fitted; Qlib's trainer offers it to every record, with the dataset
+    model       <MODEL>, where it weighs networks as NetworkGAT does: their weights are saved
     label       expression of the return that the Rank IC is taken with, such as the reports' ten days,
                 "Ref($vwap, -11)/Ref($vwap, -1) - 1"; None: the label that SignalRecord saved, column label_col
     horizon     trading days of that return; None: read from its expression, by ``label`` or by the dataset

@@ -50,6 +50,9 @@ The inputs are folders of Parquet partitioned by date, DIR/date=2023-02-01/*.par
   minute  instrument time open high low close volume amount count
 Any of the three may be left out: trades give the families "minute" (15 factors; minute bars are built
 from trades when --minute is absent) and "trades" (8), orders give "orders" (4), minute bars "minute".
+--families flows makes of trades what orders of each size bought and sold, in yuan, as fields
+$flow_{small,medium,large,very_large}_{buy,sell}: small below 50 thousand yuan, medium below 200
+thousand, large below a million, by what an order traded in the day. --families trades flows makes both.
 
 One day after the other is read and computed, stocks in batches, so that a history of any length needs
 the memory of --n-jobs days. Finished days are kept in the folder PROVIDER.ticks beside the provider: a
@@ -107,8 +110,8 @@ def _add_build(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--families",
         nargs="+",
-        choices=["minute", "trades", "orders"],
-        help="the families of factors (default: all that the inputs suffice for)",
+        choices=["minute", "trades", "orders", "flows"],
+        help="the families of factors, and flows (default: all factors that the inputs suffice for)",
     )
     parser.add_argument("--start", type=day, metavar="DATE", help="the first day (default: that of the inputs)")
     parser.add_argument("--end", type=day, metavar="DATE", help="the last day (default: that of the inputs)")
@@ -147,7 +150,7 @@ def _build(args: argparse.Namespace) -> int:
     )
     tell_unknown(done.left_out, args.out)
     print(
-        f"{args.out}: {done.computed} days computed, {done.kept} kept from before; {done.fields} fields $hf_..., "
+        f"{args.out}: {done.computed} days computed, {done.kept} kept from before; {done.fields} fields, "
         f"{done.changed} files changed"
     )
     return 0

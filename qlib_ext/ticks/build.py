@@ -1,4 +1,4 @@
-"""``qlib-ext ticks build``: partitions of trades, orders and minute bars -> fields $hf_<name> of a Qlib provider."""
+"""``qlib-ext ticks build``: partitions of trades, orders and minute bars -> fields of a Qlib provider."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from qlib_ext.provider.fields import write_field
 from qlib_ext.provider.names import instruments_with_features, instruments_with_field
 from qlib_ext.system.backends import backend_of
 from qlib_ext.ticks.day import Day, build_day
-from qlib_ext.ticks.factors import FAMILIES
+from qlib_ext.ticks.factors import BUILT, FAMILIES, FLOWS
 from qlib_ext.ticks.partitions import check_footers, days_in
 from qlib_ext.ticks.results import Results, instruments_of, save, values_of
 from qlib_ext.ticks.schema import SCHEMAS
 
-NEEDED = {"minute": ("minute", "trades"), "trades": ("trades",), "orders": ("orders",)}  # one of them suffices
+# one of them suffices
+NEEDED = {"minute": ("minute", "trades"), "trades": ("trades",), "orders": ("orders",), FLOWS: ("trades",)}
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,11 @@ def build(
     n_jobs: int = 1,
     skip_unknown: bool = False,
 ) -> Built:
-    """Compute the factors of each day and write them into a provider, as fields ``$hf_<name>``.
+    """Compute the factors of each day and write them into a provider, as fields ``$hf_<name>``, flows as ``$flow_...``.
 
     out            a Qlib provider whose calendar has the days
     folders        source (trades, orders, minute) -> folder of its partitions
-    families       of factors (minute, trades, orders); None: all that the sources suffice for
+    families       of factors (minute, trades, orders), and flows; None: all factors that the sources suffice for
     start, end     the first and the last day, ("2023-02-01"); None: as far as there are partitions
     big            an order is big above the mean + ``big`` standard deviations of the logarithm of amounts
     n_jobs         days at the same time
@@ -83,7 +84,7 @@ def build(
                 instruments.add(job.day, factors["instrument"].to_list())
                 progress.update()
                 progress.set_postfix_str(f"{job.day}: {len(factors)} instruments")
-        names = [name for family in jobs[0].families for name in FAMILIES[family]]
+        names = [name for family in jobs[0].families for name in BUILT[family]]
         positions = [calendar[job.day] for job in jobs]
         changed = sum(
             write_factor(provider, name, positions, list(paths.values()), instruments.taken)
@@ -108,22 +109,23 @@ def unfinished_jobs(jobs: list[Day], paths: dict[str, Path], instruments: Provid
 
 def write_factor(provider: Path, name: str, positions: list[int], results: list[Path], instruments: set[str]) -> int:
     """Write one factor of all days; an instrument that has the field already gets NaN on days that do not know it."""
-    field = f"hf_{name}"
+    field = name if name in BUILT[FLOWS] else f"hf_{name}"
     values = values_of(results, name, instruments | instruments_with_field(provider, field))
     return write_field(provider, field, positions, values)
 
 
 def select_families(families: Sequence[str] | None, folders: dict[str, str | Path]) -> tuple[str, ...]:
-    """The families of factors, in FAMILIES' order; raises ConfigError where the sources do not suffice for them."""
-    possible = [family for family in FAMILIES if set(NEEDED[family]) & set(folders)]
+    """The families of factors, in BUILT's order; raises ConfigError where the sources do not suffice for them."""
+    possible = [family for family in BUILT if set(NEEDED[family]) & set(folders)]
     if not possible:
         raise ConfigError("There is nothing to build from: name a folder of trades, orders or minute bars.")
     for family in families or ():
-        if family not in FAMILIES:
-            raise ConfigError(f"{family!r} is no family of factors; there are {', '.join(FAMILIES)}.")
+        if family not in BUILT:
+            raise ConfigError(f"{family!r} is no family of factors; there are {', '.join(BUILT)}.")
         if family not in possible:
             raise ConfigError(f"The family {family} needs {' or '.join(f'--{source}' for source in NEEDED[family])}.")
-    return tuple(family for family in FAMILIES if family in (families or possible))
+    wanted = families or [family for family in possible if family in FAMILIES]
+    return tuple(family for family in BUILT if family in wanted)
 
 
 def day_jobs(

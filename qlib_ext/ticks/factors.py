@@ -1,4 +1,4 @@
-"""All 27 factors of one day."""
+"""All 27 factors of one day, and its flows by order size."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 import polars as pl
 
 from qlib_ext.errors import ConfigError, DataError
-from qlib_ext.ticks import minute_factors, order_factors, trade_factors
+from qlib_ext.ticks import minute_factors, order_factors, order_flows, trade_factors
 from qlib_ext.ticks.bars import minute_bars
 from qlib_ext.ticks.check import check_batch
 from qlib_ext.ticks.schema import SCHEMAS, by_stock, check_schema
@@ -17,6 +17,8 @@ FAMILIES: dict[str, list[str]] = {
     "trades": trade_factors.NAMES,
     "orders": order_factors.NAMES,
 }
+FLOWS = "flows"  # a family that is made where it is asked for
+BUILT = FAMILIES | {FLOWS: order_flows.NAMES}
 BATCH_ROWS = 4_000_000
 
 Frame = pl.LazyFrame | pl.DataFrame
@@ -38,12 +40,12 @@ def day_factors(
     files sorted by instrument are read faster, in less memory.
 
     minute, trades, orders: the columns of schema.MINUTES, TRADES, ORDERS. big: the standard deviations by which the log
-    of a big order's amount exceeds the mean. families: some of FAMILIES; what no family needs is not computed.
+    of a big order's amount exceeds the mean. families: some of BUILT; what no family needs is not computed.
     Raises DataError for missing or wrong columns, times that go back, rows that are there twice, a day without rows, or
     where no frame allows a family.
     """
     of_minute: Makers = {"minute": minute_factors.minute_factors}
-    of_trades: Makers = {"trades": lambda rows: trade_factors.trade_factors(rows, big)}
+    of_trades: Makers = {"trades": lambda rows: trade_factors.trade_factors(rows, big), FLOWS: order_flows.order_flows}
     of_orders: Makers = {"orders": order_factors.order_factors}
     if minute is None:
         of_trades["minute"] = lambda rows: minute_factors.minute_factors(minute_bars(rows))
@@ -75,10 +77,10 @@ def _batches(frame: Frame, source: str, batch_rows: int) -> Iterator[tuple[pl.Da
 
 
 def _side_by_side(parts: list[pl.DataFrame]) -> pl.DataFrame:
-    """One row an instrument that any part has, with the factors of all parts in the order of FAMILIES."""
+    """One row an instrument that any part has, with the factors of all parts in the order of BUILT."""
     stocks = pl.concat([part.select("instrument") for part in parts]).unique().sort("instrument")
     table = _joined(stocks, parts)
-    names = [name for family in FAMILIES.values() for name in family if name in table.columns]
+    names = [name for family in BUILT.values() for name in family if name in table.columns]
     return table.select("instrument", pl.col(names).cast(pl.Float64).fill_null(float("nan")))
 
 

@@ -30,6 +30,12 @@ BARS_WITH_FUNDAMENTALS = DataSet(
     TRADED | {"bars": TURNOVER},
     needs=f"day bars, {REPORTS}",
 )
+FLOWS = DataSet(
+    "Flows",
+    "handlers.flows",
+    TRADED,
+    needs="day bars, the flows that qlib-ext ticks build --families flows writes, or a vendor's",
+)
 FOUND = DataSet(
     "Expressions",
     "handlers.expressions",

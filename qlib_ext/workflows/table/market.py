@@ -7,6 +7,7 @@ from dataclasses import replace
 from qlib_ext.workflows.table.data import (
     BARS_WITH_FUNDAMENTALS,
     DAY,
+    FLOWS,
     FOUND,
     FUNDAMENTALS,
     L2,
@@ -19,7 +20,7 @@ from qlib_ext.workflows.table.data import (
     recorded,
     related,
 )
-from qlib_ext.workflows.table.entry import INDICES, DataSet, Entry, Kind, seeds, training, variable, windows
+from qlib_ext.workflows.table.entry import INDICES, DataSet, Entry, Kind, Options, seeds, training, variable, windows
 
 MARKET_TRAINING = training(20, 0.001, 0.995, 5, metric="rank_ic", days_per_batch=1)
 MARKET_GRU = {"hidden_size": 64, "num_layers": 1, "num_factors": 32, "orthogonality": 1.0}
@@ -70,8 +71,8 @@ RESNET_GRU = Kind("ResNetGRU", "qlib_ext.models.resnet_gru", MARKET_GRU | IMAGES
 RESNET_ASTGNN = replace(RESNET_GRU, options=MARKET_GRU | IMAGES | {"graph": True} | GRAPH | MARKET_TRAINING)
 
 
-def data_set(title: str, data: DataSet, model: Kind) -> Entry:
-    """A net on one data set, whose weak factors are weighted later."""
+def data_set(title: str, data: DataSet, model: Kind, analysis: Options | None = None) -> Entry:
+    """A net on one data set, whose weak factors are weighted later; analysis: further options of FactorRecord."""
     return Entry(
         title=title,
         about="""\
@@ -87,7 +88,7 @@ learnt as normal scores of its ranks: better than ranks and z-scores on each val
         rolling=windows("6Y", "1Y", "5Y", **seeds()),
         dataset={"sample_every": 5},
         strategy={"only_tradable": True} if "traded_only" in data.options else {},
-        analysis={"groups": 20} | INDICES,
+        analysis={"groups": 20} | INDICES | (analysis or {}),
     )
 
 
@@ -131,6 +132,10 @@ DATA_SETS = {
         "The whole market by 30 days of bars and what companies report: a GRU whose stocks hear of those related.",
         related(BARS_WITH_FUNDAMENTALS),
         NETWORK_GAT,
+        {"model": "<MODEL>"},
+    ),
+    "market_flows_gru": data_set(
+        "The whole market by 30 days of flows of money by the size of orders: a GRU.", FLOWS, GRU
     ),
     "market_dp_gru": data_set(
         "The whole market by 30 days of factors that qlib-ext search has found: a GRU.", FOUND, GRU
