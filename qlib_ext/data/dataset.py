@@ -14,6 +14,7 @@ from qlib.utils import get_callable_kwargs
 
 from qlib_ext.data.batch import Samples
 from qlib_ext.data.fitting import fit_ends
+from qlib_ext.data.gather import home_of
 from qlib_ext.data.panel import Panel
 from qlib_ext.data.purging import last_known_day, next_start, trading_days
 from qlib_ext.data.segments import Bounds, bounds_of, refuse_fitted_on_test, refuse_overlap, span_of
@@ -95,12 +96,21 @@ class CrossSectionDataset(DatasetH):
         """As in Qlib; what was built from earlier data is forgotten."""
         super().setup_data(handler_kwargs=handler_kwargs, **kwargs)
         self._panel: Panel | None = None
+        self._stays_for: torch.device | None = None  # the GPU that the panel is too large for
 
     def panel(self, device: torch.device | str = "cpu") -> Panel:
-        """The panel of all rows of the handler, built once and kept on the device last asked for."""
+        """The panel of all rows of the handler, built once and kept on the device last asked for.
+
+        One that would take most of a GPU's memory stays on the host, see ``data.gather``.
+        """
+        device = torch.device(device)
         panel = getattr(self, "_panel", None) or self._build_panel()
-        self._panel = panel.to(torch.device(device))
-        return self._panel
+        if getattr(self, "_stays_for", None) != device and panel.away_from(device):
+            home = home_of(panel, device)
+            self._stays_for = device if home != device else None
+            panel = panel.to(home)
+        self._panel = panel
+        return panel
 
     def samples(self, segment: str | slice, learn: bool, device: torch.device | str = "cpu") -> Samples:
         """The samples of a segment: with a label and purged where ``learn``, else every member on every day.

@@ -105,9 +105,18 @@ class Panel:
             next_row=torch.from_numpy(next_row),
         )
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the values, labels and indices, beside which all else is small."""
+        return sum(own.nbytes for own in (self.values, self.labels, self.last_row, self.next_row))
+
+    def away_from(self, device: torch.device) -> bool:
+        """Whether the panel lies on another device."""
+        return self.values.device != device
+
     def to(self, device: torch.device) -> Panel:
         """The same panel on another device; itself where it is there already."""
-        if self.values.device == device:
+        if not self.away_from(device):
             return self
         names = ("values", "labels", "member", "last_row", "next_row")
         moved = {name: getattr(self, name).to(device) for name in names}

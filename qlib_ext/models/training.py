@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from qlib_ext.cross_section.tensor_ic import information_coefficient, rank_information_coefficient
 from qlib_ext.data.batch import Batch, Samples
+from qlib_ext.data.gather import batches
 from qlib_ext.data.window import Window
 from qlib_ext.errors import TrainingError
 from qlib_ext.layers.scores import Scores
@@ -89,8 +90,8 @@ class Trainer:
         progress = tqdm(
             steps, desc=f"{name} epoch {epoch + 1}/{self.options.n_epochs}", unit="step", leave=False, disable=None
         )
-        for number, step in enumerate(progress):
-            batch = train.batch(step, self.window)
+        gathered = batches(train, steps, self.window, self.device)
+        for number, (step, batch) in enumerate(zip(progress, gathered, strict=True)):
             scores = self._forward(batch)
             loss = self.loss(scores, batch)
             optimizer.zero_grad(set_to_none=True)
@@ -136,9 +137,10 @@ class Trainer:
         """
         self.net.eval()
         with torch.no_grad():
-            for first in range(0, samples.n_days, at_once):
-                days = np.arange(first, min(first + at_once, samples.n_days))
-                batch = samples.batch(days, self.window)
+            steps = [
+                np.arange(first, min(first + at_once, samples.n_days)) for first in range(0, samples.n_days, at_once)
+            ]
+            for days, batch in zip(steps, batches(samples, steps, self.window, self.device), strict=True):
                 yield days, batch, self._forward(batch)
 
     def _forward(self, batch: Batch) -> Scores:
