@@ -23,10 +23,10 @@ from tests.ticks.test_exchange import shanghai_orders, shanghai_trades
 
 TWO_COMMANDS, INSTALL, REAL_DATA = blocks("README.md", "bash")
 DOWNLOAD = blocks("docs/data.md", "bash")[0]
-WORKFLOWS, REPORTS = blocks("docs/workflows.md", "bash")
-FIELDS, FUNDAMENTALS = blocks("docs/datasets.md", "bash")
-(TICKS,) = blocks("docs/highfreq_factors.md", "bash")
-(FACTORS,) = blocks("docs/factor_analysis.md", "bash")
+WORKFLOWS, REPORTS = blocks("docs/workflows.md", "bash")[:2]
+FIELDS, FUNDAMENTALS = blocks("docs/datasets.md", "bash")[:2]
+TICKS = blocks("docs/highfreq_factors.md", "bash")[0]
+FACTORS = blocks("docs/factor_analysis.md", "bash")[0]
 
 
 @pytest.fixture(scope="module")
