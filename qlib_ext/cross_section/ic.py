@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
+from numba import njit
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
 ROWS_AT_ONCE = 128  # days whose sorting fits the processor's cache
 INFINITE = [np.inf, -np.inf]
 LARGEST = 1022  # exponent whose power of two float64 holds, as it holds that of its negative
+
+compiled = njit(cache=True, error_model="numpy")
 
 
 def cross_sectional_rank(values: Matrix) -> Matrix:
@@ -26,18 +31,24 @@ def cross_sectional_rank(values: Matrix) -> Matrix:
 def _rank(values: Matrix) -> Matrix:
     missing = np.isnan(values)
     filled = np.where(missing, np.inf, values)  # numpy sorts NaN several times slower
-    order = np.argsort(filled, axis=1)
-    ascending = np.take_along_axis(filled, order, axis=1)
-    place = np.broadcast_to(np.arange(1.0, values.shape[1] + 1), values.shape)
-    tied = ascending[:, 1:] == ascending[:, :-1]
-    if (tied & (ascending[:, 1:] < np.inf)).any():
-        edge = np.ones((len(values), 1), dtype=bool)
-        first = np.maximum.accumulate(np.where(np.hstack([edge, ~tied]), place, 0), axis=1)
-        last = np.minimum.accumulate(np.where(np.hstack([~tied, edge]), place, np.inf)[:, ::-1], axis=1)[:, ::-1]
-        place = (first + last) / 2
-    ranks = np.empty(values.shape)
-    np.put_along_axis(ranks, order, place, axis=1)
+    ranks = _averaged(filled, np.argsort(filled, axis=1))
     ranks[missing] = np.nan
+    return ranks
+
+
+@compiled
+def _averaged(values, order):
+    """Places in the ascending order of each row, from 1, equal values at the mean of theirs."""
+    ranks = np.empty(values.shape)
+    for row in range(values.shape[0]):
+        begin = 0
+        while begin < values.shape[1]:
+            value, end = values[row, order[row, begin]], begin + 1
+            while end < values.shape[1] and values[row, order[row, end]] == value:
+                end += 1
+            for place in range(begin, end):
+                ranks[row, order[row, place]] = (begin + 1 + end) / 2
+            begin = end
     return ranks
 
 
@@ -50,29 +61,45 @@ def information_coefficient(score: Matrix, label: Matrix) -> Matrix:
 
     Source: Huatai, AI series 42 (2021-02-21), exhibit 23; equal to Qlib's ``calc_ic``.
     """
+    return _correlations(score, label)
+
+
+@compiled
+def _correlations(score, label):
     result = np.full(len(score), np.nan)
-    for start in range(0, len(score), ROWS_AT_ONCE):
-        rows = slice(start, start + ROWS_AT_ONCE)
-        result[rows] = _correlation(score[rows], label[rows])
+    for day in range(len(score)):
+        s, y = score[day], label[day]
+        count, sum_s, sum_y = 0, 0.0, 0.0
+        low_s, high_s, low_y, high_y = np.inf, -np.inf, np.inf, -np.inf
+        for i in range(len(s)):
+            if s[i] == s[i] and y[i] == y[i]:
+                count += 1
+                sum_s, sum_y = sum_s + s[i], sum_y + y[i]
+                low_s, high_s, low_y, high_y = min(low_s, s[i]), max(high_s, s[i]), min(low_y, y[i]), max(high_y, y[i])
+        # by comparison: centring leaves a rounding error of a constant, whose correlation would be noise
+        if not (low_s < high_s and low_y < high_y):
+            continue
+        mean_s, mean_y = sum_s / count, sum_y / count
+        factor_s, factor_y = _scale(high_s - mean_s, mean_s - low_s), _scale(high_y - mean_y, mean_y - low_y)
+        square_s, square_y, product = 0.0, 0.0, 0.0
+        for i in range(len(s)):
+            if s[i] == s[i] and y[i] == y[i]:
+                own_s, own_y = (s[i] - mean_s) * factor_s, (y[i] - mean_y) * factor_y
+                square_s, square_y, product = (
+                    square_s + own_s * own_s,
+                    square_y + own_y * own_y,
+                    product + own_s * own_y,
+                )
+        if square_s * square_y > 0:
+            result[day] = product / np.sqrt(square_s * square_y)
     return result
 
 
-def _correlation(score: Matrix, label: Matrix) -> Matrix:
-    both = ~(np.isnan(score) | np.isnan(label))
-    s, y = (_deviation(values, both) for values in (score, label))
-    variances = (s * s).sum(1) * (y * y).sum(1)
-    return np.divide((s * y).sum(1), np.sqrt(variances), out=np.full(len(score), np.nan), where=variances > 0)
-
-
-def _deviation(values: Matrix, both: NDArray[np.bool_]) -> Matrix:
-    """Distance from the day's mean times a power of two, whose squares float64 holds; 0 where all are equal."""
-    filled = np.where(both, values, 0.0)
-    centred = np.where(both, filled - (filled.sum(1) / np.maximum(both.sum(1), 1))[:, None], 0.0)
-    # by comparison: centring leaves a rounding error of a constant, whose correlation would be noise
-    low, high = np.where(both, values, np.inf).min(1), np.where(both, values, -np.inf).max(1)
-    _, exponent = np.frexp(np.abs(centred).max(1))
-    factor = np.where(low < high, np.ldexp(1.0, -np.clip(exponent, -LARGEST, LARGEST)), 0.0)
-    return centred * factor[:, None]
+@compiled
+def _scale(above, below):
+    """The power of two that makes the larger distance about 1, so that float64 holds its square."""
+    _, exponent = math.frexp(max(above, below))
+    return math.ldexp(1.0, -min(max(exponent, -LARGEST), LARGEST))
 
 
 def rank_information_coefficient(score: Matrix, label: Matrix) -> Matrix:

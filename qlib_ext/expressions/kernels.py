@@ -100,26 +100,49 @@ def highest(values, windows):
     """The maximum and its place counted from the window's oldest row, 1 the oldest: ``[2, windows, rows]``.
 
     Of equal maxima the oldest counts. A window with a NaN has its place at the oldest NaN, as numpy's argmax.
+
+    A window is two overlapping blocks of a power of two rows, and a block two halves: log2(window) steps, not window.
     """
     rows = len(values)
-    top, place, hole = np.full(rows, np.nan), np.zeros(rows), np.full(rows, -1.0)
+    top, place, hole = np.empty(rows), np.empty(rows), np.empty(rows)  # of the block that ends at each row
+    for i in range(rows):
+        known = values[i] == values[i]
+        top[i] = values[i] if known else -np.inf
+        place[i] = float(i)
+        hole[i] = np.inf if known else float(i)
     out = np.empty((2, len(windows), rows))
-    back = 0
+    block = 1
     for w in range(len(windows)):
-        while back < min(windows[w], rows):
-            past, best, at, nan_at, now = values[: rows - back], top[back:], place[back:], hole[back:], float(back)
-            for i in range(len(past)):
-                known = past[i] == past[i]
-                higher = known and not past[i] < best[i]  # true where there was none yet
-                best[i] = past[i] if higher else best[i]
-                at[i] = now if higher else at[i]
-                nan_at[i] = nan_at[i] if known else now
-            back += 1
+        window = min(windows[w], rows)
+        while 2 * block <= window:
+            top, place, hole = joined(top, place, hole, block)
+            block *= 2
+        own_top, own_place, own_hole = top, place, hole
+        if block < window:
+            own_top, own_place, own_hole = joined(top, place, hole, window - block)
+        best, at = out[0, w], out[1, w]
         for i in range(rows):
-            oldest = min(back, i + 1)
-            out[0, w, i] = top[i]
-            out[1, w, i] = oldest - (place[i] if hole[i] < 0 else hole[i]) if top[i] == top[i] else np.nan
+            oldest = float(max(i - window + 1, 0))
+            first = own_place[i] if own_hole[i] == np.inf else own_hole[i]
+            some = own_top[i] > -np.inf
+            best[i] = own_top[i] if some else np.nan
+            at[i] = first - oldest + 1.0 if some else np.nan
     return out
+
+
+@compiled
+def joined(top, place, hole, before):
+    """Maximum, its row and the oldest NaN's row of each block together with the block so many rows before it."""
+    new_top, new_place, new_hole = top.copy(), place.copy(), hole.copy()
+    rows = len(top) - before
+    old_top, old_place, old_hole = top[:rows], place[:rows], hole[:rows]
+    later_top, later_place, later_hole = new_top[before:], new_place[before:], new_hole[before:]
+    for i in range(rows):
+        older = old_top[i] >= later_top[i]
+        later_place[i] = old_place[i] if older else later_place[i]
+        later_top[i] = old_top[i] if older else later_top[i]
+        later_hole[i] = min(old_hole[i], later_hole[i])
+    return new_top, new_place, new_hole
 
 
 @compiled
