@@ -22,7 +22,7 @@ from handlers.expressions import read_columns
 from qlib_ext.cli.search import days
 from qlib_ext.provider.names import fields_in
 from qlib_ext.search.evaluation import unit_ranks
-from qlib_ext.search.evolution import Evolution, Plan, measured_by
+from qlib_ext.search.evolution import Evolution, Map, Plan, ground_of
 from qlib_ext.search.grammar import LONGEST, Grammar
 from qlib_ext.search.market import read_market
 from qlib_ext.search.pool import Rules
@@ -31,40 +31,40 @@ from qlib_ext.search.statistics import icir, newey_west_t
 from qlib_ext.search.tree import Node
 
 
-def map_chunks(work, data, chunks):
-    return [work(data, chunk) for chunk in chunks]
-
-
 def evolution_of(fields: list[str], train: tuple[str, str], valid: tuple[str, str]) -> Evolution:
     """The market of some years, ready to measure expressions."""
     market = read_market(fields, LABEL, "all", train, valid, LONGEST)
-    return Evolution(market, Plan(Grammar(), Rules(), 10, 0), market.labels)
+    return Evolution(ground_of(market, {"label": market.labels}, 0), "label", Plan(Grammar(), Rules(), 10, 0))
+
+
+def here(evolution: Evolution) -> Map:
+    """Jobs in this process."""
+    return lambda work, jobs: [work(evolution.ground, job) for job in jobs]
 
 
 def by_the_rules(evolution: Evolution, texts: list[str]) -> list[str]:
     """The expressions that the search's rules take of a list, the highest ICIR offered first."""
     nodes = [Node(text) for text in texts]
-    measured = measured_by(evolution.whole, nodes, map_chunks)
-    strength = [abs(icir(each.ic[: evolution.train])) for each in measured]
+    measured = evolution.measured(nodes, here(evolution))
+    train = evolution.ground.train
+    strength = [abs(icir(each.ic[:train])) for each in measured]
     outcomes: Counter = Counter()
     for place in np.argsort(-np.nan_to_num(strength)):
-        outcomes[evolution.pool.offer(nodes[place], measured[place], evolution.train, len(nodes)) or "taken"] += 1
+        outcomes[evolution.pool.offer(nodes[place], measured[place], train, len(nodes)) or "taken"] += 1
     print(f"of {len(texts)}: {dict(outcomes)}")
-    chosen, *_ = choose(evolution, evolution.pool.factors, 48, map_chunks)
+    chosen, *_ = choose(evolution, evolution.pool.factors, 48, here(evolution))
     return [each.factor.node.text for each in chosen]
 
 
 def look(name: str, texts: list[str], before: Evolution, sealed: Evolution) -> dict[str, object]:
     """A line of the table: signs and ICIRs kept in the sealed years, and the equal-weighted sum of signed ranks."""
     nodes = [Node(text) for text in texts]
-    old = [each.ic[: before.train] for each in measured_by(before.whole, nodes, map_chunks)]
-    sample = sealed.whole.sample
-    every_day = np.arange(len(sample.days))
-    new = measured_by(type(sealed.whole)(sample, every_day, 5), nodes, map_chunks)
+    old = [each.ic[: before.ground.train] for each in before.measured(nodes, here(before))]
+    new = sealed.measured(nodes, here(sealed), np.arange(len(sealed.ground.days)))
     signs = [np.sign(icir(own)) for own in old]
     kept = [sign * icir(each.ic) / abs(icir(own)) for sign, each, own in zip(signs, new, old, strict=True)]
     total = np.sum([sign * each.ranks for sign, each in zip(signs, new, strict=True)], axis=0)
-    ic = (unit_ranks(np.where(total == 0, np.nan, total)) * unit_ranks(sample.labels)).sum(1, dtype=float)
+    ic = (unit_ranks(np.where(total == 0, np.nan, total)) * unit_ranks(sealed.ranks)).sum(1, dtype=float)
     for text, own, each, share in zip(texts, old, new, kept, strict=True):
         print(f"  {icir(own):+.3f} {icir(each.ic):+.3f} {share:+.2f}  {text}")
     return {

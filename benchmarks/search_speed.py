@@ -20,7 +20,7 @@ import qlib
 
 from qlib_ext.cli.search import days
 from qlib_ext.search.evaluation import Sample, ic_and_coverage
-from qlib_ext.search.evolution import Evolution, Plan
+from qlib_ext.search.evolution import Evolution, Plan, ground_of
 from qlib_ext.search.grammar import DEFAULT_FIELDS, LONGEST, Grammar
 from qlib_ext.search.market import known_fields, read_market
 from qlib_ext.search.pool import Rules
@@ -70,13 +70,14 @@ def main() -> None:
     market = read_market(grammar.fields, LABEL, "all", args.train, args.valid, LONGEST)
     rules = Rules(margin=-100.0, parts=0, valid_share=-100.0)  # shuffled labels would leave the pool empty
     plan = Plan(grammar, rules, 10, 0, args.size, measured=5)
-    evolution = Evolution(market, plan, shuffled_within_days(market.labels, 0))
+    ground = ground_of(market, {"shuffled": shuffled_within_days(market.labels, 0)}, 0)
+    evolution = Evolution(ground, "shuffled", plan)
     spent: dict[str, list[float]] = defaultdict(list)
 
-    def map_chunks(work, data, chunks):
+    def map_chunks(work, jobs):
         begin = time.process_time()
-        results = [work(data, chunk) for chunk in chunks]
-        number = sum(len(chunk.nodes) for chunk in chunks)
+        results = [work(ground, job) for job in jobs]
+        number = sum(len(job.nodes) for job in jobs)
         spent[work.__name__].append((time.process_time() - begin) / number)
         return results
 
@@ -85,7 +86,8 @@ def main() -> None:
     print(f"{len(market.stocks):,} stocks, {len(market.days):,} days of bars, {args.size} expressions a generation")
     for name, seconds in spent.items():
         print(f"{name}: {', '.join(f'{1000 * each:.0f}' for each in seconds)} ms an expression, by generation")
-    sample = evolution.samples[1]
+    grid, stocks = ground.grid, ground.sampled[1]
+    sample = Sample(ground.bars[1], ground.days[grid], ground.labels["shuffled"][grid][:, stocks])
     print(f"a fifth: {sample.bars.values.shape[1]} stocks, {len(sample.days)} days ranked")
     beside_pandas(generation.nodes, sample)
     print(f"most memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")

@@ -32,7 +32,7 @@ from qlib_ext.provider.panels import checked_folder, read_panels
 from qlib_ext.recorder.runs import find_runs, load, store_of
 from qlib_ext.risk.model import StyleRiskModel
 from qlib_ext.risk.windows import carried
-from qlib_ext.system.backends import backend_of
+from qlib_ext.system.backends import backend_of, run_jobs
 from qlib_ext.system.description import Description
 from qlib_ext.system.files import write_whole
 
@@ -173,7 +173,7 @@ def run_grid(
     A setting that is kept of the same data, options and code is not run again. Raises ConfigError for an unknown
     backend, OutputError where the disk refuses, WorkerError where a worker dies, and what a setting raises.
     """
-    run, folder = backend_of(backend), Path(out).expanduser()
+    workers, folder = backend_of(backend), Path(out).expanduser()
     about = _about(data)
     found, left = {}, []
     for job in jobs:
@@ -182,7 +182,7 @@ def run_grid(
             left.append(job)
         else:
             found[job] = kept
-    for job, frames in run(run_setting, data, left, n_jobs, 0.0) if left else ():
+    for job, frames in run_jobs(workers, run_setting, data, left, n_jobs) if left else ():
         content = pickle.dumps({"key": _key(about, job), "frames": frames})
         write_whole(folder / f"{job}.pkl", content, MAKE_ROOM)
         found[job] = frames

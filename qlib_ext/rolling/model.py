@@ -39,7 +39,7 @@ from qlib_ext.rolling.keys import Keys
 from qlib_ext.rolling.rows import RawData
 from qlib_ext.rolling.store import WindowStore
 from qlib_ext.rolling.windows import RollingWindow, check_lengths, plan
-from qlib_ext.system.backends import backend_of
+from qlib_ext.system.backends import backend_of, run_jobs
 
 logger = get_module_logger("qlib_ext.rolling")
 
@@ -187,7 +187,8 @@ class RollingModel(Model):
             logger.info(f"{len(scores)} of {len(jobs)} windows are finished and not trained again")
         progress = tqdm(total=len(jobs), initial=len(scores), desc="windows", unit="window", disable=None)
         if left:
-            for outcome in backend_of(self.backend)(train_window, data, list(left.values()), self.n_jobs, self.gpus):
+            backend, windows = backend_of(self.backend), list(left.values())
+            for outcome in run_jobs(backend, train_window, data, windows, self.n_jobs, self.gpus):
                 job = left[outcome.key]
                 scores[job.key] = outcome.prediction
                 row = table_row(job, outcome.prediction, label, "", outcome)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -64,10 +64,6 @@ class Sample:
     days: np.ndarray
     labels: np.ndarray
 
-    def chosen(self, stocks: np.ndarray) -> Sample:
-        """The same of some of the stocks."""
-        return Sample(self.bars.chosen(stocks), self.days, np.ascontiguousarray(self.labels[:, stocks]))
-
     def ranks(self, values: np.ndarray) -> np.ndarray:
         """Ranks among the day's stocks with a label of one expression, [stocks, days] -> [days, stocks]; NaN kept."""
         known = np.where(np.isnan(self.labels), np.nan, values.T)
@@ -75,24 +71,43 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """Expressions that one worker evaluates together."""
+class Ground:
+    """What a search evaluates expressions on, the same for all its generations.
+
+    bars     of few stocks, of more, and of all
+    sampled  places among all stocks of the few and of the more
+    days     places among the days of the bars: those of the training, then those of the validation
+    train    how many of them are of the training
+    grid     which of them are screened
+    labels   by evolution: [days, all stocks] float64 ranks of the labels, NaN where there is none
+    """
+
+    bars: tuple[Bars, Bars, Bars]
+    sampled: tuple[np.ndarray, np.ndarray]
+    days: np.ndarray
+    train: int
+    grid: np.ndarray
+    labels: Mapping[str, np.ndarray]
+
+    def whole(self, evolution: str) -> Sample:
+        """All stocks on all days."""
+        return Sample(self.bars[2], self.days, self.labels[evolution])
+
+
+@dataclass(frozen=True)
+class Screening:
+    """Expressions that one worker screens together, on few stocks and then on more.
+
+    labels     [days of the grid, stocks] of both
+    passing    share of the expressions that come from one to the other
+    coverage   that an expression must have
+    parsimony  what a node costs of the ICIR
+    """
 
     noun: ClassVar[str] = "chunk of expressions"
     number: int
     nodes: tuple[Node, ...]
-
-
-@dataclass(frozen=True)
-class Stages:
-    """Two samples of the same days, of few stocks and of more, and how an expression comes from one to the other.
-
-    passing    share of a chunk that does
-    coverage   that it must have
-    parsimony  what a node costs of the ICIR
-    """
-
-    samples: tuple[Sample, Sample]
+    labels: tuple[np.ndarray, np.ndarray]
     passing: float
     coverage: float
     parsimony: float
@@ -113,20 +128,20 @@ class Screened:
     fitness: np.ndarray
 
 
-def screen(stages: Stages, chunk: Chunk) -> Screened:
+def screen(ground: Ground, job: Screening) -> Screened:
     """The fittest of a chunk, by the IC of ranks with the labels as they are: on few stocks first, then on more."""
-    places = np.arange(len(chunk.nodes))
-    for sample in stages.samples:
-        nodes = [chunk.nodes[place] for place in places]
-        ic, coverage = ic_and_coverage(sample, nodes)
-        fitness = np.abs([icir(own) for own in ic]) - stages.parsimony * np.array([node.size for node in nodes])
-        fitness[coverage < stages.coverage] = np.nan
+    places = np.arange(len(job.nodes))
+    for stage, (bars, labels) in enumerate(zip(ground.bars[:2], job.labels, strict=True)):
+        nodes = [job.nodes[place] for place in places]
+        ic, coverage = ic_and_coverage(Sample(bars, ground.days[ground.grid], labels), nodes)
+        fitness = np.abs([icir(own) for own in ic]) - job.parsimony * np.array([node.size for node in nodes])
+        fitness[coverage < job.coverage] = np.nan
         known = int(np.count_nonzero(~np.isnan(fitness)))
-        if sample is stages.samples[0]:
-            known = min(known, max(int(stages.passing * len(chunk.nodes)), 1))
+        if stage == 0:
+            known = min(known, max(int(job.passing * len(job.nodes)), 1))
         kept = np.sort(np.argsort(-fitness, kind="stable")[:known])  # NaN comes last
         places, ic, fitness = places[kept], ic[kept], fitness[kept]
-    return Screened(chunk.number, places, ic, fitness)
+    return Screened(job.number, places, ic, fitness)
 
 
 def ic_and_coverage(sample: Sample, nodes: Sequence[Node]) -> tuple[np.ndarray, np.ndarray]:
@@ -159,36 +174,40 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Whole:
-    """All stocks on all days of train and valid.
+class Measuring:
+    """Expressions that one worker measures together.
 
-    sample  with the labels' ranks
-    grid    which of its days the pool is compared on
-    step    days over which the turnover is counted
+    evolution  whose labels
+    grid       the days whose ranks are wanted
+    step       days over which the turnover is counted
     """
 
-    sample: Sample
+    noun: ClassVar[str] = "chunk of expressions"
+    number: int
+    nodes: tuple[Node, ...]
+    evolution: str
     grid: np.ndarray
     step: int
 
 
-def measure(whole: Whole, chunk: Chunk) -> tuple[int, list[Measured]]:
+def measure(ground: Ground, job: Measuring) -> tuple[int, list[Measured]]:
     """Each expression on all stocks and days. The label is ranked once, among all stocks that have one."""
-    values = values_of(chunk.nodes, whole.sample.bars, whole.sample.days)
-    labelled = np.count_nonzero(~np.isnan(whole.sample.labels))
+    sample, step = ground.whole(job.evolution), job.step
+    values = values_of(job.nodes, sample.bars, sample.days)
+    labelled = np.count_nonzero(~np.isnan(sample.labels))
     found = []
     for own in values:
-        ranks = whole.sample.ranks(own)
-        again = information_coefficient(ranks[whole.step :: whole.step], ranks[: -whole.step : whole.step])
+        ranks = sample.ranks(own)
+        again = information_coefficient(ranks[step::step], ranks[:-step:step])
         found.append(
             Measured(
-                information_coefficient(ranks, whole.sample.labels),
+                information_coefficient(ranks, sample.labels),
                 np.count_nonzero(~np.isnan(ranks)) / labelled,
                 1 - float(np.nanmean(again)) if np.isfinite(again).any() else np.nan,
-                unit_ranks(ranks[whole.grid]),
+                unit_ranks(ranks[job.grid]),
             )
         )
-    return chunk.number, found
+    return job.number, found
 
 
 def unit_ranks(ranks: np.ndarray) -> np.ndarray:

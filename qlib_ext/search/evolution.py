@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from qlib_ext.cross_section.ic import cross_sectional_rank
 from qlib_ext.search.canonical import Memory
-from qlib_ext.search.evaluation import Chunk, Measured, Sample, Stages, Whole, measure, screen, unit_ranks
+from qlib_ext.search.evaluation import Ground, Measured, Measuring, Screening, measure, screen, unit_ranks
 from qlib_ext.search.grammar import Grammar
 from qlib_ext.search.market import SearchMarket
 from qlib_ext.search.pool import Factor, Pool, Rules
@@ -28,7 +28,7 @@ ALIKE = 0.9  # correlation of daily ICs, above which of two expressions of a gen
 MEASURED_TOGETHER = 5
 
 Work = Callable[[Any, Any], Any]
-Map = Callable[[Work, Any, Sequence[Chunk]], list[Any]]  # (work, data, chunks) -> results, in any order
+Map = Callable[[Work, Sequence[Any]], list[Any]]  # (work, jobs) -> results of work(ground, job), in any order
 
 
 @dataclass(frozen=True)
@@ -67,22 +67,24 @@ class Generation:
     outcomes: Counter = field(default_factory=Counter)
 
 
-class Evolution:
-    """Generations of a market and its labels, which for the control are shuffled within the day."""
+def ground_of(market: SearchMarket, labels: Mapping[str, np.ndarray], seed: int) -> Ground:
+    """The ground of evolutions with these labels, [days, stocks] each; the seed draws the stocks that are screened."""
+    days = np.concatenate([market.train, market.valid])
+    order = np.random.default_rng([seed, 2]).permutation(len(market.stocks))
+    few, more = (np.sort(order[: max(len(order) // share, FEWEST)]) for share in (FIRST, STEP))
+    bars = market.bars.chosen(few), market.bars.chosen(more), market.bars
+    grid = np.arange(0, len(market.train), STEP)
+    ranks = {name: cross_sectional_rank(own[days]) for name, own in labels.items()}
+    return Ground(bars, (few, more), days, len(market.train), grid, ranks)
 
-    def __init__(self, market: SearchMarket, plan: Plan, labels: np.ndarray) -> None:
-        self.plan, self.train = plan, len(market.train)
-        days = np.concatenate([market.train, market.valid])
-        ranks = cross_sectional_rank(labels[days])
-        grid = np.arange(0, self.train, STEP)
-        self.whole = Whole(Sample(market.bars, days, ranks), grid, STEP)
+
+class Evolution:
+    """Generations of expressions for the labels of one name, which for the control are shuffled within the day."""
+
+    def __init__(self, ground: Ground, name: str, plan: Plan) -> None:
+        self.ground, self.name, self.plan, self.ranks = ground, name, plan, ground.labels[name]
         lag = 2 * plan.horizon
-        self.pool = Pool(unit_ranks(ranks[grid]), plan.rules, (lag, -(-lag // STEP)))
-        order = np.random.default_rng([plan.seed, 2]).permutation(len(market.stocks))
-        self.stocks = [np.sort(order[: max(len(order) // share, FEWEST)]) for share in (FIRST, STEP)]
-        self.samples = [
-            Sample(market.bars.chosen(stocks), days[grid], ranks[grid][:, stocks]) for stocks in self.stocks
-        ]
+        self.pool = Pool(unit_ranks(self.ranks[ground.grid]), plan.rules, (lag, -(-lag // STEP)))
         self.memory = Memory()
         self.parents: list[Node] = []
         self.fitness = np.zeros(0)
@@ -110,14 +112,16 @@ class Evolution:
 
     def _screened(self, nodes: list[Node], map_chunks: Map) -> Generation:
         """The ICs of a generation with the labels that the pool leaves."""
-        plan = self.plan
-        samples = [
-            replace(sample, labels=np.where(np.isnan(sample.labels), np.nan, self.pool.residual[:, stocks]))
-            for stocks, sample in zip(self.stocks, self.samples, strict=True)
+        plan, ranks = self.plan, self.ranks[self.ground.grid]
+        few, more = (
+            np.where(np.isnan(ranks[:, stocks]), np.nan, self.pool.residual[:, stocks])
+            for stocks in self.ground.sampled
+        )
+        jobs = [
+            Screening(low, tuple(own), (few, more), PASSING, plan.rules.coverage, plan.parsimony)
+            for low, own in _chunks(nodes, plan.chunk)
         ]
-        stages = Stages((samples[0], samples[1]), PASSING, plan.rules.coverage, plan.parsimony)
-        chunks = _chunks(nodes, plan.chunk)
-        found = sorted(map_chunks(screen, stages, chunks), key=lambda each: each.number)
+        found = sorted(map_chunks(screen, jobs), key=lambda each: each.number)
         places = np.concatenate([each.number + each.places for each in found])
         ic, fitness = (np.concatenate([getattr(each, name) for each in found]) for name in ("ic", "fitness"))
         generation = Generation(nodes, *np.full((2, len(nodes)), np.nan))
@@ -147,8 +151,8 @@ class Evolution:
     def _measure(self, generation: Generation, map_chunks: Map) -> None:
         """Measure the candidates on everything, and offer them to the pool, the best first."""
         nodes = [generation.nodes[place] for place in generation.candidates]
-        for node, found in zip(nodes, measured_by(self.whole, nodes, map_chunks), strict=True):
-            generation.outcomes[self.pool.offer(node, found, self.train, len(self.memory)) or "taken"] += 1
+        for node, found in zip(nodes, self.measured(nodes, map_chunks), strict=True):
+            generation.outcomes[self.pool.offer(node, found, self.ground.train, len(self.memory)) or "taken"] += 1
 
     def resume(
         self,
@@ -161,18 +165,16 @@ class Evolution:
         self.done = len(tried)
         self.memory = Memory(text for generation in tried for text in generation)
         self.breed_from(*last)
-        for factor, found in zip(
-            factors, measured_by(self.whole, [each.node for each in factors], map_chunks), strict=True
-        ):
+        for factor, found in zip(factors, self.measured([each.node for each in factors], map_chunks), strict=True):
             self.pool.add(factor, found.ranks)
 
+    def measured(self, nodes: Sequence[Node], map_chunks: Map, grid: np.ndarray | None = None) -> list[Measured]:
+        """Each expression on all stocks and days, with its ranks on the days of ``grid``, or on those screened."""
+        days = self.ground.grid if grid is None else grid
+        jobs = [Measuring(low, tuple(own), self.name, days, STEP) for low, own in _chunks(nodes, MEASURED_TOGETHER)]
+        found = dict(map_chunks(measure, jobs)) if jobs else {}
+        return [each for job in jobs for each in found[job.number]]
 
-def measured_by(whole: Whole, nodes: Sequence[Node], map_chunks: Map) -> list[Measured]:
-    """Each expression on all stocks and days."""
-    chunks = _chunks(nodes, MEASURED_TOGETHER)
-    found = dict(map_chunks(measure, whole, chunks)) if chunks else {}
-    return [each for chunk in chunks for each in found[chunk.number]]
 
-
-def _chunks(nodes: Sequence[Node], size: int) -> list[Chunk]:
-    return [Chunk(low, tuple(nodes[low : low + size])) for low in range(0, len(nodes), size)]
+def _chunks(nodes: Sequence[Node], size: int) -> list[tuple[int, Sequence[Node]]]:
+    return [(low, nodes[low : low + size]) for low in range(0, len(nodes), size)]

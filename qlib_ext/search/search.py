@@ -17,8 +17,8 @@ import pandas as pd
 from qlib_ext.errors import ConfigError, WorkerError
 from qlib_ext.expressions.reach import horizon_of
 from qlib_ext.search.choice import Chosen, forward
-from qlib_ext.search.evaluation import Chunk, Measured, Whole, unit_ranks
-from qlib_ext.search.evolution import STEP, Evolution, Map, Plan, Work, measured_by
+from qlib_ext.search.evaluation import Ground, Measured, unit_ranks
+from qlib_ext.search.evolution import Evolution, Map, Plan, Work, ground_of
 from qlib_ext.search.grammar import DEFAULT_FIELDS, LAGS, LONGEST, OPERATORS, WINDOWS, Grammar
 from qlib_ext.search.market import Days, known_fields, read_market
 from qlib_ext.search.pool import Factor, Rules
@@ -132,24 +132,28 @@ class Search:
         """
         if limits.minutes is None and limits.generations is None:
             raise ConfigError("Give minutes or generations: a search has no end of its own.")
-        map_chunks = chunks_by(limits)
-        with self._locked():
-            evolutions = self._evolutions()
+        backend = backend_of("serial" if limits.n_jobs == 1 and limits.backend == "loky" else limits.backend)
+        ground = self._ground()
+        with self._locked(), backend(ground, limits.n_jobs, 0.0) as run:
+
+            def map_chunks(work: Work, jobs: Sequence[Any]) -> list[Any]:
+                return list(run(work, jobs))
+
+            evolutions = self._evolutions(ground)
             progress = self.state.resume(evolutions, map_chunks)
             while not self._is_over(progress, limits) and self._advance(evolutions, progress, map_chunks):
                 if report is not None:
                     report(progress, evolutions)
             return self._found(evolutions, progress, map_chunks)
 
-    def _evolutions(self) -> dict[str, Evolution]:
+    def _ground(self) -> Ground:
+        shuffled = shuffled_within_days(self.market.labels, self.settings.seed)
+        return ground_of(self.market, {SEARCH: self.market.labels, CONTROL: shuffled}, self.settings.seed)
+
+    def _evolutions(self, ground: Ground) -> dict[str, Evolution]:
         own = self.settings
-        horizon = horizon_of(own.label)
-        plan = Plan(self.grammar, own.rules, horizon, own.seed, own.size, own.measured)
-        shuffled = shuffled_within_days(self.market.labels, own.seed)
-        return {
-            name: Evolution(self.market, plan, labels)
-            for name, labels in ((SEARCH, self.market.labels), (CONTROL, shuffled))
-        }
+        plan = Plan(self.grammar, own.rules, horizon_of(own.label), own.seed, own.size, own.measured)
+        return {name: Evolution(ground, name, plan) for name in (SEARCH, CONTROL)}
 
     def _is_over(self, progress: Progress, limits: Limits) -> bool:
         late = limits.minutes is not None and progress.seconds >= 60 * limits.minutes
@@ -185,7 +189,7 @@ class Search:
         bar = bar_of(progress.tried(SEARCH), self.settings.rules.margin)
         pool = [own for own in passed[SEARCH] if own.turnover <= self.settings.turnover]
         chosen, kept, labels = choose(evolutions[SEARCH], pool, self.settings.most, map_chunks)
-        days = self.market.days[evolutions[SEARCH].whole.sample.days]
+        days = self.market.days[evolutions[SEARCH].ground.days]
         return Found(days, labels, progress, bar, passed[SEARCH], passed[CONTROL], chosen, kept)
 
 
@@ -193,20 +197,9 @@ def choose(
     evolution: Evolution, pool: Sequence[Factor], most: int, map_chunks: Map
 ) -> tuple[list[Chosen], list[Measured], np.ndarray]:
     """The factors of a pool that are kept, what all days say of them, and the validation's labels as unit ranks."""
-    sample, train = evolution.whole.sample, evolution.train
-    whole = Whole(sample, np.arange(train, len(sample.days)), STEP)
-    measured = measured_by(whole, [own.node for own in pool], map_chunks)
-    labels, signs = unit_ranks(sample.labels[train:]), [float(np.sign(own.icir)) for own in pool]
+    train, days = evolution.ground.train, len(evolution.ground.days)
+    measured = evolution.measured([own.node for own in pool], map_chunks, np.arange(train, days))
+    labels, signs = unit_ranks(evolution.ranks[train:]), [float(np.sign(own.icir)) for own in pool]
     order = forward([own.ranks for own in measured], labels, signs, most)
     chosen = [Chosen(f"SEARCH{number:02d}", pool[place], gain) for number, (place, gain) in enumerate(order, 1)]
     return chosen, [measured[place] for place, _ in order], labels
-
-
-def chunks_by(limits: Limits) -> Map:
-    """How chunks of expressions are worked on: in this process for one job, else by a backend."""
-    backend = backend_of("serial" if limits.n_jobs == 1 and limits.backend == "loky" else limits.backend)
-
-    def map_chunks(work: Work, data: Any, chunks: Sequence[Chunk]) -> list[Any]:
-        return list(backend(work, data, chunks, limits.n_jobs, 0.0))
-
-    return map_chunks

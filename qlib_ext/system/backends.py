@@ -1,7 +1,8 @@
 """Where the jobs run: one function a backend, all of the same form.
 
-A backend calls ``work(data, job)`` for every job, at most ``n_jobs`` at a time, with ``gpus`` GPUs of its machine per
-job, and yields the results as they come. It hands ``data`` over once, not once a job.
+A backend is entered with data, and gives a function ``run`` until it is left. ``run(work, jobs)`` calls
+``work(data, job)`` for every job, at most ``n_jobs`` at a time, with ``gpus`` GPUs of its machine per job, and yields
+the results as they come. The data is handed over once, however many jobs and runs there are.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, ClassVar, Protocol
 
 import joblib
@@ -31,26 +33,52 @@ class Job(Protocol):
 
 
 Work = Callable[[Any, Any], Any]  # (data, job) -> result
-Backend = Callable[[Work, Any, Sequence[Job], int, float], Iterator[Any]]
+Run = Callable[[Work, Sequence[Job]], Iterator[Any]]
+Backend = Callable[[Any, int, float], AbstractContextManager[Run]]  # (data, n_jobs, gpus)
 
 PARENT_CHECK_SECONDS = 1.0
 THREADS = ("OMP_NUM_THREADS", "POLARS_MAX_THREADS")
 _of_this_process: dict[str, Any] = {}
 
 
-def serial(work: Work, data: Any, jobs: Sequence[Job], n_jobs: int, gpus: float) -> Iterator[Any]:
+@contextmanager
+def serial(data: Any, n_jobs: int, gpus: float) -> Iterator[Run]:
     """This process, one job after the other: for a process that may not start others, and to look for errors."""
-    for job in jobs:
-        yield work(data, job)
+
+    def run(work: Work, jobs: Sequence[Job]) -> Iterator[Any]:
+        for job in jobs:
+            yield work(data, job)
+
+    yield run
 
 
-def loky(work: Work, data: Any, jobs: Sequence[Job], n_jobs: int, gpus: float) -> Iterator[Any]:
-    """Processes of this machine, which share its GPUs; one file holds the data, and all map it into their memory."""
+@contextmanager
+def loky(data: Any, n_jobs: int, gpus: float) -> Iterator[Run]:
+    """Processes of this machine, which share its GPUs; one file holds the data, and all map it into their memory.
+
+    They start with the first jobs, and end when the backend is left.
+    """
     if multiprocessing.current_process().daemon:
         raise WorkerError(
             "A daemonic process, such as a worker of multiprocessing.Pool, may not start others: give backend: serial."
         )
-    workers = min(n_jobs, len(jobs))
+    pools: list[ProcessPoolExecutor] = []
+    with ExitStack() as stack:
+
+        def run(work: Work, jobs: Sequence[Job]) -> Iterator[Any]:
+            if not pools:
+                pools.append(stack.enter_context(_pool(data, n_jobs, jobs[0].noun)))
+            try:
+                for future in as_completed([pools[0].submit(_work, work, job) for job in jobs]):
+                    yield future.result()
+            except BrokenProcessPool as error:
+                raise WorkerError(worker_died(jobs)) from error
+
+        yield run
+
+
+@contextmanager
+def _pool(data: Any, workers: int, noun: str) -> Iterator[ProcessPoolExecutor]:
     threads = {name: str(max(1, joblib.cpu_count() // workers)) for name in THREADS if name not in os.environ}
     with scratch_folder() as folder:
         file = str(folder / "data")
@@ -58,15 +86,12 @@ def loky(work: Work, data: Any, jobs: Sequence[Job], n_jobs: int, gpus: float) -
             joblib.dump(data, file)
         except OSError as error:
             raise OutputError(
-                f"The data that all {jobs[0].noun}s share cannot be written to {folder} ({error}). Make room there, or "
+                f"The data that all {noun}s share cannot be written to {folder} ({error}). Make room there, or "
                 "let TMPDIR name another folder."
             ) from error
         pool = ProcessPoolExecutor(workers, initializer=_open, initargs=(file, os.getpid()), env=threads)
         try:
-            for future in as_completed([pool.submit(_work, work, job) for job in jobs]):
-                yield future.result()
-        except BrokenProcessPool as error:
-            raise WorkerError(worker_died(jobs)) from error
+            yield pool
         finally:
             pool.shutdown(kill_workers=True)
 
@@ -88,7 +113,8 @@ def _work(work: Work, job: Job) -> Any:
     return work(_of_this_process["data"], job)
 
 
-def ray(work: Work, data: Any, jobs: Sequence[Job], n_jobs: int, gpus: float) -> Iterator[Any]:
+@contextmanager
+def ray(data: Any, n_jobs: int, gpus: float) -> Iterator[Run]:
     """Workers of a Ray cluster: that of $RAY_ADDRESS, else one started on this machine.
 
     The data lies in Ray's object store, once a machine. A job whose worker dies is given to another one.
@@ -100,20 +126,24 @@ def ray(work: Work, data: Any, jobs: Sequence[Job], n_jobs: int, gpus: float) ->
     if not cluster.is_initialized():
         cluster.init(logging_level=logging.WARNING)
     shared = cluster.put(data)
-    remote = cluster.remote(num_gpus=gpus, max_retries=3)(work)
-    waiting = list(reversed(jobs))
-    running: list[Any] = []
-    try:
-        while waiting or running:
-            while waiting and len(running) < n_jobs:
-                running.append(remote.remote(shared, waiting.pop()))
-            finished, running = cluster.wait(running)
-            yield from cluster.get(finished)
-    except (cluster.exceptions.WorkerCrashedError, cluster.exceptions.OutOfMemoryError) as error:
-        raise WorkerError(worker_died(jobs)) from error
-    finally:
-        for left in running:
-            cluster.cancel(left, force=True)
+
+    def run(work: Work, jobs: Sequence[Job]) -> Iterator[Any]:
+        remote = cluster.remote(num_gpus=gpus, max_retries=3)(work)
+        waiting = list(reversed(jobs))
+        running: list[Any] = []
+        try:
+            while waiting or running:
+                while waiting and len(running) < n_jobs:
+                    running.append(remote.remote(shared, waiting.pop()))
+                finished, running = cluster.wait(running)
+                yield from cluster.get(finished)
+        except (cluster.exceptions.WorkerCrashedError, cluster.exceptions.OutOfMemoryError) as error:
+            raise WorkerError(worker_died(jobs)) from error
+        finally:
+            for left in running:
+                cluster.cancel(left, force=True)
+
+    yield run
 
 
 def worker_died(jobs: Sequence[Job]) -> str:
@@ -133,3 +163,11 @@ def backend_of(name: str) -> Backend:
     if name not in BACKENDS:
         raise ConfigError(f"backend is one of {', '.join(BACKENDS)}, not {name!r}.")
     return BACKENDS[name]
+
+
+def run_jobs(
+    backend: Backend, work: Work, data: Any, jobs: Sequence[Job], n_jobs: int, gpus: float = 0.0
+) -> Iterator[Any]:
+    """The results of jobs, as they come, of a backend that is left after them."""
+    with backend(data, min(n_jobs, len(jobs)), gpus) as run:
+        yield from run(work, jobs)

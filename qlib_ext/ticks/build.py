@@ -13,7 +13,7 @@ from qlib_ext.errors import ConfigError, DataError, ProviderError
 from qlib_ext.provider.check import check_provider
 from qlib_ext.provider.fields import write_field
 from qlib_ext.provider.names import instruments_with_features, instruments_with_field
-from qlib_ext.system.backends import backend_of
+from qlib_ext.system.backends import backend_of, run_jobs
 from qlib_ext.ticks.day import Day, build_day
 from qlib_ext.ticks.factors import BUILT, FAMILIES, FLOWS
 from qlib_ext.ticks.partitions import check_footers, days_in
@@ -63,7 +63,7 @@ def build(
     used, ProviderError for a provider that cannot take them, OutputError where the disk refuses, WorkerError where a
     worker dies.
     """
-    run = backend_of(backend)
+    workers = backend_of(backend)
     start, end = (day and pd.Timestamp(day).strftime("%Y-%m-%d") for day in (start, end))
     provider = Path(out).expanduser().absolute()
     calendar = {f"{day:%Y-%m-%d}": position for position, day in enumerate(check_provider(provider))}
@@ -79,7 +79,7 @@ def build(
         paths = {job.day: results.path(job) for job in jobs}
         left = unfinished_jobs(jobs, paths, instruments)
         with tqdm(total=len(jobs), initial=len(jobs) - len(left), desc="days", unit="day", disable=None) as progress:
-            for job, factors in run(build_day, None, left, n_jobs, 0.0) if left else ():
+            for job, factors in run_jobs(workers, build_day, None, left, n_jobs) if left else ():
                 save(paths[job.day], factors)
                 instruments.add(job.day, factors["instrument"].to_list())
                 progress.update()

@@ -11,10 +11,10 @@ from qlib_ext.cross_section.ic import rank_information_coefficient
 from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.errors import DataError, SegmentError
 from qlib_ext.search.evaluation import (
-    Chunk,
+    Ground,
+    Measuring,
     Sample,
-    Stages,
-    Whole,
+    Screening,
     ic_and_coverage,
     measure,
     screen,
@@ -62,9 +62,9 @@ def test_figures_are_those_of_the_rank_ic(market, nodes):
     days = np.concatenate([market.train, market.valid])
     labels = unit_ranks_or_nan(market.labels[days])
     sample = Sample(market.bars, days, labels)
-    chunk = Chunk(7, tuple(nodes))
     ic, covered = ic_and_coverage(sample, nodes)
-    number, found = measure(Whole(sample, np.arange(5), 5), chunk)
+    ground = Ground((market.bars,) * 3, (), days, len(market.train), np.arange(5), {"own": labels})
+    number, found = measure(ground, Measuring(7, tuple(nodes), "own", np.arange(5), 5))
     assert number == 7
     for place, values in enumerate(values_of(nodes, market.bars, days)):
         known = np.where(np.isnan(market.labels[days]), np.nan, values.T)
@@ -83,7 +83,10 @@ def test_the_fittest_of_few_stocks_come_to_more(market, nodes):
     days, labels = market.train[::5], market.labels[market.train[::5]]
     few, more = np.arange(0, len(market.stocks), 2), np.arange(len(market.stocks))
     samples = [Sample(market.bars.chosen(stocks), days, labels[:, stocks]) for stocks in (few, more)]
-    found = screen(Stages((samples[0], samples[1]), 0.3, 0.8, 0.01), Chunk(0, tuple(nodes)))
+    bars = samples[0].bars, samples[1].bars, market.bars
+    ground = Ground(bars, (few, more), days, len(days), np.arange(len(days)), {})
+    own = samples[0].labels, samples[1].labels
+    found = screen(ground, Screening(0, tuple(nodes), own, passing=0.3, coverage=0.8, parsimony=0.01))
 
     def fitness(sample):
         ic, coverage = ic_and_coverage(sample, nodes)

@@ -6,6 +6,7 @@ import errno
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -52,9 +53,13 @@ def test_a_killed_run_goes_on_where_it_was(ticks, provider, tmp_path, moment):
 
 
 def test_a_worker_that_dies_is_explained(ticks, provider, monkeypatch):
-    def dies(work, data, jobs, n_jobs, gpus):
-        yield work(data, jobs[0])
-        raise WorkerError(worker_died(jobs))
+    @contextmanager
+    def dies(data, n_jobs, gpus):
+        def run(work, jobs):
+            yield work(data, jobs[0])
+            raise WorkerError(worker_died(jobs))
+
+        yield run
 
     monkeypatch.setitem(BACKENDS, "dies", dies)
     with pytest.raises(WorkerError, match=r"at work on a day died.*finished days are kept"):
