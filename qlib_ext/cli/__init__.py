@@ -13,7 +13,7 @@ from qlib_ext.cli.bars import add_provider
 from qlib_ext.cli.factor import add_factor
 from qlib_ext.cli.live import add_check, add_orders, add_predict
 from qlib_ext.cli.portfolio import add_enhance
-from qlib_ext.cli.provider import add_fields, add_fundamentals
+from qlib_ext.cli.provider import add_fields, add_fundamentals, add_group_mean
 from qlib_ext.cli.relations import add_relations
 from qlib_ext.cli.risk import add_risk, add_weights
 from qlib_ext.cli.search import add_search
@@ -33,6 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
         add_provider,
         add_fields,
         add_fundamentals,
+        add_group_mean,
         add_relations,
         add_ticks,
         add_weights,

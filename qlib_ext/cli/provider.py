@@ -68,6 +68,44 @@ def _fields(args: argparse.Namespace) -> int:
     return 0
 
 
+_GROUP_MEAN = """\
+Write a field that tells a stock of the others of its group: the mean of theirs on the same day, without
+its own. $industry_change, the mean of $change over the others of a stock's $industry, is read by
+qlib-ext search where it is there, and by any expression: Mean($industry_change, 5).
+"""
+
+_GROUP_MEAN_EXAMPLE = """\
+examples:
+  qlib-ext group-mean --data ~/.qlib/qlib_data/cn_data --field change --group industry
+
+what comes next: qlib-ext search
+"""
+
+
+def add_group_mean(commands: argparse._SubParsersAction) -> None:
+    """``qlib-ext group-mean``."""
+    parser = add_command(
+        commands,
+        "group-mean",
+        _group_mean,
+        "add the mean of a stock's group as a field",
+        _GROUP_MEAN,
+        _GROUP_MEAN_EXAMPLE,
+    )
+    parser.add_argument("--data", required=True, metavar="PROVIDER", help="a Qlib provider of day bars")
+    parser.add_argument("--field", required=True, metavar="NAME", help="whose mean is taken, without $, such as change")
+    parser.add_argument("--group", required=True, metavar="NAME", help="the field with the group, such as industry")
+    parser.add_argument("--overwrite", action="store_true", help="compute a field that is there already anew")
+
+
+def _group_mean(args: argparse.Namespace) -> int:
+    from qlib_ext.provider import group_means
+
+    name, changed = group_means.add_group_mean(args.data, args.field, args.group, args.overwrite)
+    print(f"${name}: {changed} files written in {args.data}")
+    return 0
+
+
 _FUNDAMENTALS = """\
 Write what companies report into a Qlib provider as daily fields, as each day knew it. A row of the table
 has an instrument, the last day of the quarter (period), the day of the announcement (announced) and the
