@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from hashlib import blake2b
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 
@@ -25,6 +26,7 @@ from qlib_ext.search.pool import Factor, Rules
 from qlib_ext.search.state import CONTROL, LOCK, SEARCH, Progress, StateFolder
 from qlib_ext.search.statistics import bar_of, shuffled_within_days
 from qlib_ext.system.backends import backend_of
+from qlib_ext.system.description import Description
 from qlib_ext.system.locks import locked
 
 LABEL = "Ref($vwap, -11)/Ref($vwap, -1) - 1"  # that of ``handlers.bars``
@@ -116,14 +118,17 @@ class Search:
             yield
 
     def _about(self) -> dict[str, Any]:
-        """What must be the same for a run to go on; the data by its content, of which later days are no part."""
+        """What must be the same for a run to go on; the data by its content, of which later days are no part.
+
+        The same code as well: other kernels may change the last bit of a value, and with it which expression is bred.
+        """
         digest = blake2b(self.market.bars.values.tobytes(), digest_size=16)
         digest.update(self.market.labels.tobytes())
-        about = asdict(self.settings) | {"fields": self.grammar.fields, "version": version("qlib_ext")}
+        about = asdict(self.settings) | {"fields": self.grammar.fields}
         for name in ("most", "turnover"):  # which matter in the end alone
             about.pop(name)
         tuples = {name: [*value] for name, value in about.items() if isinstance(value, tuple)}
-        return about | tuples | {"data": digest.hexdigest()}
+        return about | tuples | {"data": digest.hexdigest(), "code": code_hash()}
 
     def run(self, limits: Limits, report: Callable[[Progress, dict[str, Evolution]], None] | None = None) -> Found:
         """Search until a limit is reached, from where the folder stands; ``report`` hears of each generation.
@@ -191,6 +196,12 @@ class Search:
         chosen, kept, labels = choose(evolutions[SEARCH], pool, self.settings.most, map_chunks)
         days = self.market.days[evolutions[SEARCH].ground.days]
         return Found(days, labels, progress, bar, passed[SEARCH], passed[CONTROL], chosen, kept)
+
+
+@cache
+def code_hash() -> str:
+    """Of the modules that a search imports, and of the versions of the packages that these import."""
+    return str(joblib.hash(Description().sources(__name__)))
 
 
 def choose(

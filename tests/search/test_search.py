@@ -12,6 +12,7 @@ import qlib
 from handlers.expressions import Expressions
 from qlib_ext.errors import ConfigError, DataError, OutputError, WorkerError
 from qlib_ext.provider.calendar import read_calendar
+from qlib_ext.search import search
 from qlib_ext.search.choice import write_factors
 from qlib_ext.search.search import Limits, Search
 from qlib_ext.search.state import CONTROL, SEARCH, STATE
@@ -75,6 +76,12 @@ def test_a_folder_of_another_search_is_refused(begun, initialised, settings):
         Search(settings(rules=settings().rules.__class__(margin=1.0)), begun)
     Search(settings(seed=1), begun, overwrite=True)
     assert not (begun / STATE).exists()
+
+
+def test_a_search_of_other_code_is_refused(begun, initialised, settings, monkeypatch):
+    monkeypatch.setattr(search, "code_hash", lambda: "changed")
+    with pytest.raises(DataError, match=r"holds a search with code .*, not 'changed': start anew with --overwrite"):
+        Search(settings(), begun)
 
 
 def test_a_folder_of_something_else_is_left_alone(initialised, settings, tmp_path):
