@@ -19,9 +19,10 @@ UNITS = {
     **dict.fromkeys(("open", "high", "low", "close", "vwap"), "price"),
     "volume": "volume",
     **dict.fromkeys(("amount", "float_mv", "total_mv", "book", "earnings_ttm", "sales_ttm"), "money"),
-    **dict.fromkeys(("turnover", "change", "roe", "debt_to_assets", "debt_to_eqt", "dividend_yield"), RATIO),
+    **dict.fromkeys(("turnover", "change", "industry_change"), RATIO),
+    **dict.fromkeys(("roe", "debt_to_assets", "debt_to_eqt", "dividend_yield"), RATIO),
 }
-SIGNED = ("change", "roe", "book", "earnings_ttm", "sales_ttm", "debt_to_eqt")  # that may be below 0
+SIGNED = ("change", "industry_change", "roe", "book", "earnings_ttm", "sales_ttm", "debt_to_eqt")  # that may be below 0
 DEFAULT_FIELDS = ("open", "high", "low", "close", "vwap", "volume", "amount", "turnover", "change", "industry_change")
 WINDOWS = (5, 10, 20, 60)
 LAGS = (1, 5, 10, 20, 60, 120)  # of Ref, which costs the same for all
