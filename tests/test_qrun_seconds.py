@@ -19,11 +19,11 @@ def test_a_second_belongs_to_the_innermost_part(clock):
 
     def fails():
         inner()
-        raise ValueError
+        raise ValueError("stopped")
 
     with watch.running("the rest of qrun"):  # 0
         assert inner() == "done"  # 1 to 2
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="stopped"):
             watch.around(fails, "training")()  # 3, 4 to 5, 6
     assert watch.seconds == {"imports": 5.0, "the rest of qrun": 3.0, "panel": 2.0, "training": 2.0}
 
