@@ -41,7 +41,7 @@ DAY, WEEK, MSNEW, MS, L2 = (
     "market_l2_gru",
 )
 FIRST_TEST, SECOND_TEST = "2015-06-16", "2015-07-22"  # of the days that have intraday bars
-MARKET = {"stocks": 20, "days": 310, "seed": 3, "start": "2014-06-02"}
+MARKET = {"stocks": 20, "days": 310, "seed": 3, "start": "2014-06-02", "accruals": 0.0}
 ONCE = {"train": [half_hours.FIRST, "2015-05-20"], "valid": ["2015-05-21", "2015-06-12"]}
 FIRST = {"train": "25D", "valid": "15D", "step": "40D"}
 SECOND = {"train": "26D", "valid": 0.5, "step": "5D"}

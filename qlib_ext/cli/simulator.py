@@ -14,7 +14,7 @@ index (instruments csi300, bars SH000300) with dated members and weights.
 Its returns hold four planted effects that a model can learn: short-term reversal, a
 volatility effect, momentum of half a year, and an industry lead-lag that only a model across
 stocks can see. The same parameters give the same bytes; a folder that already holds them is left
-as it is. --accruals 0.001 plants a fifth, slow one, that only the companies' reports show.
+as it is. --accruals 0.0006 plants a fifth, slow one, that only the companies' reports show.
 
 --ticks writes the same market's minute bars, and for the last days its trades and orders, into a
 folder of its own. They add up to the day bars, and informed traders leave traces in them that the
@@ -45,9 +45,9 @@ def add_market(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--accruals",
         type=float,
-        default=0.0,
         metavar="RETURN",
-        help="a day's return by which companies of high accruals fall behind (default: 0)",
+        help="companies report sales, cash flows, debt and dividends, and fall behind by so much a day where their "
+        "accruals are high: 0.0006, or 0 for not at all",
     )
     parser.add_argument("--ticks", metavar="DIR", help="a folder for its minute bars, trades and orders")
     parser.add_argument(

@@ -17,6 +17,8 @@ _DEBT = (0.2, 0.8)  # over the assets
 _SALES, _SALES_SPREAD = 0.7, 0.5  # over the assets a year: median, and deviation of the logarithm
 _PAID_OUT = 1 - _RETAINED
 
+REPORTED = ("sales_ttm", "cash_flow_ttm", "debt_to_assets", "dividend_yield")
+
 Array = NDArray[np.float64]
 
 

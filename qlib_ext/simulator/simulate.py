@@ -25,7 +25,7 @@ A fifth part, slow and hidden from all prices, is planted where it is asked for,
     accruals    -d a              a[q] = 0.8 a[q-1] + 0.6 n[q], the accruals of the quarter that the day knows
 
 Companies with high accruals, earnings that are no cash, fall behind: only who reads ($earnings_ttm - $cash_flow_ttm) /
-assets can see it. Without it, d = 0, prices are what they were before there were accruals.
+assets can see it. Where it is not asked for, neither are these reports: the market is one without them.
 
 The label Ref($vwap, -2) / Ref($vwap, -1) - 1 takes half of the return of day t+1 and half of that of day t+2,
 since the day's average price has come half of the day's way. ``Market.signal`` is therefore, part by part,
@@ -45,7 +45,7 @@ from numpy.typing import NDArray
 
 from qlib_ext.errors import ConfigError
 from qlib_ext.provider.writer import read_about, write_provider
-from qlib_ext.simulator.fundamentals import company_fields, draw_accruals
+from qlib_ext.simulator.fundamentals import REPORTED, company_fields, draw_accruals
 from qlib_ext.simulator.index import closing_weights, index_bars, opening_weights, review_members, spans
 from qlib_ext.simulator.listing import draw_listing
 from qlib_ext.simulator.prices import trade
@@ -61,9 +61,9 @@ class Market:
     fields   name -> values: open, high, low, close, vwap (yuan times factor), volume (shares / factor),
              amount (yuan), turnover (a fraction of the float shares), factor, change (close / last close - 1),
              float_mv, total_mv (float and total market value, yuan), shares (total, times factor), book,
-             earnings_ttm, sales_ttm, cash_flow_ttm (yuan, as known on the day), debt_to_assets, dividend_yield (per
-             cent), industry (code), csi300_weight (fraction, at the close). NaN outside the listing; on a suspended
-             day only factor and those from float_mv on are there
+             earnings_ttm (yuan, as known on the day), industry (code), csi300_weight (fraction, at the close), and
+             where accruals are asked for sales_ttm, cash_flow_ttm (yuan), debt_to_assets, dividend_yield (per cent).
+             NaN outside the listing; on a suspended day only factor and those from float_mv on are there
     listed   from a stock's first to its last day
     members  of the index
     index    the bars of SH000300, one row a day
@@ -94,11 +94,12 @@ class Market:
 
 
 def simulate(
-    stocks: int = 100, days: int = 750, seed: int = 0, start: str = "2014-09-01", accruals: float = 0.0
+    stocks: int = 100, days: int = 750, seed: int = 0, start: str = "2014-09-01", accruals: float | None = None
 ) -> Market:
     """Simulate a market over ``days`` trading days from ``start``; the same seed gives the same market.
 
-    accruals  by how much a day a company whose accruals are one standard deviation higher falls behind, such as 0.001
+    accruals  by how much a day a company whose accruals are one standard deviation higher falls behind, such as 0.0006;
+              None: companies report neither sales, cash flows, debt nor dividends
 
     Raises ConfigError for less than 10 stocks or 40 days, a negative seed, or a start that is no date.
     """
@@ -118,6 +119,8 @@ def simulate(
     companies = company_fields(
         listing.calendar, float_mv, trades.bars["close"], trades.issue_mv, drawn, np.random.default_rng([seed, 1])
     )
+    if accruals is None:
+        companies = {name: values for name, values in companies.items() if name not in REPORTED}
     first = listing.listed & ~np.vstack([np.zeros(stocks, dtype=bool), listing.listed[:-1]])
     change = np.where(first, np.nan, trades.bars["change"])  # no close before the first day
     fields = (
@@ -148,7 +151,7 @@ def write_market(
     days: int = 750,
     seed: int = 0,
     start: str = "2014-09-01",
-    accruals: float = 0.0,
+    accruals: float | None = None,
     overwrite: bool = False,
 ) -> bool:
     """Write a simulated market as a Qlib provider; return False where the folder already holds this one.

@@ -45,7 +45,7 @@ def write_ticks(
     days: int = 750,
     seed: int = 0,
     start: str = "2014-09-01",
-    accruals: float = 0.0,
+    accruals: float | None = None,
     ticks_days: int = 0,
     overwrite: bool = False,
 ) -> bool:

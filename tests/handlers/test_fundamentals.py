@@ -18,7 +18,7 @@ from qlib_ext.factors.fundamentals import CATEGORIES, INDICATORS, YEAR
 from qlib_ext.simulator.simulate import simulate, write_market
 from tests.garbage import garbage_from
 
-MARKET = {"stocks": 25, "days": 330, "seed": 5}
+MARKET = {"stocks": 25, "days": 330, "seed": 5, "accruals": 0.0}
 TIMES = {"start_time": "2015-08-31", "end_time": "2015-11-27", "instruments": "all"}
 SEGMENTS = {
     "train": ("2015-08-31", "2015-10-09"),
