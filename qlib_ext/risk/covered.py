@@ -63,8 +63,13 @@ class Covered:
         return (MARKET, *map(industry_name, self.codes), *self.names)
 
     def matrix(self, places: NDArray[np.int_] | slice = slice(None)) -> Panel:
-        """X at the close: [stocks, factors] of all or some of them; market 1, industries 0 or 1, styles."""
-        return design(self.industry[places].astype(int), self.codes, self.styles[places].astype(np.float64))
+        """X at the close: [stocks, factors] of all or some of them; market 1, industries 0 or 1, styles.
+
+        Factor by factor in memory, as X'd sums over stocks.
+        """
+        return np.asfortranarray(
+            design(self.industry[places].astype(int), self.codes, self.styles[places].astype(np.float64))
+        )
 
     def places_of(self, stocks: Sequence[str] | NDArray[np.object_]) -> NDArray[np.int_]:
         """Where each of some stocks stands, -1 for one that is not covered."""
