@@ -166,7 +166,7 @@ def performance_by_year(daily: pd.DataFrame, report: pd.DataFrame) -> pd.DataFra
     """["all" and years, figures]: returns of the calendar year's days compounded, the rest as in ``performance``.
 
     Columns: return, benchmark, excess, excess_basket, tracking_error, information_ratio, max_drawdown (of the excess),
-    turnover_one_sided.
+    turnover_one_sided (of a year).
     """
     periods = {"all": daily} | {str(year): part for year, part in daily.groupby(daily.index.year)}
     rows = {}
@@ -178,7 +178,7 @@ def performance_by_year(daily: pd.DataFrame, report: pd.DataFrame) -> pd.DataFra
             "tracking_error": of_excess["volatility"],
             "information_ratio": of_excess["ratio"],
             "max_drawdown": of_excess["max_drawdown"],
-            "turnover_one_sided": report["turnover"].loc[part.index].sum() / 2,
+            "turnover_one_sided": report["turnover"].loc[part.index].mean() * DAYS_PER_YEAR / 2,
         }
     return pd.DataFrame(rows).T
 

@@ -152,11 +152,12 @@ def test_a_year_has_252_days_and_is_compounded():
 def test_years_are_those_of_the_calendar(history):
     daily, table = history.daily(), performance_by_year(history.daily(), history.report)
     assert table.index.tolist() == ["all", *sorted({str(day.year) for day in daily.index})]
-    for name in table.index[1:]:
-        part = daily.loc[name]
+    for name in table.index:
+        part = daily if name == "all" else daily.loc[name]
         assert table.loc[name, "excess"] == pytest.approx((1 + part["excess"]).prod() - 1)
-        turned = history.report.loc[name, "turnover"].sum() / 2
-        assert table.loc[name, "turnover_one_sided"] == pytest.approx(turned)
+        turned = history.report.loc[part.index, "turnover"].sum() / 2
+        assert table.loc[name, "turnover_one_sided"] == pytest.approx(turned / len(part) * 252)
+    assert table.loc["all", "turnover_one_sided"] == pytest.approx(history.turnover()["turnover_one_sided"])
 
 
 def test_what_was_held_is_counted(history, account):
