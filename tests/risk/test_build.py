@@ -276,9 +276,10 @@ def test_the_command(provider, tmp_path, capsys):
     command = ["risk", "--data", str(provider), "--out", str(folder)]
     assert main(command) == 0
     told = capsys.readouterr()
-    assert told.out == f"{folder}: 360 days added, 360 in all\n"
+    of = f"of SIMULATED {provider}, 2014-09-01 to 2016-02-17, 360 days, 60 stocks"
+    assert told.out == f"{folder}: 360 days added, 360 in all, {of}\n"
     assert "left out the style leverage: the provider has no $debt_to_assets" in told.err
     assert main(command) == 0
-    assert capsys.readouterr().out == f"{folder}: 0 days added, 360 in all\n"
+    assert capsys.readouterr().out == f"{folder}: 0 days added, 360 in all, {of}\n"
     assert main([*command, "--no-size"]) == 2
     assert "holds a model with size" in capsys.readouterr().err
