@@ -18,6 +18,7 @@ PRIVATE = {
     r"\._data\b|\"_data\"": ["qlib_ext.data.views"],
     r"\._(infer|learn)\b": ["qlib_ext.data.views"],
     r"async_log": ["qlib_ext.analysis.report.page"],
+    r"_log_uncommitted_code": ["qlib_ext.recorder.checked"],
     r"joblib\.externals": ["qlib_ext.system.vendored_loky"],
 }
 
@@ -45,6 +46,11 @@ def test_a_handler_of_qlibs_still_processes_the_rows_that_we_put_into_it():
 def test_qlibs_recorder_still_logs_in_a_thread_that_can_be_waited_for():
     changed = "MLflowRecorder.async_log is gone: _finish_logging of qlib_ext/analysis/report/page.py waits for nothing"
     assert "async_log" in MLflowRecorder.start_run.__code__.co_names, changed
+
+
+def test_qlibs_recorder_still_logs_code_in_one_method():
+    changed = "MLflowRecorder._log_uncommitted_code is gone: qlib_ext/recorder/checked.py replaces nothing"
+    assert "_log_uncommitted_code" in MLflowRecorder.start_run.__code__.co_names, changed
 
 
 def test_joblib_still_ships_the_pool_and_the_tracker_that_we_take():

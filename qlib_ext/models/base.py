@@ -27,7 +27,9 @@ from qlib_ext.errors import CheckpointError, ConfigError, DataError, NotFittedEr
 from qlib_ext.layers.scores import Scores
 from qlib_ext.losses import CROSS_SECTIONAL_LOSSES, mean_squared_error, pairwise_rank
 from qlib_ext.models.options import TrainingOptions, read_options
-from qlib_ext.models.training import Curves, Trainer
+from qlib_ext.models.resuming import Curves, training_key
+from qlib_ext.models.training import Trainer
+from qlib_ext.recorder.checkpoints import active_checkpoints
 
 logger = get_module_logger("qlib_ext.models")
 
@@ -88,7 +90,8 @@ class NeuralModel(Model):
 
         evals_result receives the curves of the first net; the weights go to save_path if it is given.
         Raises DataError for features that are not finite, for days of one stock or of one label, ConfigError for
-        windows of another kind than the net reads.
+        windows of another kind than the net reads. With ``checkpoint`` it goes on where a run of the same experiment,
+        options, samples and code was stopped.
         """
         if "mlflow" in sys.modules:  # else no run is active, as in the processes of a rolling model
             from qlib_ext.recorder.checked import check_active_task
@@ -110,13 +113,15 @@ class NeuralModel(Model):
         layout = layout_of(data.window, panel)
         instruments = train.index.unique("instrument").sort_values()
         seeds = [self.options.seed] if self.options.seeds is None else list(self.options.seeds)
+        kept = self._kept(data.window, {"train": train, "valid": valid})
         nets, curves = [], []
         for seed in seeds:
             with torch.random.fork_rng():
                 torch.manual_seed(torch.seed() if seed is None else seed)
                 net = self.build(layout, instruments)
                 name = type(self).__name__ if len(seeds) == 1 else f"{type(self).__name__}.seed{seed}"
-                curves.append(self._trainer(net, panel, data.window).fit(train, valid, seed, name))
+                trainer = replace(self._trainer(net, panel, data.window), **kept)
+                curves.append(trainer.fit(train, valid, seed, name))
                 nets.append(net)
         self.nets_, self.curves_ = nets, curves
         self.layout_, self.instruments_ = layout, instruments
@@ -128,6 +133,21 @@ class NeuralModel(Model):
     def __repr__(self) -> str:
         options = (f"{name}={value!r}" for name, value in vars(self.options).items())
         return f"{type(self).__name__}({', '.join(options)})"
+
+    def _kept(self, window: Window, samples: dict[str, Samples]) -> dict[str, Any]:
+        """What a trainer needs to keep checkpoints; nothing where none are wanted or can be kept."""
+        if not self.options.checkpoint:
+            return {}
+        checkpoints = active_checkpoints()
+        if checkpoints is None:
+            logger.warning("checkpoint: true, and no recorder is active: a training that is stopped starts anew.")
+            return {}
+        key = training_key(self, self.options, window, samples)
+        return {"checkpoints": checkpoints, "key": key, "counted": self.counted()}
+
+    def counted(self) -> dict[str, Any]:
+        """What the loss counts over a training, by name: objects with ``state_dict`` and ``load_state_dict``."""
+        return {}
 
     def predict(self, dataset: Any, segment: str | slice = "test") -> pd.Series:
         """Scores of every sample of the segment, or of the days ``slice(first, last)``, indexed (datetime, instrument).

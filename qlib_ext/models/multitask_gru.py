@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -73,6 +73,26 @@ class MultiTaskNet(nn.Module):
         return self.head([self.encoders[encoder](x) for encoder, x in series])
 
 
+class Defined:
+    """On how many training days each series told the stocks apart: ``series`` [K], of ``days``."""
+
+    def __init__(self) -> None:
+        self.series, self.days = torch.zeros(1), 0
+
+    def add(self, defined: Tensor) -> None:
+        """Count the days of a step: ``[K, days]``."""
+        self.series = self.series.to(defined.device) + defined.sum(1)
+        self.days += defined.shape[1]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The two counts."""
+        return {"series": self.series, "days": self.days}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take what ``state_dict`` gave."""
+        self.series, self.days = state["series"], state["days"]
+
+
 class MultiTaskGRU(NeuralModel):
     """``L = - sum_k corr(y_k, y) + lambda sum_{i<j} corr(y_i, y_j)``, over each day's stocks, the mean over days.
 
@@ -90,7 +110,7 @@ class MultiTaskGRU(NeuralModel):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._defined, self._days = torch.zeros(1), 0
+        self._count = Defined()
 
     def build(self, layout: Layout, instruments: pd.Index) -> nn.Module:
         """A MultiTaskNet with an encoder for each number of fields, or with one for each series."""
@@ -102,9 +122,8 @@ class MultiTaskGRU(NeuralModel):
         """The loss of the class, whatever the score; counts the correlations that are undefined."""
         defined = self.defined(scores, batch)  # [K, days]
         if torch.is_grad_enabled():  # a training step
-            self._defined = self._defined.to(defined.device) + defined.sum(1)
-            self._days += defined.shape[1]
-        elif not self._defined.any():
+            self._count.add(defined)
+        elif not self._count.series.any():
             raise DataError(
                 f"None of the {len(defined)} series differs among the stocks of a training day, or no day has "
                 f"{self.options.min_stocks} stocks (min_stocks): there is nothing to learn. Widen the universe, or "
@@ -121,12 +140,17 @@ class MultiTaskGRU(NeuralModel):
         enough = batch.mask.sum(1) >= self.options.min_stocks  # [days]
         return (apart.unflatten(1, (-1, self.options.hidden_size)).amax(2) > SAME).T & enough
 
+    def counted(self) -> dict[str, Any]:
+        """The days on which correlations were defined."""
+        return {"defined": self._count}
+
     def fit(self, dataset: Any, evals_result: dict | None = None, save_path: str | Path | None = None) -> None:
         """As every net; then says how many correlations of the training days were undefined."""
-        self._defined, self._days = torch.zeros(1), 0
+        self._count = Defined()
         super().fit(dataset, evals_result, save_path)
         assert self.layout_ is not None
-        self.undefined_ = dict(zip(self.layout_.series, (1 - self._defined / self._days).tolist(), strict=True))
+        share_of = (1 - self._count.series / self._count.days).tolist()
+        self.undefined_ = dict(zip(self.layout_.series, share_of, strict=True))
         for name, share in self.undefined_.items():
             if share > 0:
                 logger.warning(

@@ -40,6 +40,8 @@ class TrainingOptions:
     autocast         forward pass in bfloat16; on a CPU faster only where it has AVX512-BF16 or AMX
     seed             of the initial weights, dropout and the order of days; None draws one
     seeds            several nets, one per seed; their standardised scores are averaged
+    checkpoint       keep the state after each epoch in the recorder until the run has finished, so that one that was
+                     stopped goes on there, run again, with the same bits; needs a seed
     n_jobs           accepted for the Zoo's sake: windows are gathered on the device, without worker processes
     """
 
@@ -60,6 +62,7 @@ class TrainingOptions:
     autocast: bool = False
     seed: int | None = None
     seeds: Sequence[int] | None = None
+    checkpoint: bool = False
     n_jobs: int = 0
 
     def __post_init__(self) -> None:
@@ -75,6 +78,8 @@ class TrainingOptions:
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"ema_decay is at least 0 and below 1, for example 0.998; not {self.ema_decay}.")
         check_seeds(self.seeds)
+        if self.checkpoint and self.seed is None and self.seeds is None:
+            raise ConfigError("checkpoint: true needs a seed: without one no training is known again.")
 
 
 @dataclass(kw_only=True)

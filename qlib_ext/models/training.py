@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import chain
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -23,63 +24,91 @@ from qlib_ext.data.window import Window
 from qlib_ext.errors import TrainingError
 from qlib_ext.layers.scores import Scores
 from qlib_ext.models.options import TrainingOptions
+from qlib_ext.models.resuming import Checkpoint, Curves, Progress
+from qlib_ext.recorder.checkpoints import Checkpoints
 
 STEPS_PER_REPORT = 20  # steps between two updates of the progress bar's figures
 EVALUATION_ROWS = {"cpu": 1024, "cuda": 8192}  # samples validated at a time: what fits the cache, what keeps a GPU busy
 
 Loss = Callable[[Scores, Batch], Tensor]
-Curves = dict[str, list[float]]
 
 logger = get_module_logger("qlib_ext.training")
 
 
 @dataclass
 class Trainer:
-    """Trains one net on one segment's days and stops by another's."""
+    """Trains one net on one segment's days and stops by another's.
+
+    checkpoints  where the state after each epoch is kept; None: nowhere
+    key          of the training, see ``training_key``
+    counted      what else has a state: objects with ``state_dict`` and ``load_state_dict``, by name
+    """
 
     net: nn.Module
     loss: Loss
     options: TrainingOptions
     window: Window
     device: torch.device
+    checkpoints: Checkpoints | None = None
+    key: str = ""
+    counted: Mapping[str, Any] = field(default_factory=dict)
 
     def fit(self, train: Samples, valid: Samples, seed: int | None, name: str = "") -> Curves:
         """Train until ``early_stop`` epochs bring no better validation metric; returns the curves by epoch.
 
         The order of days depends on the seed alone. With an ``ema_decay`` the moving average of the weights is
-        validated and kept. Raises TrainingError where the loss is not finite.
+        validated and kept. A training that a checkpoint is kept of goes on after its last epoch, with the same bits.
+        Raises TrainingError where the loss is not finite.
         """
         optimizer = make_optimizer(self.net, self.options)
-        validated = self
+        validated, parts = self, {"net": self.net, "optimizer": optimizer, **self.counted}
         if self.options.ema_decay:
             average = MovingAverage(self.net, self.options.ema_decay)
             optimizer.register_step_post_hook(lambda *_: average.update(self.net))
-            validated = replace(self, net=average.net)
+            validated, parts["average"] = replace(self, net=average.net), average
         order = np.random.default_rng(seed)
-        curves: Curves = {}
-        best_value, best_epoch, best_weights = -math.inf, 0, None
-        for epoch in range(self.options.n_epochs):
+        checkpoint = None
+        if self.checkpoints is not None:
+            checkpoint = Checkpoint(self.checkpoints, f"{self.key}_{name}", parts, self.device)
+        progress = Progress() if checkpoint is None else checkpoint.load(order)
+        self._say_what_is_done(progress, name)
+        while not progress.is_over(self.options.n_epochs, self.options.early_stop):
             started = time.perf_counter()
-            days = order.permutation(train.n_days)
+            epoch, days = progress.epochs, order.permutation(train.n_days)
             row = {f"train_{k}": v for k, v in self._train_epoch(optimizer, train, days, epoch, name).items()}
             row |= {f"valid_{k}": v for k, v in validated.evaluate(valid).items()}
-            for key, value in row.items():
-                curves.setdefault(key, []).append(value)
+            self._count(progress, row, validated.net)
+            if checkpoint is not None:
+                checkpoint.save(progress, order)
             log_metrics(row, epoch, name)
             figures = "  ".join(f"{k} {v:.4f}" for k, v in row.items())
             seconds = time.perf_counter() - started
             logger.info(f"{name} epoch {epoch + 1}/{self.options.n_epochs}, {seconds:.1f} s: {figures}")
-            value = -row["valid_loss"] if self.options.metric == "loss" else row[f"valid_{self.options.metric}"]
-            if value > best_value:
-                best_value, best_epoch, best_weights = value, epoch, copy.deepcopy(validated.net.state_dict())
-            elif epoch - best_epoch >= self.options.early_stop:
-                break
-        if best_weights is None:
+        if progress.best_weights is None:
             raise TrainingError(f"{name} the validation {self.options.metric} is NaN in every epoch; check its labels.")
-        self.net.load_state_dict(best_weights)
-        figure = curves[f"valid_{self.options.metric}"][best_epoch]
-        logger.info(f"{name} best epoch {best_epoch + 1}, validation {self.options.metric} {figure:.4f}")
-        return curves
+        self.net.load_state_dict(progress.best_weights)
+        figure = progress.curves[f"valid_{self.options.metric}"][progress.best_epoch]
+        logger.info(f"{name} best epoch {progress.best_epoch + 1}, validation {self.options.metric} {figure:.4f}")
+        return progress.curves
+
+    def _count(self, progress: Progress, row: dict[str, float], net: nn.Module) -> None:
+        """Take the figures of one more epoch, and the weights where they are the best so far."""
+        for key, figure in row.items():
+            progress.curves.setdefault(key, []).append(figure)
+        value = -row["valid_loss"] if self.options.metric == "loss" else row[f"valid_{self.options.metric}"]
+        if value > progress.best_value:
+            progress.best_value, progress.best_epoch = value, progress.epochs
+            progress.best_weights = copy.deepcopy(net.state_dict())
+        progress.epochs += 1
+
+    def _say_what_is_done(self, progress: Progress, name: str) -> None:
+        """Log the epochs of an earlier run to this one's recorder, so that its curves are whole."""
+        if progress.epochs:
+            logger.info(
+                f"{name} goes on after epoch {progress.epochs}/{self.options.n_epochs} of a run that was stopped"
+            )
+        for epoch in range(progress.epochs):
+            log_metrics({key: curve[epoch] for key, curve in progress.curves.items()}, epoch, name)
 
     def _train_epoch(
         self, optimizer: torch.optim.Optimizer, train: Samples, days: np.ndarray, epoch: int, name: str
@@ -182,6 +211,15 @@ class MovingAverage:
         for module in self.net.modules():
             if isinstance(module, nn.RNNBase):
                 module.flatten_parameters()  # cuDNN wants them in one piece, and a copy is not
+
+    def state_dict(self) -> dict[str, Any]:
+        """The average and the number of steps."""
+        return {"net": self.net.state_dict(), "steps": self.steps}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take what ``state_dict`` gave."""
+        self.net.load_state_dict(state["net"])
+        self.steps = state["steps"]
 
     @torch.no_grad()
     def update(self, net: nn.Module) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from mlflow.utils.file_utils import local_file_uri_to_path
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 from qlib.utils.exceptions import LoadObjectError
 from qlib.workflow import R
 from qlib.workflow.exp import MLflowExperiment
@@ -14,6 +17,8 @@ from qlib.workflow.recorder import MLflowRecorder
 from qlib_ext.checks.task import check_before_training
 from qlib_ext.recorder.provider import tag_provider
 from qlib_ext.system.files import checksum_of, write_checksum
+
+NAME_OF_QLIB = "mlflow_recorder"  # what Qlib calls a run that nobody gave a name
 
 
 class CheckedRecorder(MLflowRecorder):
@@ -32,7 +37,29 @@ class CheckedRecorder(MLflowRecorder):
         for file in files:
             write_checksum(file, "Make room and save it again.")
         if artifact_path is None and {"model", "dataset"} <= set(_keys(kwargs.get("task"))):
+            if self.name == NAME_OF_QLIB:
+                self.set_tags(**{MLFLOW_RUN_NAME: name_of_run(kwargs["task"], datetime.now())})
             check_before_training(kwargs["task"])  # Qlib's trainer saves a task before it makes anything of it
+
+    def _log_uncommitted_code(self) -> None:
+        """As in Qlib, within a folder of git; elsewhere git would print how it is used, three times."""
+        if any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents)):
+            super()._log_uncommitted_code()
+
+
+def name_of_run(task: Mapping[str, Any], time: datetime) -> str:
+    """The class of a task's model, a rolling model's inner one in brackets, and the time: ``GRU 2026-11-27 14:05``."""
+    model: Any = task["model"]
+    if not isinstance(model, Mapping):
+        model = {"class": type(model)}
+    inner = (model.get("kwargs") or {}).get("model")
+    of = f" ({_short(inner)})" if isinstance(inner, Mapping) and "class" in inner else ""
+    return f"{_short(model)}{of} {time:%Y-%m-%d %H:%M}"
+
+
+def _short(model: Mapping[str, Any]) -> str:
+    kind = model.get("class", "")
+    return kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__
 
 
 def check_active_task() -> None:

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import mlflow
 from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
@@ -20,12 +21,14 @@ from qlib.workflow.expm import MLflowExpManager
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.provider.check import check_future_days, check_provider
 from qlib_ext.recorder.checked import CheckedExperiment
+from qlib_ext.recorder.checkpoints import FOLDER, Checkpoints
 from qlib_ext.recorder.location import ARTIFACTS, SQLITE, artifact_location, database_of, follow_move
 from qlib_ext.recorder.provider import tag_provider
 from qlib_ext.recorder.running import RunningRun, mark_killed
-from qlib_ext.recorder.runs import deleted
+from qlib_ext.recorder.runs import artifacts_of, deleted
 from qlib_ext.system.files import require_writable
 from qlib_ext.system.locks import locked
+from qlib_ext.system.quiet import quieten, quieten_qlib
 
 logger = get_module_logger("qlib_ext.recorder")
 
@@ -38,7 +41,8 @@ class SQLiteExpManager(MLflowExpManager):
     as with qrun's own ``mlruns``.
 
     The folder may be moved and copied. Saved objects have a checksum beside them. Runs that a killed process left as
-    RUNNING are marked as KILLED by the next one.
+    RUNNING are marked as KILLED by the next one. A run that has a task is named after its model and the time. What
+    other libraries print and helps nobody is left out, see ``system.quiet``.
     Raises, before anything is made, ProviderError where Qlib was given no provider, or one that knows no day after its
     last, which a backtest needs, and ConfigError for another store.
     """
@@ -52,6 +56,8 @@ class SQLiteExpManager(MLflowExpManager):
         check_provider(C.dpm.get_data_uri("day"))  # Qlib itself goes on without one, into errors that do not name it
         check_future_days(C.dpm.get_data_uri("day"))
         require_writable(database.parent, "QLIB_RUNS, or uri, names another folder.")
+        quieten()
+        quieten_qlib()
         super().__init__(uri=f"{SQLITE}{database}", default_exp_name=default_exp_name)
         self.database = database
         self.running: RunningRun | None = None
@@ -100,8 +106,11 @@ class SQLiteExpManager(MLflowExpManager):
         return experiment
 
     def end_exp(self, *args: Any, **kwargs: Any) -> None:
-        """As in Qlib."""
+        """As in Qlib; the checkpoints of a run that has finished are removed."""
+        finished = mlflow.active_run()
         super().end_exp(*args, **kwargs)
+        if finished is not None and self.client.get_run(finished.info.run_id).info.status == "FINISHED":
+            Checkpoints(artifacts_of(finished) / FOLDER).remove()
         if self.running is not None:
             self.running.end()
             self.running = None

@@ -20,6 +20,11 @@ def with_seed(model: dict, seed: int | None) -> dict:
     return model
 
 
+def keeps_checkpoints(model: dict) -> bool:
+    """Whether the inner model is to keep the state after each epoch."""
+    return bool((model.get("kwargs") or {}).get("checkpoint"))
+
+
 def check_inner(model: dict, seed: int | None = None) -> None:
     """Raise ConfigError where an inner model cannot be made of its configuration.
 

@@ -17,6 +17,7 @@ from qlib.config import C
 from qlib.utils import init_instance_by_config
 
 from qlib_ext.errors import QlibExtError, TrainingError
+from qlib_ext.recorder.checkpoints import Checkpoints, kept_in
 from qlib_ext.recorder.windows import SECONDS
 from qlib_ext.rolling.inner import with_seed
 from qlib_ext.rolling.rows import RawData
@@ -25,7 +26,10 @@ from qlib_ext.rolling.windows import RollingWindow
 
 @dataclass(frozen=True)
 class Job:
-    """A window, a seed (None: the model's own), the inner model's configuration, and how Qlib was initialised."""
+    """A window, a seed (None: the model's own), the inner model's configuration, and how Qlib was initialised.
+
+    checkpoints: where an inner model with ``checkpoint: true`` keeps its own; None without a recorder.
+    """
 
     noun: ClassVar[str] = "window"
 
@@ -34,6 +38,7 @@ class Job:
     model: dict
     qlib: dict
     key: str
+    checkpoints: Checkpoints | None = None
 
     def __str__(self) -> str:
         return str(self.window) if self.seed is None else f"{self.window} seed {self.seed}"
@@ -89,7 +94,8 @@ def train_window(data: RawData, job: Job) -> Outcome:
     evaluation: dict = {}
     takes = signature(model.fit).parameters
     try:
-        model.fit(dataset, **({"evals_result": evaluation} if "evals_result" in takes else {}))
+        with kept_in(job.checkpoints):
+            model.fit(dataset, **({"evals_result": evaluation} if "evals_result" in takes else {}))
         clock.append(time.perf_counter())
         prediction, factors = score_and_factors(model, dataset)
         prediction = scores_of(prediction, job)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from itertools import product
 from typing import Any
 
 import pandas as pd
@@ -33,7 +34,7 @@ from qlib_ext.recorder.windows import (
     WINDOWS,
     windows_frame,
 )
-from qlib_ext.rolling.inner import check_inner
+from qlib_ext.rolling.inner import check_inner, keeps_checkpoints
 from qlib_ext.rolling.jobs import Job, Outcome, train_window
 from qlib_ext.rolling.keys import Keys
 from qlib_ext.rolling.rows import RawData
@@ -60,7 +61,8 @@ class RollingModel(Model):
     backend     loky: processes of this machine; ray: a Ray cluster
     gpus        GPUs of a job on a Ray cluster; a fraction shares one
     resume      do not train again what a run of the same experiment has finished with the same rows,
-                configuration and code
+                configuration and code; with ``checkpoint: true`` among the inner model's options, a window that was
+                being trained goes on after its last epoch
 
     Processors with fit_start_time and fit_end_time are fitted on each window's training days; the dates that the
     handler was given for them, and the dataset's train and valid segments, are not read. Every window and seed
@@ -129,7 +131,11 @@ class RollingModel(Model):
         own = {"provider_uri": dict(C.provider_uri), "region": C.region, "logging_level": C.logging_level}
         own["custom_ops"] = C.custom_ops
         seeds: list[int | None] = [None] if self.seeds is None else list(self.seeds)
-        jobs = [Job(window, seed, self.model, own, keys.key(window, seed)) for window in windows for seed in seeds]
+        kept = store.checkpoints() if store is not None and keeps_checkpoints(self.model) else None
+        jobs = []
+        for window, seed in product(windows, seeds):
+            key = keys.key(window, seed)
+            jobs.append(Job(window, seed, self.model, own, key, None if kept is None else kept.within(key)))
         label = labels_of(dataset, DataHandlerLP.DK_R).iloc[:, 0]
         with nullcontext() if store is None else store.locked():
             scores, table = self._train(jobs, data, label, store)
@@ -195,6 +201,8 @@ class RollingModel(Model):
                 if store is not None:
                     figures = {name: row[name] for name in (RANK_IC, *SECONDS)}
                     row[RUN] = store.save(job, outcome, figures)
+                    if job.checkpoints is not None:
+                        job.checkpoints.remove()
                 table[job.key] = row
                 progress.update()
                 progress.set_postfix_str(f"{job}: Rank IC {row[RANK_IC]:.4f}")

@@ -20,6 +20,7 @@ from qlib.log import get_module_logger
 from qlib.utils import flatten_dict
 
 from qlib_ext.errors import OutputError, TrainingError
+from qlib_ext.recorder.checkpoints import Checkpoints
 from qlib_ext.recorder.runs import search_runs
 from qlib_ext.recorder.windows import DATASET, MODEL, PREDICTION, SEED, WEAK_FACTORS
 from qlib_ext.rolling.jobs import Job, Outcome
@@ -42,6 +43,7 @@ class WindowStore:
     """
 
     def __init__(self, run: Run, store: str | None = None) -> None:
+        self.run, self.uri = run, store
         self.client = MlflowClient(tracking_uri=store)
         self.parent, self.experiment = run.info.run_id, run.info.experiment_id
 
@@ -64,6 +66,10 @@ class WindowStore:
                 "an experiment_name of its own."
             ),
         )
+
+    def checkpoints(self) -> Checkpoints:
+        """Where the parent keeps those of its windows; raises ConfigError where it has no folder."""
+        return Checkpoints.of(self.run, self.uri)
 
     def finished(self) -> dict[str, str]:
         """The run ids of the finished windows of all runs of the experiment, by key."""
