@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from qlib_ext.analysis.performance import compounded
+from qlib_ext.analysis.performance import compounded, compounded_by_year
 from qlib_ext.cross_section.ic import Matrix
 from qlib_ext.errors import ConfigError, DataError
 
@@ -80,6 +80,17 @@ def group_test(score: pd.DataFrame, price: pd.DataFrame, n: int, rebalance: int 
         raise ConfigError(f"groups is at least 2 and rebalance at least 1; they are {n} and {rebalance}.")
     rows = np.arange(0, len(score), rebalance)
     groups = assign_groups(score.to_numpy()[rows], n)
+    test = hold(groups, rows, score.index, price, n)
+    if test.returns.isna().all(axis=None):
+        raise DataError(
+            f"No day of {len(score)} forms {n} groups that can be bought the day after: that needs {n} stocks with "
+            f"prices and scores that differ; the days have {score.count(axis=1).max()} scores at most."
+        )
+    return test
+
+
+def hold(groups: Groups, rows: NDArray[np.int64], days: pd.DatetimeIndex, price: pd.DataFrame, n: int) -> GroupTest:
+    """Hold groups [rebalancing days, stocks] that were formed on the days of these rows, see ``group_test``."""
     rows, groups = rows[groups.any(1)], groups[groups.any(1)]
     carried = price.where(price > 0).ffill().to_numpy()
     returns = np.full((len(price), n + 1), np.nan)
@@ -88,14 +99,9 @@ def group_test(score: pd.DataFrame, price: pd.DataFrame, n: int, rebalance: int 
         if end > start:
             value = _value(carried[start : end + 1], group, n)
             returns[start + 1 : end + 1] = value[1:] / value[:-1] - 1
-    if np.isnan(returns).all():
-        raise DataError(
-            f"No day of {len(score)} forms {n} groups that can be bought the day after: that needs {n} stocks with "
-            f"prices and scores that differ; the days have {score.count(axis=1).max()} scores at most."
-        )
     names = pd.Index(range(1, n + 1), name="group")
     daily = pd.DataFrame(returns, price.index, [*names, UNIVERSE])
-    return GroupTest(daily, pd.DataFrame(turnover(groups, n), score.index[rows], names))
+    return GroupTest(daily, pd.DataFrame(turnover(groups, n), days[rows], names))
 
 
 def _value(price: Matrix, group: Groups, n: int) -> Matrix:
@@ -143,3 +149,14 @@ def group_summary(test: GroupTest) -> pd.DataFrame:
         }
     )
     return own.join(excess).join(test.turnover.mean().rename("turnover"))
+
+
+def group_frames(score: pd.DataFrame, price: pd.DataFrame, n: int, rebalance: int) -> dict[str, pd.DataFrame]:
+    """The files of FactorRecord on the groups, see ``group_test`` and ``group_summary``."""
+    test = group_test(score, price, n, rebalance)
+    return {
+        "group_returns.pkl": test.returns,
+        "group_turnover.pkl": test.turnover,
+        "group_summary.pkl": group_summary(test),
+        "group_years.pkl": compounded_by_year(test.excess.join(test.long_short)),
+    }
