@@ -26,7 +26,7 @@ import pandas as pd
 import yaml
 
 from benchmarks.measure import machine, table
-from qlib_ext.analysis.compare.runs import METRIC_NAMES, PERCENT, read_runs
+from qlib_ext.analysis.compare.runs import METRICS, PERCENT, read_runs
 from qlib_ext.recorder.runs import store_of
 from qlib_ext.workflows.reading import read_workflow
 
@@ -168,8 +168,9 @@ def run(name: str, workflow: dict, environment: dict[str, str]) -> dict[str, Any
             [Path(sys.executable).with_name("qrun"), file], env=environment, stdout=log, stderr=log, check=True
         )
     minutes = (time.perf_counter() - start) / 60
-    metrics = read_runs(store_of(folder), experiment)[0].metrics
-    return {**{column: metrics[column] for column in METRIC_NAMES.values()}, "minutes": round(minutes, 1)}
+    summary = read_runs(store_of(folder), experiment)[0]
+    metrics = summary.metrics | summary.logged  # by Qlib's year, as the Zoo's
+    return {**{column: metrics[column] for column in METRICS}, "minutes": round(minutes, 1)}
 
 
 def digest(workflow: dict) -> str:
@@ -206,19 +207,19 @@ def summary(results: pd.DataFrame) -> str:
     """
     results = results[results.configuration == results.groupby("model").configuration.transform("last")]
     order = [name for name in NAMES if name in set(results.model)]
-    columns = [*METRIC_NAMES.values(), "minutes"]
+    columns = [*METRICS, "minutes"]
     mean, spread = (results.groupby("model")[columns].agg(how).loc[order] for how in ("mean", "std"))
     fair = [name for name in order if "leaking" not in name]
     lines = []
     for name in order:
         cells = [name, str((results.model == name).sum())]
-        for column in METRIC_NAMES.values():
+        for column in METRICS:
             text = cell(mean.at[name, column], spread.at[name, column], column in PERCENT)
             cells.append(
                 f"**{text}**" if name in fair and mean.at[name, column] == mean.loc[fair, column].max() else text
             )
         lines.append((*cells, f"{mean.at[name, 'minutes']:.0f}"))
-    return table(("model", "runs", *METRIC_NAMES.values(), "minutes a run"), lines)
+    return table(("model", "runs", *METRICS, "minutes a run"), lines)
 
 
 def cell(mean: float, spread: float, percent: bool) -> str:

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import zoo
-from qlib_ext.analysis.compare.runs import METRIC_NAMES
+from qlib_ext.analysis.compare.runs import METRICS
 
 
 def configured(name: str, seed: int, **variables: str) -> dict:
@@ -27,7 +27,7 @@ def test_other_parameters_are_another_configuration(variables):
 
 def test_the_table_averages_the_seeds_of_the_last_configuration(tmp_path, monkeypatch):
     monkeypatch.setattr(zoo, "RESULTS", tmp_path / "zoo.csv")
-    figures = dict.fromkeys(METRIC_NAMES.values(), 0.0) | {"minutes": 2.0}
+    figures = dict.fromkeys(METRICS, 0.0) | {"minutes": 2.0}
     old, new = configured("GRU", 0, EMA_DECAY="0"), [configured("GRU", seed) for seed in (0, 1)]
     zoo.record("GRU", 0, old, figures | {"Rank IC": 0.5})
     for seed, rank_ic in enumerate((0.08, 0.09)):

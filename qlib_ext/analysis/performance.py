@@ -1,7 +1,7 @@
 """Figures of daily returns: of a backtest added up, of groups compounded, over a whole test and by year.
 
 A year has 252 days. A figure that is brought to a year is NaN where there are fewer than 20 days: a return of one day
-would become -735 %.
+would become -735 %. ``backtest.Step`` says how many weeks and months these are.
 """
 
 from __future__ import annotations
@@ -9,12 +9,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from qlib_ext.analysis.backtest import DAILY, FEWEST_DAYS, Step
 from qlib_ext.errors import DataError
 from qlib_ext.provider.calendar import DAYS_PER_YEAR
-
-# what PortAnaRecord saves in a run
-BACKTEST_REPORT, BACKTEST_POSITIONS = (f"portfolio_analysis/{name}_normal_1day.pkl" for name in ("report", "positions"))
-FEWEST_DAYS = 20  # of which a figure is brought to a year
 
 
 def since_first_score(report: pd.DataFrame, first_score: pd.Timestamp) -> pd.DataFrame:
@@ -32,7 +29,7 @@ def since_first_score(report: pd.DataFrame, first_score: pd.Timestamp) -> pd.Dat
 
 
 def returns_after_cost(report: pd.DataFrame) -> pd.DataFrame:
-    """Daily ``return = r - cost`` and ``excess_return = r - cost - bench`` of PortAnaRecord's report_normal.
+    """``return = r - cost`` and ``excess_return = r - cost - bench`` by step of PortAnaRecord's report_normal.
 
     Fractions. Raises DataError where the report lacks one of the columns return, cost, bench.
     """
@@ -46,33 +43,33 @@ def _require_columns(report: pd.DataFrame, *names: str) -> None:
         raise DataError(f"The backtest's report has no {', '.join(sorted(missing))}; it has {list(report.columns)}.")
 
 
-def added_up_by_year(returns: pd.DataFrame) -> pd.DataFrame:
-    """Eight figures of daily returns after cost, and their number of days: "all", then a row a year of its own days.
+def added_up_by_year(returns: pd.DataFrame, step: Step = DAILY) -> pd.DataFrame:
+    """Eight figures of returns after cost by step, and the number of steps: "all", then a row a year of its own steps.
 
-    For r the return, and the same for the excess return:
+    For r the return, and the same for the excess return, with 252 days a year, or as many steps as ``Step.a_year``:
     annual_return ``252 mean(r)``, volatility ``sqrt(252) std(r)`` with std over n, sharpe
     ``annual_return / volatility``, max_drawdown ``min_t (C_t - max_{s <= t} C_s)`` of the sum ``C_t = r_1 + ... + r_t``
     with s from 0, where ``C_0 = 0``; nothing is compounded. information_ratio is ``sqrt(252) mean / std`` with std over
     n - 1, as in Qlib's risk_analysis; the report's table does so too: 24.12 / 12.16 is 1.98, and its 22 days of 2021
     show 1.94.
 
-    returns [days, (return, excess_return)]; a ratio is NaN where nothing varies.
+    returns [steps, (return, excess_return)]; a ratio is NaN where nothing varies.
 
     Source: Huatai, AI series 42 (2021-02-21), exhibits 21 and 32.
     """
     periods = {"all": returns} | {str(year): part for year, part in returns.groupby(returns.index.year)}
-    return pd.DataFrame.from_dict({name: _added_up(part) for name, part in periods.items()}, "index")
+    return pd.DataFrame.from_dict({name: _added_up(part, step) for name, part in periods.items()}, "index")
 
 
-def _added_up(returns: pd.DataFrame) -> dict[str, float]:
-    yearly = DAYS_PER_YEAR * returns.mean().where(returns.count() >= FEWEST_DAYS)
-    volatility = np.sqrt(DAYS_PER_YEAR) * _deviation(returns, ddof=0)
+def _added_up(returns: pd.DataFrame, step: Step) -> dict[str, float]:
+    yearly = step.a_year * returns.mean().where(returns.count() >= step.fewest)
+    volatility = np.sqrt(step.a_year) * _deviation(returns, ddof=0, fewest=step.fewest)
     sharpe = yearly / volatility.where(volatility > 0)
     information_ratio = sharpe * np.sqrt((returns.count() - 1) / returns.count())
     total = returns.cumsum()
     drawdown = (total - total.cummax().clip(lower=0)).min()
     return {
-        "days": len(returns),
+        "steps": len(returns),
         "annual_return": yearly["return"],
         "volatility": volatility["return"],
         "sharpe": sharpe["return"],
@@ -84,10 +81,10 @@ def _added_up(returns: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def _deviation(returns: pd.DataFrame, ddof: int) -> pd.Series:
-    """The standard deviation of each column: NaN of too few days, exactly 0 of a constant."""
+def _deviation(returns: pd.DataFrame, ddof: int, fewest: int = FEWEST_DAYS) -> pd.Series:
+    """The standard deviation of each column: NaN of fewer than ``fewest``, exactly 0 of a constant."""
     deviation = returns.std(ddof=ddof).where(returns.max() > returns.min(), 0.0)
-    return deviation.where(returns.count() >= FEWEST_DAYS)
+    return deviation.where(returns.count() >= fewest)
 
 
 def compounded(returns: pd.DataFrame) -> pd.DataFrame:

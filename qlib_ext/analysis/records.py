@@ -14,19 +14,20 @@ from qlib.workflow import R
 from qlib.workflow.record_temp import ACRecordTemp
 from qlib.workflow.recorder import Recorder
 
-from qlib_ext.analysis import reading
+from qlib_ext.analysis import backtest, reading
 from qlib_ext.analysis.correlation import rank_correlation
 from qlib_ext.analysis.daily_ic import ic_frames
 from qlib_ext.analysis.decay import decay_frame
-from qlib_ext.analysis.groups import group_summary, group_test
+from qlib_ext.analysis.exposures import INDUSTRY, SIZE, exposure_frames
+from qlib_ext.analysis.groups import group_frames
 from qlib_ext.analysis.indices import index_frames, index_metrics
 from qlib_ext.analysis.metrics import METRICS
 from qlib_ext.analysis.network_weights import network_frames
-from qlib_ext.analysis.performance import BACKTEST_POSITIONS, BACKTEST_REPORT, compounded_by_year
 from qlib_ext.analysis.reading import STYLES
 from qlib_ext.analysis.report.texts import LANGUAGES
 from qlib_ext.analysis.score import Score
-from qlib_ext.analysis.strategy import strategy_frames
+from qlib_ext.analysis.strategy import strategy_frames, strategy_metrics
+from qlib_ext.analysis.top_k import top_k_frame
 from qlib_ext.cross_section.matrix import to_matrix, without_infinite
 from qlib_ext.data.needs import Needs
 from qlib_ext.errors import ConfigError, DataError, QlibExtError
@@ -75,6 +76,7 @@ class FactorRecord(ACRecordTemp):
     group_returns.pkl     daily returns, [days, groups 1 (highest scores) to n and universe]
     group_turnover.pkl    [rebalancing days, groups]
     group_summary.pkl     [groups and long_short, (annual_return, ..., turnover)], see ``group_summary``
+    top_k.pkl             [k, (annual_excess_return, ..., turnover)] of the k highest scores, see ``top_k_frame``
     group_years.pkl       [years, groups and long_short]: excess return over the universe; of long_short, its return
     style_correlation.pkl [styles, scores], where styles are wanted
     index_tests.pkl       [(universe, period), figures], see ``index_test``; where universes are named, as the next two
@@ -86,11 +88,14 @@ class FactorRecord(ACRecordTemp):
                           factors are taken out of the score, the share of its variance that they explain, and of how
                           many stocks
     network_weights.pkl   [days, networks], each day's sum is 1; where the model weighs networks, as NetworkGAT does
-    strategy_returns.pkl  [days, (return, excess_return)] since the first score, of PortAnaRecord's report of daily bars
+    exposures.pkl         [every horizon-th day, size and industries] instead, where the provider has both
+    strategy_returns.pkl  [steps, (return, excess_return)] since the first score, of PortAnaRecord's report; a step is
+                          a day, a week or a month, as ``time_per_step`` of the executor has it
     performance_by_year.pkl  the table of exhibit 32 of these returns; ``strategy_frames`` has it and three more
     report.html           all of it as pictures and tables, for a browser; where report is true
 
-    Returns are fractions. The means and the first group's figures are logged as metrics, ``factor.rank_ic`` and so on.
+    Returns are fractions. The figures that runs are sorted by are logged as metrics: ``factor.rank_ic`` and so on,
+    ``strategy.annual_excess_return``.
     Raises ConfigError for bad options, DataError for scores, labels or prices that cannot be tested.
     """
 
@@ -136,7 +141,7 @@ class FactorRecord(ACRecordTemp):
 
     def list(self) -> list[str]:
         """The files that are always there."""
-        names = ["ic", "ic_summary", "ic_monthly", "ic_decay"]
+        names = ["ic", "ic_summary", "ic_monthly", "ic_decay", "top_k"]
         names += ["group_returns", "group_turnover", "group_summary", "group_years"]
         if self.styles:
             names.append("style_correlation")
@@ -178,23 +183,25 @@ class FactorRecord(ACRecordTemp):
         label = self._label(score, bars)
         results = ic_frames(score, label, about["horizon"])
         price = reading.prices_above_zero(bars[self.price], self.price).ffill().reindex(score.index)
-        results |= self._groups(score, price, n) | {"ic_decay.pkl": decay_frame(score, price, self.rebalance)}
+        results |= group_frames(score, price, n, self.rebalance)
+        results["ic_decay.pkl"] = decay_frame(score, price, self.rebalance)
+        results["top_k.pkl"] = top_k_frame(score, price, self.rebalance)
         inside, missing = index_frames(score, label, price, self.universes, about["horizon"], self.rebalance)
         self._leave_out(about, missing)
         results |= inside
         results |= self._correlations(score, bars, about)
-        results |= self._risk(score, label, about)
+        results |= self._risk(score, label, about) or exposure_frames(score, bars, about["horizon"])
         of = self.model, self.recorder.uri, about["experiment"], score.loc[:last].index
         results |= self._where_possible("weights of the networks", about, network_frames, *of)
         results |= self._strategy(about)
         metrics = {name: float(results[file].loc[row, column]) for name, (file, row, column) in METRICS.items()}
-        metrics |= index_metrics(inside)
+        metrics |= index_metrics(inside) | strategy_metrics(results)
         self.recorder.log_metrics(**metrics)
         pprint(metrics)
         return results | {"about.pkl": about}
 
     def _read(self, score: pd.DataFrame, days: pd.DatetimeIndex) -> reading.Frames:
-        expressions = {self.price, *reading.style_fields(self.styles)} | ({self.label} if self.label else set())
+        expressions = {self.price, INDUSTRY, SIZE, *reading.style_fields(self.styles), *filter(None, [self.label])}
         found = reading.read(score.columns, sorted(expressions), days)
         if self.price not in found:
             raise DataError(f"The provider has no {self.price} of the stocks with scores; give price another field.")
@@ -233,15 +240,6 @@ class FactorRecord(ACRecordTemp):
             raise DataError("SignalRecord saved no label (drop_raw?); give FactorRecord label, an expression.")
         return saved
 
-    def _groups(self, score: pd.DataFrame, price: pd.DataFrame, n: int) -> dict[str, Any]:
-        test = group_test(score, price, n, self.rebalance)
-        return {
-            "group_returns.pkl": test.returns,
-            "group_turnover.pkl": test.turnover,
-            "group_summary.pkl": group_summary(test),
-            "group_years.pkl": compounded_by_year(test.excess.join(test.long_short)),
-        }
-
     def _correlations(self, score: pd.DataFrame, bars: reading.Frames, about: dict[str, Any]) -> dict[str, Any]:
         own = about["experiment"]
         if own in self.compare_with:
@@ -278,18 +276,18 @@ class FactorRecord(ACRecordTemp):
             return {}
 
     def _strategy(self, about: dict[str, Any]) -> dict[str, Any]:
-        try:
-            report = self.recorder.load_object(BACKTEST_REPORT)
-        except LoadObjectError:
-            logger.info(f"No {BACKTEST_REPORT}, so no strategy table; let PortAnaRecord run before.")
+        step = backtest.shortest_step(self.recorder.list_artifacts(backtest.FOLDER))
+        if step is None:
+            logger.info("There is no backtest, so no strategy table; let PortAnaRecord run before.")
             return {}
-        try:
-            frames = strategy_frames(report, self.recorder.load_object(BACKTEST_POSITIONS), about["first_day"])
-        except DataError as error:
-            self._leave_out(about, {"strategy": str(error).rstrip(".")})
+        report, positions = (self.recorder.load_object(step.file(kind)) for kind in ("report", "positions"))
+        of = report, positions, about["first_day"], step
+        frames = self._where_possible("strategy", about, strategy_frames, *of)
+        if not frames:
             return {}
+        about["step"] = str(step)
         before = len(report) - len(frames["strategy_returns.pkl"])
-        logger.info(f"{before} days before the first trade count in Qlib's figures, not in ours.")
+        logger.info(f"{before} steps before the first trade count in Qlib's figures, not in ours.")
         return frames
 
     def _leave_out(self, about: dict[str, Any], missing: dict[str, str]) -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from qlib_ext.cli.analysis import add_compare, add_report
+from qlib_ext.cli.analysis import add_analyse, add_compare, add_report
 from qlib_ext.cli.bars import add_provider
 from qlib_ext.cli.factor import add_factor
 from qlib_ext.cli.live import add_check, add_orders, add_predict
@@ -21,6 +21,7 @@ from qlib_ext.cli.simulator import add_market
 from qlib_ext.cli.ticks import add_ticks
 from qlib_ext.cli.workflows import add_init, add_run, add_workflows
 from qlib_ext.errors import QlibExtError
+from qlib_ext.system.quiet import quieten
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -47,6 +48,7 @@ def make_parser() -> argparse.ArgumentParser:
         add_check,
         add_predict,
         add_orders,
+        add_analyse,
         add_compare,
         add_report,
     ):
@@ -57,6 +59,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand and return its exit code: 0 done, 2 for an error, which one line explains, 130 for Ctrl-C."""
     args = make_parser().parse_args(argv)
+    quieten()
     try:
         code: int = args.run(args)
         sys.stdout.flush()  # what is left of the output meets a reader that is gone here, not after the last line

@@ -1,10 +1,11 @@
-"""``qlib-ext compare`` and ``qlib-ext report``: what finished runs have come to."""
+"""``qlib-ext compare``, ``qlib-ext report`` and ``qlib-ext analyse``: what finished runs have come to."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from qlib_ext.cli.parser import add_command, add_runs, count
 from qlib_ext.system.files import write_whole
@@ -14,7 +15,8 @@ Print the Model Zoo's table for the last finished run of each experiment, one ro
 IC, ICIR, Rank IC, Rank ICIR of the prediction, and from the backtest the annualised excess return
 over the benchmark without and with cost, its information ratio and its maximum drawdown (with
 cost). A run without a backtest shows "-". With --last N, mean and standard deviation over the
-last N runs, for example one per seed.
+last N runs, for example one per seed; runs that differ in more than the seed have a row each.
+Figures of the backtest are brought to a year of 252 trading days; Qlib's own, by 238, stand below.
 
 Experiments that were not the same test (universe, test dates, label) stand in tables of their own
 and a line below says in what they differ; the best mean is marked (*) among the rows of one test.
@@ -139,4 +141,47 @@ def _report(args: argparse.Namespace) -> int:
         page = report(store, names, last, args.lang)
     write_whole(args.out, page.encode(), "Name another file.")
     print(f"wrote {args.out}")
+    return 0
+
+
+_ANALYSE = """\
+Let FactorRecord analyse a run that has finished, the last one of an experiment or NAME@RUN, as if its
+workflow had had it: Rank IC, groups, decay, price-volume factors, and the strategy where there was a
+backtest. What it finds goes into the recorder, with the page of `qlib-ext report` beside it; what an
+earlier analysis left is replaced. The model is not trained again.
+
+Options that are not given are those of the FactorRecord of the run's own workflow, where it has one.
+
+A run is read from pickles, and reading a pickle executes what its author put into it: name runs of people that you
+trust.
+"""
+
+_ANALYSE_EXAMPLE = """\
+examples:
+  qlib-ext analyse csi300_lightgbm
+  qlib-ext analyse market_model0@3f2a9c10 --universes csi300 csi500 --risk ~/risk
+"""
+
+
+def add_analyse(commands: argparse._SubParsersAction) -> None:
+    """``qlib-ext analyse``."""
+    parser = add_command(
+        commands, "analyse", _analyse, "add the factor analysis to a finished run", _ANALYSE, _ANALYSE_EXAMPLE
+    )
+    parser.add_argument("experiment", metavar="EXPERIMENT", help="experiment_name of a workflow, or NAME@RUN")
+    add_runs(parser)
+    parser.add_argument("--data", metavar="PROVIDER", help="the provider's folder (default: that of the run)")
+    parser.add_argument("--label", metavar="EXPRESSION", help="the return of the Rank IC (default: the run's label)")
+    parser.add_argument("--universes", nargs="+", metavar="NAME", help="test the score inside these as well")
+    parser.add_argument("--risk", metavar="DIR", help="folder of `qlib-ext risk`, for the score's exposures")
+    parser.add_argument("--lang", choices=["en", "zh"], help="of the page (default: en)")
+
+
+def _analyse(args: argparse.Namespace) -> int:
+    from qlib_ext.analysis.finished import analyse
+
+    options: dict[str, Any] = {"label": args.label, "universes": args.universes, "lang": args.lang}
+    options["risk"] = None if args.risk is None else {"kwargs": {"folder": args.risk}}
+    given = {name: value for name, value in options.items() if value is not None}
+    print(f"wrote {analyse(args.runs, args.experiment, args.data, **given)}")
     return 0

@@ -3,9 +3,11 @@ from __future__ import annotations
 import shutil
 
 import pytest
+import qlib
 from mlflow import MlflowClient
 
 from qlib_ext.cli import main
+from qlib_ext.simulator.simulate import simulate, write_market
 from tests.analysis.findings import findings, log_curve, save_findings
 from tests.analysis.recorders import Recorders
 
@@ -16,6 +18,32 @@ def empty_store(tmp_path_factory):
     database = tmp_path_factory.mktemp("store") / "mlflow.db"
     MlflowClient(tracking_uri=f"sqlite:///{database}").search_experiments()
     return database
+
+
+MARKET = {"stocks": 40, "days": 420, "seed": 0}
+
+
+@pytest.fixture(scope="session")
+def forty(tmp_path_factory):
+    """A simulated market of 40 stocks, as written and as simulated."""
+    folder = tmp_path_factory.mktemp("forty") / "market"
+    write_market(folder, **MARKET)
+    return folder, simulate(**MARKET)
+
+
+@pytest.fixture(scope="session")
+def opened(forty):
+    """Opens Qlib on that market and on a store of runs in a folder."""
+
+    def at(runs):
+        manager = {
+            "class": "SQLiteExpManager",
+            "module_path": "qlib_ext.recorder.store",
+            "kwargs": {"uri": f"sqlite:///{runs}/mlflow.db", "default_exp_name": "none"},
+        }
+        qlib.init(provider_uri=str(forty[0]), region="cn", kernels=1, logging_level=40, exp_manager=manager)
+
+    return at
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 from mlflow import MlflowClient
 
-from qlib_ext.analysis.compare.runs import METRIC_NAMES
+from qlib_ext.analysis.compare.runs import OF_BACKTEST, OF_SIGNAL
 from qlib_ext.recorder.windows import COLUMNS, WINDOWS, windows_frame
 
 LABEL = "Ref($vwap, -2)/Ref($vwap, -1) - 1"
@@ -21,6 +21,7 @@ SEGMENTS = {
     "valid": [datetime.date(2016, 1, 1), datetime.date(2016, 12, 31)],
     "test": ["2017-01-01", "2021-12-31"],
 }
+METRIC_NAMES = (*OF_SIGNAL, *(f"1day.{name}" for name in OF_BACKTEST))
 BACKTEST = {"benchmark": "SH000300", "exchange_kwargs": {"deal_price": "vwap"}}
 
 

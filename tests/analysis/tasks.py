@@ -16,7 +16,8 @@ class Reversal:
         return -dataset.prepare("test", col_set="feature", data_key="infer").iloc[:, 0]
 
 
-def task(**kwargs):
+def task(step="day", **kwargs):
+    """The task; ``step``: of the backtest. FactorRecord is given ``kwargs``."""
     loader = {"feature": (["$close/Ref($close, 1) - 1"], ["R1"]), "label": ([LABEL], ["LABEL0"])}
     handler = {
         "class": "DataHandlerLP",
@@ -33,6 +34,12 @@ def task(**kwargs):
         "module_path": "qlib.contrib.strategy",
         "kwargs": {"signal": "<PRED>", "topk": 10, "n_drop": 2},
     }
+    executor = {
+        "class": "SimulatorExecutor",
+        "module_path": "qlib.backtest.executor",
+        "kwargs": {"time_per_step": step, "generate_portfolio_metrics": True},
+    }
+    config = {"strategy": strategy, "executor": executor, "backtest": backtest}
     factor = {"class": "FactorRecord", "module_path": "qlib_ext.analysis.records"}
     return {
         "model": {"class": "Reversal", "module_path": "tests.analysis.tasks"},
@@ -43,7 +50,7 @@ def task(**kwargs):
         },
         "record": [
             {"class": "SignalRecord", "kwargs": {"model": "<MODEL>", "dataset": "<DATASET>"}},
-            {"class": "PortAnaRecord", "kwargs": {"config": {"strategy": strategy, "backtest": backtest}}},
+            {"class": "PortAnaRecord", "kwargs": {"config": config}},
             factor | {"kwargs": {"dataset": "<DATASET>"} | kwargs},
         ],
     }

@@ -1,19 +1,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from qlib_ext.analysis.compare.runs import METRIC_NAMES, Setup
-from qlib_ext.analysis.compare.table import METRICS, Cell, comparison
+from qlib_ext.analysis.compare.runs import METRICS, Setup
+from qlib_ext.analysis.compare.table import Cell, comparison
 from qlib_ext.cli import main
 from qlib_ext.provider.facts import ProviderFacts
 from qlib_ext.recorder.provider import TAG, provider_of
 from qlib_ext.recorder.runs import find_runs
-from tests.analysis.recorders import BACKTEST, LABEL, SEGMENTS, port_analysis, save
+from tests.analysis.recorders import BACKTEST, LABEL, METRIC_NAMES, SEGMENTS, port_analysis, save
 
 IC, DRAWDOWN = METRICS.index("IC"), METRICS.index("max drawdown")
-DRAWDOWN_KEY = list(METRIC_NAMES)[DRAWDOWN]
+DRAWDOWN_KEY = METRIC_NAMES[DRAWDOWN]
 
 
 def cells(table, metric=IC):
@@ -26,14 +27,16 @@ def test_one_run_is_shown_as_it_is(recorders):
     (row,) = section.rows
     assert section.setup == Setup("csi300", "2017-01-01 to 2021-12-31", LABEL)
     assert (row.name, row.runs, row.published) == ("net", 1, "")
-    assert [cell.mean for cell in row.cells] == [*["0.0600"] * 4, "6.00%", "6.00%", "0.0600", "6.00%"]
+    assert [cell.mean for cell in row.cells] == [*["0.0600"] * 4, "6.35%", "6.35%", "0.0617", "6.00%"], "252 / 238"
     assert {(cell.spread, cell.best) for cell in row.cells} == {("", False)}, "one row alone is not the best"
 
 
 def test_several_runs_are_averaged(recorders):
     for value in (0.04, 0.06):
         recorders.run("net", value)
-    (section,) = comparison(recorders.store, ["net"], last=2).sections
+    table = comparison(recorders.store, ["net"], last=2)
+    (section,) = table.sections
+    assert "net: 2 of its 2 runs logged no parameters, so they may differ in more than the seed." in table.caveats
     assert section.rows[0].cells[IC] == Cell("0.0500", "0.0141")
     assert section.rows[0].cells[DRAWDOWN] == Cell("5.00%", "1.41%")
 
@@ -140,12 +143,36 @@ def test_runs_of_one_experiment_that_were_not_the_same_test_are_not_averaged(rec
     assert table.caveats[0] == "Not the same test, not to be compared: universe csi300 (net) and csi500 (net)."
 
 
-def test_runs_of_one_experiment_with_other_parameters_are_averaged_and_it_is_named(recorders):
-    for seed, hidden in ((0, 64), (1, 64), (2, 128)):
-        recorders.run("net", params={"model.kwargs.seed": seed, "model.kwargs.hidden_size": hidden})
-    caveats = comparison(recorders.store, ["net"], last=3).caveats
-    assert "net: its 3 runs, of which this is the mean, differ in model.kwargs.hidden_size." in caveats
-    assert not any("differ in" in line for line in comparison(recorders.store, ["net"], last=1).caveats)
+@pytest.mark.parametrize(
+    ("name", "values", "shown"),
+    [
+        ("model.kwargs.hidden_size", (64, 64, 128), "model.kwargs.hidden_size (128, 64)"),
+        ("model.kwargs.model.kwargs.lr", (0.1, 0.01, 0.1), "model.kwargs.model.kwargs.lr (0.1, 0.01)"),
+        ("record", ("a" * 31, "b", "b"), "record"),
+        ("dataset.kwargs.seed", (0, 1, 2), "dataset.kwargs.seed (2, 1, 0)"),
+    ],
+)
+def test_runs_of_one_experiment_with_other_parameters_are_not_averaged_and_it_is_named(recorders, name, values, shown):
+    runs = [
+        recorders.run("net", 0.01 * (seed + 1), params={"model.kwargs.seed": seed, name: value}).parent.name
+        for seed, value in enumerate(values)
+    ]
+    table = comparison(recorders.store, ["net"], last=3)
+    assert {each: cell.mean for each, cell in cells(table).items()} == {
+        f"net@{run[:8]}": f"{0.01 * (seed + 1):.4f}" for seed, run in enumerate(runs)
+    }
+    assert f"net: its 3 runs differ in {shown}, so each stands by itself and no mean is taken." in table.caveats
+    assert list(cells(comparison(recorders.store, ["net"], last=1))) == ["net"]
+
+
+def test_runs_on_other_data_are_not_averaged(recorders, small):
+    for days in (300, 301):
+        facts = replace(ProviderFacts.of(small[0]), days=days)
+        run = recorders.run("net", params={"model.kwargs.seed": days}).parent.name
+        recorders.client.set_tag(run, TAG, facts.as_json())
+    table = comparison(recorders.store, ["net"], last=2)
+    assert len(cells(table)) == 2
+    assert any("differ in provider, so" in line for line in table.caveats)
 
 
 @pytest.mark.parametrize("option", ["seed", "seeds"])
@@ -170,7 +197,7 @@ def test_fewer_runs_than_asked_for_are_named(recorders, last, expected):
         recorders.run("net", value)
     table = comparison(recorders.store, ["net"], last)
     assert [line for line in table.caveats if "asked for" in line] == [
-        "net: 2 finished runs, not the 3 asked for."
+        "net: of the 3 runs asked for there are 2."
     ] * expected
     assert table.sections[0].rows[0].runs == 2
 
@@ -185,8 +212,8 @@ def test_backtests_are_named_and_who_had_which(recorders):
     recorders.run("b", record=port_analysis(BACKTEST | {"benchmark": "SH000905"}))
     recorders.run("c", record=[])
     caveats = comparison(recorders.store, ["a", "b", "c"]).caveats
-    assert "backtest: TopkDropoutStrategy against SH000300, topk=50 deal_price=vwap (a)" in caveats
-    assert "backtest: TopkDropoutStrategy against SH000905, topk=50 deal_price=vwap (b)" in caveats
+    assert "backtest: TopkDropoutStrategy, benchmark=SH000300 topk=50 deal_price=vwap (a)" in caveats
+    assert "backtest: TopkDropoutStrategy, benchmark=SH000905 topk=50 deal_price=vwap (b)" in caveats
     assert sum(line.startswith("backtest") for line in caveats) == 2
 
 

@@ -23,6 +23,12 @@ def report():
     return pd.DataFrame({name: at + 0.01 * random.standard_normal(len(index)) for name, at in columns.items()}, index)
 
 
+def deepest(returns):
+    """How far the sum of the first i returns lies below that of the first j, for j up to i, at most."""
+    sums = [returns[:i].sum() for i in range(len(returns) + 1)]
+    return min(sums[i] - max(sums[: i + 1]) for i in range(len(sums)))
+
+
 def test_the_whole_table_is_that_of_the_reports_code(report):
     net = report["return"] - report["cost"]
     over = net - report["bench"]
@@ -31,19 +37,15 @@ def test_the_whole_table_is_that_of_the_reports_code(report):
     for name, row in table.iterrows():
         r, e = (x if name == "all" else x[str(name)] for x in (net, over))
         expected = {
-            "days": len(r),
+            "steps": len(r),
             "annual_return": r.mean() * 252,
             "volatility": np.nanstd(r) * np.sqrt(252),
             "sharpe": r.mean() * 252 / (np.nanstd(r) * np.sqrt(252)),
-            "max_drawdown": min(
-                r.iloc[:i].sum() - max(r.iloc[:j].sum() for j in range(i + 1)) for i in range(len(r) + 1)
-            ),
+            "max_drawdown": deepest(r.to_numpy()),
             "annual_excess_return": e.mean() * 252,
             "excess_volatility": np.nanstd(e) * np.sqrt(252),
             "information_ratio": e.mean() / e.std(ddof=1) * np.sqrt(252),
-            "excess_max_drawdown": min(
-                e.iloc[:i].sum() - max(e.iloc[:j].sum() for j in range(i + 1)) for i in range(len(e) + 1)
-            ),
+            "excess_max_drawdown": deepest(e.to_numpy()),
         }
         assert row.to_dict() == pytest.approx(expected, rel=1e-12)
 
@@ -111,8 +113,8 @@ def test_of_fewer_than_twenty_days_nothing_is_brought_to_a_year():
     returns = pd.DataFrame({"return": 0.01 * np.sin(np.arange(22))}, pd.bdate_range("2020-12-31", periods=22))
     returns["excess_return"] = returns["return"]
     table = added_up_by_year(returns)
-    assert table["days"].to_dict() == {"all": 22, "2020": 1, "2021": 21}
-    of_a_year = table.columns.drop(["days", "max_drawdown", "excess_max_drawdown"])
+    assert table["steps"].to_dict() == {"all": 22, "2020": 1, "2021": 21}
+    of_a_year = table.columns.drop(["steps", "max_drawdown", "excess_max_drawdown"])
     assert table.loc["2020", of_a_year].isna().all()
     assert table.loc[["all", "2021"]].notna().all(axis=None)
     few = compounded(returns.iloc[:19])

@@ -6,8 +6,9 @@ from html.parser import HTMLParser
 import pytest
 
 from qlib_ext.analysis.compare.render import to_html, to_markdown, to_text
-from qlib_ext.analysis.compare.runs import Setup
-from qlib_ext.analysis.compare.table import METRICS, Cell, Row, Section, Table
+from qlib_ext.analysis.compare.runs import METRICS, Setup
+from qlib_ext.analysis.compare.table import Cell, Row, Section, Table
+from qlib_ext.analysis.compare.texts import ENGLISH
 from qlib_ext.cli import main
 
 HOSTILE = "<script>alert('x')</script> a|b *c* [d](e) \\`f`"
@@ -60,7 +61,7 @@ def test_a_table_without_spread_takes_one_line_a_row():
 def test_markdown_is_one_table_a_test_with_the_best_in_bold(table):
     text = to_markdown(table)
     assert text.count("| --- |") == 2
-    assert f"|  | runs | {' | '.join(METRICS)} |" in text
+    assert f"|  | runs | {' | '.join(ENGLISH[metric] for metric in METRICS)} |" in text
     assert "| gru | 3 | **0.05 ± 0.01** | - |" in text
     assert "| zoo: csi300, 2017 | 3 | 0.04 | - |" in text
     assert "- a note" in text
@@ -102,7 +103,7 @@ def test_html_is_one_page_with_the_best_in_bold(table):
     assert [text for _, kind, text in page.seen if kind == "best"] == ["0.05", "bold, shaded"]
     assert [text for tag, _, text in page.seen if tag == "small"] == ["± 0.01", "csi300, 2017"]
     assert [text for tag, _, text in page.seen if tag == "h2"][1] == "csi500, test 2018, label l"
-    assert [text for tag, _, text in page.seen if tag == "th"] == ["runs", *METRICS] * 2
+    assert [text for tag, _, text in page.seen if tag == "th"] == ["runs", *(ENGLISH[metric] for metric in METRICS)] * 2
     assert [text for tag, _, text in page.seen if tag == "li"][-2:] == ["a note", HOSTILE]
 
 

@@ -97,7 +97,7 @@ def test_the_summary_is_the_table_of_compare(whole, command, recorders):
     for row in section.rows:
         for cell in (row.name, str(row.runs), *(cell.mean for cell in row.cells)):
             assert cell in shown, "in the order of the table"
-    assert any("tree: 1 finished run, not the 2 asked for." in line for line in texts(page, "li"))
+    assert any("tree: of the 2 runs asked for there are 1." in line for line in texts(page, "li"))
 
 
 def test_tables_print_what_was_saved(whole, command):

@@ -21,8 +21,8 @@ def test_a_run_says_what_was_tested(recorders):
     (run,) = read_runs(recorders.store, "net")
     assert run.setup == Setup("csi300", "2017-01-01 to 2021-12-31", LABEL)
     assert run.setup.known
-    assert run.segments == "train 2010-01-01 to 2015-12-31, valid 2016-01-01 to 2016-12-31"
-    assert run.backtest == "TopkDropoutStrategy against SH000300, topk=50 deal_price=vwap"
+    assert run.segments == [("train", "2010-01-01 to 2015-12-31"), ("valid", "2016-01-01 to 2016-12-31")]
+    assert run.backtest == "TopkDropoutStrategy, benchmark=SH000300 topk=50 deal_price=vwap"
     assert run.params == {"model.class": "GRU"}
     assert run.problem == ""
 
@@ -47,7 +47,7 @@ def test_a_run_without_a_backtest(recorders):
 
 def test_a_single_record_need_not_be_a_list(recorders):
     recorders.run("net", record=port_analysis({"benchmark": "SH000905"})[1])
-    assert "against SH000905" in read_runs(recorders.store, "net")[0].backtest
+    assert "benchmark=SH000905" in read_runs(recorders.store, "net")[0].backtest
 
 
 def test_a_dataset_that_cannot_be_read_is_unknown_and_says_why(recorders):

@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 
-from qlib_ext.analysis.compare.differences import PAIRED
 from qlib_ext.analysis.compare.table import comparison
+from qlib_ext.analysis.compare.texts import ENGLISH
 from qlib_ext.analysis.significance import paired_difference
 from qlib_ext.recorder.runs import without_pickles
 
+PAIRED = ENGLISH["paired"]
 DAYS = pd.bdate_range("2019-01-01", periods=250)
 
 
@@ -46,7 +47,7 @@ def test_a_comparison_says_whether_experiments_differ(whole, recorders):
     excess = paired_difference(*(frame["excess_return"] for frame in files[1]))
     assert lines == [
         f"tree less net: daily Rank IC {ic.mean:+.4f}, t = {ic.t:.2f}, 90 days",
-        f"tree less net: excess return {252 * excess.mean:+.2%} a year of 252 days, t = {excess.t:.2f}, 90 days",
+        f"tree less net: annual excess return {252 * excess.mean:+.2%}, t = {excess.t:.2f}, 90 steps of the backtest",
     ]
     assert caveats[-1] == PAIRED
     assert PAIRED not in comparison(recorders.store, ["net"]).caveats

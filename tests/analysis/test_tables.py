@@ -16,7 +16,7 @@ def test_a_year_is_a_block_with_a_line_for_each_experiment():
     net = pd.DataFrame({"annual_return": [0.1234, np.nan], "sharpe": [1.5, -0.5]}, ["all", "2017"])
     tree = pd.DataFrame({"sharpe": [2.0, 3.0]}, ["2016", "all"])
     grid = stacked("c", "year", {"net": net, "tree": tree}, EN)
-    assert grid.header == ["year", "experiment", "return p.a.", "Sharpe"]
+    assert grid.header == ["year", "experiment", "annual return", "Sharpe"]
     assert grid.blocks == [
         Block("all", [Line("net", ["12.34%", "1.50"]), Line("tree", ["-", "3.00"])]),
         Block("2016", [Line("tree", ["-", "2.00"])]),

@@ -9,10 +9,11 @@ from typing import Any
 
 import jinja2
 
-from qlib_ext.analysis.compare.runs import Setup
-from qlib_ext.analysis.compare.table import METRICS, Cell, Row, Section, Table
+from qlib_ext.analysis.compare.runs import METRICS, Setup
+from qlib_ext.analysis.compare.table import Cell, Row, Section, Table
+from qlib_ext.analysis.compare.texts import ENGLISH
 
-HEADER = ("", "runs", *METRICS)
+HEADER = ("", "runs", *(ENGLISH[metric] for metric in METRICS))
 TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("qlib_ext.analysis"),
     autoescape=True,

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 from mlflow.entities import Run
 
-from qlib_ext.analysis.performance import BACKTEST_REPORT, since_first_score
+from qlib_ext.analysis.backtest import DAILY, FOLDER, Step, shortest_step
+from qlib_ext.analysis.performance import added_up_by_year, returns_after_cost, since_first_score
 from qlib_ext.errors import DataError
 from qlib_ext.provider.facts import ProviderFacts, mark_of
 from qlib_ext.recorder.provider import provider_of
-from qlib_ext.recorder.runs import find_runs, load
+from qlib_ext.recorder.runs import artifacts_of, find_runs, load
 
-METRIC_NAMES = {  # as the run logs them, and as the table shows them
-    "IC": "IC",
-    "ICIR": "ICIR",
-    "Rank IC": "Rank IC",
-    "Rank ICIR": "Rank ICIR",
-    "1day.excess_return_without_cost.annualized_return": "excess return without cost",
-    "1day.excess_return_with_cost.annualized_return": "excess return with cost",
-    "1day.excess_return_with_cost.information_ratio": "information ratio",
-    "1day.excess_return_with_cost.max_drawdown": "max drawdown",
+OF_SIGNAL = ("IC", "ICIR", "Rank IC", "Rank ICIR")
+OF_BACKTEST = {  # as the run logs them after the length of a step, and as the table shows them
+    "excess_return_without_cost.annualized_return": "excess return without cost",
+    "excess_return_with_cost.annualized_return": "excess return with cost",
+    "excess_return_with_cost.information_ratio": "information ratio",
+    "excess_return_with_cost.max_drawdown": "max drawdown",
 }
+METRICS = (*OF_SIGNAL, *OF_BACKTEST.values())
 PERCENT = {"excess return without cost", "excess return with cost", "max drawdown"}
 UNKNOWN = "unknown"
 
@@ -53,33 +53,34 @@ class Setup:
 class RunSummary:
     """What one finished run says of its test, and its figures.
 
-    metrics   by the values of METRIC_NAMES, NaN where not recorded; excess return and drawdown as fractions
-    waited    days at the start of the backtest that ``metrics`` leaves out, see ``since_first_score``
-    logged    Qlib's own figures of the backtest, which count these days; empty where there are none
+    run_id    the run's id
+    metrics   by METRICS, NaN where not recorded; excess return and drawdown as fractions, brought to a year of 252 days
+    logged    Qlib's own figures of the backtest, by its own year and of all days; empty where there are none
+    step      how long the backtest waits from one decision to the next
     params    the flattened task, as Qlib logs it
     setup     universe and label of the recorded dataset; the days that have an IC, else the test segment
-    segments  the other segments of the dataset
+    segments  the other segments of the dataset, names and spans
     backtest  strategy, benchmark and exchange of the task's PortAnaRecord; empty without one
     provider  what its provider held; None: not known
     problem   why the setup is unknown, else empty
     """
 
+    run_id: str
     metrics: dict[str, float]
     params: dict[str, str]
     setup: Setup
-    segments: str
+    segments: list[tuple[str, str]]
     backtest: str
     problem: str
     provider: ProviderFacts | None = None
-    waited: pd.DatetimeIndex = field(default_factory=lambda: pd.DatetimeIndex([]))
+    step: Step = DAILY
     logged: dict[str, float] = field(default_factory=dict)
 
 
 def read_runs(store: str, experiment: str, last: int = 1) -> list[RunSummary]:
     """The last finished runs of an experiment, newest first; raises DataError as find_runs does.
 
-    Annualised figures are as Qlib's: mean daily excess return times 238, sums instead of compounding; but of the days
-    from the first one on which a score could be traded.
+    Figures of the backtest are those of ``added_up_by_year``, from the first day on which a score could be traded.
     """
     return [read_run(run) for run in find_runs(store, experiment, last)]
 
@@ -93,12 +94,13 @@ def read_run(run: Run) -> RunSummary:
     tested = segments.get("test") if ic is None or ic.empty else (ic.index.min(), ic.index.max())
     universe = getattr(getattr(dataset, "handler", None), "instruments", UNKNOWN)
     provider = provider_of(run)
-    metrics = {column: run.data.metrics.get(name, float("nan")) for name, column in METRIC_NAMES.items()}
-    waited, of_backtest = _since_first_score(run)
+    step, logged = logged_of(run.data.metrics)
     return RunSummary(
-        metrics=metrics | of_backtest,
-        waited=waited,
-        logged={column: metrics[column] for column in of_backtest},
+        run_id=run.info.run_id,
+        metrics={name: run.data.metrics.get(name, math.nan) for name in OF_SIGNAL}
+        | (_since_first_score(run) or _by_our_year(logged, step)),
+        logged=logged,
+        step=step,
         params=run.data.params,
         provider=provider,
         setup=Setup(
@@ -107,36 +109,48 @@ def read_run(run: Run) -> RunSummary:
             _label(dataset),
             provider is not None and provider.simulated,
         ),
-        segments=", ".join(f"{name} {_span(bounds)}" for name, bounds in segments.items() if name != "test"),
+        segments=[(name, _span(bounds)) for name, bounds in segments.items() if name != "test"],
         backtest=_backtest(task or {}),
         problem=problem,
     )
 
 
-def _since_first_score(run: Run) -> tuple[pd.DatetimeIndex, dict[str, float]]:
-    """The days of the backtest before a score could be traded, and its figures without them.
+def logged_of(metrics: Mapping[str, float]) -> tuple[Step, dict[str, float]]:
+    """The shortest step of a backtest among logged metrics, and Qlib's figures of it; empty where there are none."""
+    found = {name.partition(".")[0] for name in metrics if name.partition(".")[2] in OF_BACKTEST}
+    step = shortest_step(f"report_normal_{prefix}.pkl" for prefix in found)
+    if step is None:
+        return DAILY, {}
+    return step, {title: metrics.get(f"{step}.{name}", math.nan) for name, title in OF_BACKTEST.items()}
 
-    Empty where there are none, and where the backtest or the scores cannot be read.
-    """
-    # Qlib's backtest takes its time and prints a notice of a package that it brings: not before a run is read
-    from qlib.contrib.evaluate import risk_analysis
 
-    (report, _), (scores, _) = load(run, BACKTEST_REPORT), load(run, "pred.pkl")
+def _by_our_year(logged: Mapping[str, float], step: Step) -> dict[str, float]:
+    """Qlib's figures of a backtest brought to a year of 252 days; NaN where it has none."""
+    longer = step.a_year / step.qlib_a_year
+    scale = {"information ratio": math.sqrt(longer), "max drawdown": 1.0}
+    return {title: scale.get(title, longer) * logged.get(title, math.nan) for title in OF_BACKTEST.values()}
+
+
+def _since_first_score(run: Run) -> dict[str, float]:
+    """The figures of the backtest since a score could be traded; empty where backtest or scores cannot be read."""
+    step = shortest_step(path.name for path in (artifacts_of(run) / FOLDER).glob("*.pkl"))
+    if step is None:
+        return {}
+    (report, _), (scores, _) = load(run, step.file("report")), load(run, "pred.pkl")
     try:
         counted = since_first_score(report, scores.index.get_level_values("datetime").min())
+        with_cost, without = (
+            added_up_by_year(returns_after_cost(frame), step).loc["all"]
+            for frame in (counted, counted.assign(cost=0.0))
+        )
     except (AttributeError, KeyError, DataError):  # one of the two is missing, or of another form
-        return pd.DatetimeIndex([]), {}
-    waited = report.index.difference(counted.index)
-    if not len(waited) or counted.empty:
-        return pd.DatetimeIndex([]), {}
-    excess = counted["return"] - counted["bench"]
-    kinds = {"without": risk_analysis(excess, freq="day"), "with": risk_analysis(excess - counted["cost"], freq="day")}
-    figures = {
-        f"1day.excess_return_{kind}_cost.{name}": float(value)
-        for kind, analysis in kinds.items()
-        for name, value in analysis["risk"].items()
+        return {}
+    return {
+        "excess return without cost": without["annual_excess_return"],
+        "excess return with cost": with_cost["annual_excess_return"],
+        "information ratio": with_cost["information_ratio"],
+        "max drawdown": with_cost["excess_max_drawdown"],
     }
-    return waited, {column: figures[name] for name, column in METRIC_NAMES.items() if name in figures}
 
 
 def _span(bounds: Iterable[Any]) -> str:
@@ -159,5 +173,5 @@ def _backtest(task: dict) -> str:
             options = {k: v for k, v in strategy.get("kwargs", {}).items() if k not in ("signal", "model", "dataset")}
             exchange = backtest.get("exchange_kwargs", {})
             chosen = " ".join(f"{key}={value}" for key, value in (options | exchange).items())
-            return f"{strategy.get('class')} against {backtest.get('benchmark')}, {chosen}"
+            return f"{strategy.get('class')}, benchmark={backtest.get('benchmark')} {chosen}".rstrip()
     return ""

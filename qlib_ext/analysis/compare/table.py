@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from qlib_ext.analysis.compare import zoo
+from qlib_ext.analysis.compare.alike import apart
 from qlib_ext.analysis.compare.caveats import caveats
 from qlib_ext.analysis.compare.differences import difference_lines
-from qlib_ext.analysis.compare.runs import METRIC_NAMES, PERCENT, RunSummary, Setup, read_runs
+from qlib_ext.analysis.compare.runs import METRICS, PERCENT, RunSummary, Setup, read_runs
+from qlib_ext.analysis.compare.texts import LINES
 from qlib_ext.errors import DataError
-
-METRICS = tuple(METRIC_NAMES.values())
 
 
 @dataclass(frozen=True)
@@ -53,18 +53,19 @@ class Table:
 
 
 def comparison(store: str, experiments: Sequence[str], last: int = 1, with_zoo: bool = False) -> Table:
-    """The last runs of each experiment: means and standard deviations over runs of the same test.
+    """The last runs of each experiment: means and standard deviations over runs that differ in their seeds alone.
 
-    Runs of one experiment that were not the same test are not averaged: each test has its own section. With
-    ``with_zoo`` the Model Zoo's published row stands below each experiment. Raises DataError as read_runs does, and for
-    published rows beside runs on a simulated market.
+    Runs of one experiment that were not the same test are not averaged: each test has its own section. Nor are runs of
+    other parameters: each has a row of its own, and a line says in what they differ. With ``with_zoo`` the Model Zoo's
+    published row stands below each experiment. Raises DataError as read_runs does, and for published rows beside runs
+    on a simulated market.
     """
     table = table_of({experiment: read_runs(store, experiment, last) for experiment in experiments}, last, with_zoo)
-    return Table(table.sections, [*table.caveats, *difference_lines(store, experiments)])
+    return Table(table.sections, [*table.caveats, *difference_lines(store, experiments, LINES["en"])])
 
 
-def table_of(found: dict[str, list[RunSummary]], last: int = 1, with_zoo: bool = False) -> Table:
-    """As ``comparison``, of runs that were read before."""
+def table_of(found: dict[str, list[RunSummary]], last: int = 1, with_zoo: bool = False, lang: str = "en") -> Table:
+    """As ``comparison``, of runs that were read before, its lines in English or Chinese."""
     simulated = [name for name, runs in found.items() if any(run.setup.simulated for run in runs)]
     if with_zoo and simulated:
         raise DataError(
@@ -75,8 +76,11 @@ def table_of(found: dict[str, list[RunSummary]], last: int = 1, with_zoo: bool =
     for experiment, runs in found.items():
         for run in runs:
             tests.setdefault(run.setup, {}).setdefault(experiment, []).append(run)
-    sections = [Section(setup, list(_rows(setup, of, with_zoo))) for setup, of in tests.items()]
-    return Table(sections, caveats(tests, last, with_zoo))
+    sections = []
+    for setup, experiments in tests.items():
+        rows = {row: of for name, runs in experiments.items() for row, of in apart(name, runs).items()}
+        sections.append(Section(setup, list(_rows(setup, rows, with_zoo))))
+    return Table(sections, caveats(tests, last, with_zoo, LINES[lang]))
 
 
 def _rows(setup: Setup, experiments: dict[str, list[RunSummary]], with_zoo: bool) -> Iterator[Row]:

@@ -7,6 +7,7 @@ from qlib_ext.recorder.windows import (
     FIT,
     PREDICT,
     PROCESSING,
+    RANK_IC,
     ROWS,
     SEED,
     TEST_FROM,
@@ -42,22 +43,14 @@ CHINESE = {
     "test_days": "{first} 至 {last}，{days} 个交易日",
     "summary": "汇总",
     "runs": "运行数",
-    "to": " 至 ",
+    "mark": "模拟行情：",
     "heading": "{universe}，测试期 {test}，标签 {label}",
     "best": "加粗底纹",
     "best_note": "同一测试中均值最优",
-    "IC": "IC",
-    "ICIR": "ICIR",
-    "Rank IC": "Rank IC",
-    "Rank ICIR": "Rank ICIR",
-    "excess return without cost": "超额收益（费前）",
-    "excess return with cost": "超额收益（费后）",
-    "information ratio": "信息比率",
-    "max drawdown": "最大回撤",
     "strategy": "策略表现（费后）",
     "strategy_note": (
         "PortAnaRecord 的回测，自首次交易起（Qlib 另计其前一日）。日收益累加而非复利，故回撤与表中一致；超额相对基准。"
-        "此处一年按 252 个交易日计（与研报一致），汇总表按 238 日（与 Qlib 一致）；不足 20 天的不年化。"
+        "每期为一日、一周或一月，见配置；均按每年 252 个交易日年化，不足 20 个交易日的不年化。"
     ),
     "rank_ic": "Rank IC",
     "rank_ic_note": "柱：日频 Rank IC 的月均值；线（右轴）：日频 Rank IC 累计值。表中 Rank IC 每隔一个标签期限取一次。",
@@ -73,10 +66,11 @@ CHINESE = {
     "since_2020": "2020 年以来",
     "correlation": "相关性",
     "correlation_note": "逐日截面秩相关系数的均值。",
-    "risk": "风险因子",
+    "risk": "暴露与风险因子",
     "risk_note": (
         "打分当日收盘时的暴露，每隔一个标签期限取一次并平均：风格为打分与暴露的截面相关系数，行业为该行业股票标准化打分的均值。"
         "第二个 Rank IC 取自打分对全部因子回归后的残差；解释度为因子所解释的打分方差占比。"
+        "没有风险模型时，市值一行为打分与流通市值的秩相关系数。"
     ),
     "networks": "网络权重",
     "networks_note": "各关联网络当日的权重，由此前若干日的风险因子收益决定；每日取其所在窗口的权重，合计为 1。",
@@ -89,7 +83,8 @@ CHINESE = {
         "分组与 Rank IC 取全部有打分的股票，不论能否买入，不计费用。\n"
         "指数成分股取自数据目录中的文件；若以当前成分股代替历史成分股，各打分的结果都会偏高。\n"
         "在同一区间上试过的实验越多，其中最好的一个就越偏高。\n"
-        "策略收益为累加，分组收益为复利，均按每年 252 个交易日年化；仅汇总表按 Qlib 的 238 日。"
+        "汇总与策略的收益为累加，分组与指数内的收益为复利，"
+        "均按每年 252 个交易日年化；Qlib 自身的数值（每年 238 日）仅在汇总表下列出一次。"
     ),
     "config": "配置",
     "net_value": "净值",
@@ -100,16 +95,18 @@ CHINESE = {
     "drawdown": "收益回撤",
     "excess_drawdown": "超额收益回撤",
     "monthly_returns": "费后月度收益（累加）",
-    "mean_turnover": "日换手率（20 日均值）",
+    "mean_turnover": "每期换手率（20 期均值）",
     "cash_share": "现金占比",
     "cost_table": "同样的交易在不同费用下（为配置费用的倍数）",
     "cost_times": "费用倍数",
+    "top_k_table": "得分最高的 k 只股票等权持有（与分组同频调仓，不计费用）",
+    "top_k": "k",
     "holdings": "期末前 20 大持仓",
     "weight": "权重",
     "cash": "现金",
     "decay_rank_ic": "不同期限收益的 Rank IC",
     "decay_icir": "不同期限收益的 ICIR",
-    "decay_autocorrelation": "打分与若干日前自身打分的秩相关",
+    "decay_autocorrelation": "与自身历史打分的秩相关",
     "excess_by_group": "各组年化超额收益",
     "top_excess": "第 1 组超额净值",
     "long_short_value": "多空净值",
@@ -120,7 +117,8 @@ CHINESE = {
     "scores": "得分之间，测试期同 ",
     "between": "各实验得分之间；每一对取双方共有的交易日与股票",
     "styles": "价量因子与得分",
-    "risk_exposures": "分年度暴露：",
+    "exposures": "分年度暴露：{name}",
+    "size": "市值",
     "risk_table": "分年度 Rank IC：剔除风险因子前后",
     "rank_ic_neutral": "剔除风险因子后",
     "explained": "解释度",
@@ -151,6 +149,7 @@ CHINESE = {
     "monthly_win_rate": "月胜率",
     "turnover": "换手率",
     "days": "天数",
+    "steps": "期数",
     TRAIN_FROM: "训练起",
     TRAIN_TO: "止",
     VALID_FROM: "验证起",
@@ -159,6 +158,7 @@ CHINESE = {
     TEST_TO: "止",
     TRAIN_LABELS_TO: "训练标签止",
     VALID_LABELS_TO: "验证标签止",
+    RANK_IC: "Rank IC",
     SEED: "种子",
     ROWS: "行数",
     TRAINED: "本次训练",

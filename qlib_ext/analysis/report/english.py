@@ -6,6 +6,7 @@ from qlib_ext.recorder.windows import (
     FIT,
     PREDICT,
     PROCESSING,
+    RANK_IC,
     ROWS,
     SEED,
     TEST_FROM,
@@ -46,24 +47,17 @@ ENGLISH = {
     # summary
     "summary": "Summary",
     "runs": "runs",
-    "to": " to ",
+    "mark": "SIMULATED: ",
     "heading": "{universe}, test {test}, label {label}",
     "best": "bold, shaded",
     "best_note": "the best mean of this test",
-    "IC": "IC",
-    "ICIR": "ICIR",
-    "Rank IC": "Rank IC",
-    "Rank ICIR": "Rank ICIR",
-    "excess return without cost": "excess return without cost",
-    "excess return with cost": "excess return with cost",
-    "information ratio": "information ratio",
-    "max drawdown": "max drawdown",
     # sections
     "strategy": "Strategy after cost",
     "strategy_note": (
         "The backtest of PortAnaRecord from the first trade on; Qlib also counts the day before. Returns are added up, "
-        "not compounded, so that drawdowns are the table's; excess is over the benchmark. A year has 252 days, as in "
-        "the reports, and 238 in the summary, as in Qlib; fewer than 20 days are not brought to a year."
+        "not compounded, so that drawdowns are the table's; excess is over the benchmark. A step is a day, a week or a "
+        "month, as the configuration has it; figures are brought to a year of 252 trading days, and where there are "
+        "fewer than 20, not at all."
     ),
     "rank_ic": "Rank IC",
     "rank_ic_note": (
@@ -86,11 +80,12 @@ ENGLISH = {
     "since_2020": "since 2020",
     "correlation": "Correlation",
     "correlation_note": "Mean over days of the cross-sectional rank correlation.",
-    "risk": "Risk factors",
+    "risk": "Exposures and risk factors",
     "risk_note": (
         "Exposures at the close of the score's day, taken every horizon, means over these days: to a style the "
         "correlation with the score, to an industry the mean standardised score of its stocks. The second Rank IC is "
-        "of what a regression on all of them leaves of the score; explained is the share of its variance they take."
+        "of what a regression on all of them leaves of the score; explained is the share of its variance they take. "
+        "Without a risk model, size is the rank correlation of the score with the float market value."
     ),
     "networks": "Weights of the networks",
     "networks_note": (
@@ -108,7 +103,8 @@ ENGLISH = {
         "Members of an index are those of the provider's file; one that lists today's members for the past flatters "
         "every score.\n"
         "Figures of several experiments that were tried on the same days flatter the best one.\n"
-        "Strategy: returns added up. Groups: compounded. Both to a year of 252 days; the summary alone to Qlib's 238."
+        "Summary and strategy: returns added up. Groups and indices: returns compounded. All are brought to a year of "
+        "252 trading days; what Qlib itself reports, by a year of 238, stands once, below the summary."
     ),
     "config": "Configuration",
     # figures and tables
@@ -120,16 +116,18 @@ ENGLISH = {
     "drawdown": "Return: below its highest",
     "excess_drawdown": "Excess return: below its highest",
     "monthly_returns": "Return after cost by month, added up",
-    "mean_turnover": "Turnover a day, mean of 20 days",
+    "mean_turnover": "Turnover a step, mean of 20 steps",
     "cash_share": "Cash, share of the account",
     "cost_table": "The same trades at other costs, times the configured ones",
     "cost_times": "cost times",
+    "top_k_table": "The k highest scores in equal weights, rebalanced as the groups, without cost",
+    "top_k": "k",
     "holdings": "The 20 largest holdings at the last close",
     "weight": "weight",
     "cash": "cash",
     "decay_rank_ic": "Rank IC by days of the return",
     "decay_icir": "ICIR by days of the return",
-    "decay_autocorrelation": "Rank correlation with its own score so many days ago",
+    "decay_autocorrelation": "Rank correlation with its own past",
     "excess_by_group": "Annual excess return by group",
     "top_excess": "Group 1: excess net value",
     "long_short_value": "Long-short: net value",
@@ -140,7 +138,8 @@ ENGLISH = {
     "scores": "Scores, on the days of ",
     "between": "Scores among each other; each pair on the days and stocks that both have",
     "styles": "Price-volume factors with the scores",
-    "risk_exposures": "Exposures by year: ",
+    "exposures": "Exposures by year: {name}",
+    "size": "size",
     "risk_table": "Rank IC by year, before and after the risk factors are taken out",
     "rank_ic_neutral": "without risk factors",
     "explained": "explained",
@@ -160,17 +159,18 @@ ENGLISH = {
     "std": "std",
     "icir": "ICIR",
     "positive": "share > 0",
-    "annual_return": "return p.a.",
+    "annual_return": "annual return",
     "volatility": "volatility",
     "sharpe": "Sharpe",
     "max_drawdown": "max drawdown",
-    "annual_excess_return": "excess return p.a.",
+    "annual_excess_return": "annual excess return",
     "excess_volatility": "excess volatility",
     "information_ratio": "information ratio",
     "excess_max_drawdown": "excess max drawdown",
     "monthly_win_rate": "months won",
     "turnover": "turnover",
     "days": "days",
+    "steps": "steps",
     TRAIN_FROM: "train from",
     TRAIN_TO: "to",
     VALID_FROM: "valid from",
@@ -179,6 +179,7 @@ ENGLISH = {
     TEST_TO: "to",
     TRAIN_LABELS_TO: "train labels to",
     VALID_LABELS_TO: "valid labels to",
+    RANK_IC: "Rank IC",
     SEED: "seed",
     ROWS: "rows",
     TRAINED: "trained now",

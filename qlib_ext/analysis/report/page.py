@@ -15,10 +15,13 @@ from qlib.log import get_module_logger
 from qlib.workflow.recorder import Recorder
 
 from qlib_ext.analysis.compare import render
+from qlib_ext.analysis.compare.caveats import provider_line
 from qlib_ext.analysis.compare.differences import difference_lines
-from qlib_ext.analysis.compare.runs import RunSummary, Setup, read_run
-from qlib_ext.analysis.compare.table import METRICS, Table, table_of
+from qlib_ext.analysis.compare.runs import METRICS, RunSummary, Setup, read_run
+from qlib_ext.analysis.compare.table import Table, table_of
+from qlib_ext.analysis.compare.texts import LINES, in_language
 from qlib_ext.analysis.correlation import score_correlation
+from qlib_ext.analysis.reasons import reason_in
 from qlib_ext.analysis.report import figures
 from qlib_ext.analysis.report.drawing import PALETTE, Colours
 from qlib_ext.analysis.report.enhancement import enhancement_part, saved_of
@@ -54,8 +57,8 @@ def report(store: str, experiments: Sequence[str], last: int = 1, lang: str = "e
     client = MlflowClient(tracking_uri=store)
     runs = [read_recorded_run(client, name, of[0]) for name, of in found.items()]
     between = _between(runs) if len(runs) > 1 else None
-    table = table_of(summaries, last)
-    table = replace(table, caveats=[*table.caveats, *difference_lines(store, names)])
+    table = table_of(summaries, last, lang=lang)
+    table = replace(table, caveats=[*table.caveats, *difference_lines(store, names, LINES[lang])])
     return _page(runs, {name: of[0] for name, of in summaries.items()}, table, lang, between)
 
 
@@ -85,7 +88,7 @@ def attach_report(recorder: Recorder, folder: str, saved: Mapping[str, Any], lan
     runs = [read_recorded_run(recorder.client, name, run, {field: frames})]
     with TemporaryDirectory() as temporary:
         page = f"{temporary}/report.html"
-        text = _page(runs, {name: summary}, table_of({name: [summary]}), lang)
+        text = _page(runs, {name: summary}, table_of({name: [summary]}, lang=lang), lang)
         write_whole(page, text.encode(), "Make room and run once more.")
         recorder.save_objects(local_path=page, artifact_path=folder)
 
@@ -107,11 +110,12 @@ def _page(
     lang: str,
     between: pd.DataFrame | None = None,
 ) -> str:
-    texts = LANGUAGES[lang]
+    texts, lines = LANGUAGES[lang], LINES[lang]
 
     def heading(setup: Setup) -> str:
-        test = setup.test.replace(" to ", texts["to"])
-        return setup.mark + texts["heading"].format(universe=setup.universe, test=test, label=setup.label)
+        universe, test, label = (in_language(text, lines) for text in (setup.universe, setup.test, setup.label))
+        mark = texts["mark"] if setup.simulated else ""
+        return mark + texts["heading"].format(universe=universe, test=test, label=label)
 
     colours = dict(zip((each.experiment for each in runs), PALETTE, strict=False))
     parts = [strategy_part(runs, colours, texts), enhancement_part(saved_of(runs), colours, texts)]
@@ -123,43 +127,45 @@ def _page(
         _training(runs, colours, texts),
         _windows(runs, texts),
     ]
-    marks = {each.setup.mark for each in summaries.values()}
+    mark = texts["mark"] if any(each.setup.simulated for each in summaries.values()) else ""
     shown = [part for part in parts if part]
     return render_page(
         "report.html",
         texts,
         ["summary", "tested", *(part.key for part in shown), "limits", "config"],
-        title=max(marks) + texts["title"].format(names=", ".join(colours)),
+        title=mark + texts["title"].format(names=", ".join(colours)),
         colours=colours,
-        facts=_facts(runs, summaries, texts),
-        missing=_missing(runs, between, texts),
+        facts=_facts(runs, summaries, lang),
+        missing=_missing(runs, between, lang),
         parts=shown,
         limits=texts["limits_of_data"].split("\n"),
         legend=[(code, texts[f"style_{code}"]) for code in _codes(runs) if f"style_{code}" in texts],
         configs=[(each.experiment, each.config) for each in runs if each.config],
         **render.sections(
             table,
-            ("", texts["runs"], *(texts[metric] for metric in METRICS)),
+            ("", texts["runs"], *(lines[metric] for metric in METRICS)),
             heading,
             (texts["best"], texts["best_note"]),
         ),
     )
 
 
-def _facts(
-    runs: Sequence[RecordedRun], summaries: Mapping[str, RunSummary], texts: Texts
-) -> list[tuple[str, list[str]]]:
+def _facts(runs: Sequence[RecordedRun], summaries: Mapping[str, RunSummary], lang: str) -> list[tuple[str, list[str]]]:
     """What was tested and how, one line a fact; a fact that no experiment knows is left out."""
+    texts = LANGUAGES[lang]
     lines: dict[str, list[str]] = {}
     for each in runs:
         about, summary = each.frames.get("about", {}), summaries[each.experiment]
         started = datetime.fromtimestamp(each.run.info.start_time / 1000)
         facts = {
             "run": f"{each.run.info.run_id[:8]}, {started:%Y-%m-%d %H:%M}",
-            "provider": str(summary.provider or "-"),
+            "provider": provider_line(summary.provider, LINES[lang]) or "-",
         }
-        facts |= {"model": _model(summary.params), "universe": summary.setup.universe, "test": summary.setup.test}
-        facts["label"] = about.get("label") or summary.setup.label
+        facts |= {"model": _model(summary.params)}
+        facts |= {
+            name: in_language(getattr(summary.setup, name), LINES[lang]) for name in ("universe", "test", "label")
+        }
+        facts["label"] = about.get("label") or facts["label"]
         if about:
             days = {name: f"{about[f'{name}_day']:%Y-%m-%d}" for name in ("first", "last")}
             facts["test"] = texts["test_days"].format(days=about["days"], **days)
@@ -177,8 +183,9 @@ def _model(params: Mapping[str, str]) -> str:
     return params.get("model.class", "-") + (f" ({inner})" if inner else "")
 
 
-def _missing(runs: Sequence[RecordedRun], between: pd.DataFrame | None, texts: Texts) -> list[str]:
+def _missing(runs: Sequence[RecordedRun], between: pd.DataFrame | None, lang: str) -> list[str]:
     """One sentence for each thing that is not in the page, which says what to add to have it."""
+    texts = LANGUAGES[lang]
     alone = runs if between is None else []
     reasons = {
         "no_factor": [each.experiment for each in runs if not each.frames],
@@ -191,16 +198,19 @@ def _missing(runs: Sequence[RecordedRun], between: pd.DataFrame | None, texts: T
     }
     lines = [texts[reason].format(names=", ".join(names)) for reason, names in reasons.items() if names]
     for each in runs:
-        lines += _left_out(each, texts)
-    return lines + [f"{each.experiment}: {problem}" for each in runs for problem in each.problems]
+        lines += _left_out(each, lang)
+    problems = ((each.experiment, reason_in(problem, LINES[lang])) for each in runs for problem in each.problems)
+    return lines + [LINES[lang]["fact"].format(title=name, value=problem) for name, problem in problems]
 
 
-def _left_out(run: RecordedRun, texts: Texts) -> list[str]:
+def _left_out(run: RecordedRun, lang: str) -> list[str]:
     """One sentence for each reason for which FactorRecord left parts out."""
     left_out: dict[str, str] = run.frames.get("about", {}).get("left_out", {})
     return [
-        texts["left_out"].format(
-            name=run.experiment, parts=", ".join(part for part in left_out if left_out[part] == reason), reason=reason
+        LANGUAGES[lang]["left_out"].format(
+            name=run.experiment,
+            parts=LINES[lang]["list"].join(part for part in left_out if left_out[part] == reason),
+            reason=reason_in(reason, LINES[lang]),
         )
         for reason in dict.fromkeys(left_out.values())
     ]
@@ -231,11 +241,13 @@ def _groups(runs: Sequence[RecordedRun], colours: Colours, texts: Texts) -> Part
         as_html("groups", figures.group_comparison(summary, returns, colours, texts)),
         as_html("group-values", figures.group_values(returns, texts)),
     ]
-    return Part(
-        "group_test",
-        pictures,
-        [stacked(texts["group_table"], "group", summary, texts), stacked(texts["group_years"], "year", years, texts)],
-    )
+    grids = [
+        stacked(texts["group_table"], "group", summary, texts),
+        stacked(texts["group_years"], "year", years, texts),
+    ]
+    if top := _frames(runs, "top_k"):
+        grids.append(stacked(texts["top_k_table"], "top_k", top, texts))
+    return Part("group_test", pictures, grids)
 
 
 def _correlation(runs: Sequence[RecordedRun], between: pd.DataFrame | None, texts: Texts) -> Part:
@@ -251,13 +263,16 @@ def _correlation(runs: Sequence[RecordedRun], between: pd.DataFrame | None, text
 
 
 def _risk(runs: Sequence[RecordedRun], texts: Texts) -> Part:
-    exposures, daily = _frames(runs, "risk_exposures"), _frames(runs, "risk_ic")
-    if not (exposures and daily):
-        return Part("risk")
+    plain, exposures, daily = (_frames(runs, name) for name in ("exposures", "risk_exposures", "risk_ic"))
+    tables = [
+        shaded(texts["exposures"].format(name=name), yearly_means(frame).T)
+        for name, frame in (plain | exposures).items()
+    ]
+    if not daily:
+        return Part("risk", shaded=tables)
     ic = {
         name: yearly_means(frame).assign(days=yearly_means(frame, "count").iloc[:, 0]) for name, frame in daily.items()
     }
-    tables = [shaded(f"{texts['risk_exposures']}{name}", yearly_means(frame).T) for name, frame in exposures.items()]
     return Part("risk", grids=[stacked(texts["risk_table"], "year", ic, texts)], shaded=tables)
 
 

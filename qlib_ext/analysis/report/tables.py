@@ -23,6 +23,7 @@ FORMATS = {
     "explained": PERCENT,
     "stocks": COUNT,
     "days": COUNT,
+    "steps": COUNT,
     "block": "{}",
     "names": COUNT,
     "decisions": COUNT,

@@ -38,7 +38,7 @@ _EN = {
     "mean": "Rank IC",
     "std": "its deviation",
     "positive": "share > 0",
-    "annual_excess_return": "top excess p.a.",
+    "annual_excess_return": "top annual excess",
     "information_ratio": "top information ratio",
     "monthly_win_rate": "top months won",
     "turnover": "top turnover",
