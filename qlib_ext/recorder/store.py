@@ -6,11 +6,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import mlflow
 from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from mlflow.utils.file_utils import local_file_uri_to_path
 from qlib.config import C
 from qlib.log import get_module_logger
 from qlib.utils.exceptions import ExpAlreadyExistError
@@ -25,7 +25,7 @@ from qlib_ext.recorder.checkpoints import FOLDER, Checkpoints
 from qlib_ext.recorder.location import ARTIFACTS, SQLITE, artifact_location, database_of, follow_move
 from qlib_ext.recorder.provider import tag_provider
 from qlib_ext.recorder.running import RunningRun, mark_killed
-from qlib_ext.recorder.runs import artifacts_of, deleted
+from qlib_ext.recorder.runs import deleted
 from qlib_ext.system.files import require_writable
 from qlib_ext.system.locks import locked
 from qlib_ext.system.quiet import quieten, quieten_qlib
@@ -107,10 +107,10 @@ class SQLiteExpManager(MLflowExpManager):
 
     def end_exp(self, *args: Any, **kwargs: Any) -> None:
         """As in Qlib; the checkpoints of a run that has finished are removed."""
-        finished = mlflow.active_run()
+        recorder = None if self.active_experiment is None else self.active_experiment.active_recorder
         super().end_exp(*args, **kwargs)
-        if finished is not None and self.client.get_run(finished.info.run_id).info.status == "FINISHED":
-            Checkpoints(artifacts_of(finished) / FOLDER).remove()
+        if recorder is not None and recorder.status == recorder.STATUS_FI:
+            Checkpoints(Path(local_file_uri_to_path(recorder.artifact_uri)) / FOLDER).remove()
         if self.running is not None:
             self.running.end()
             self.running = None
