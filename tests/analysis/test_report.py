@@ -53,7 +53,7 @@ def test_the_page_shows_every_part(whole, command):
             "Inside indices",
             "Correlation",
         ),
-        *("Risk factors", "Training curves", "Limits of the data, and what the codes mean", "Configuration"),
+        *("Exposures and risk factors", "Training curves", "Limits of the data, and what the codes mean", "Configuration"),
     ]
     assert re.findall(r'id="figure-([a-z-]+)"', text) == [
         *(
