@@ -101,7 +101,7 @@ MODELS: dict[str, tuple[type[NeuralModel], dict[str, Any], Window | None]] = {
         FACTORS | {"channels": [5, 6], "kernel_size": 2, "graph": True, "embedding_size": 3, "days_per_batch": 3},
         IMAGES,
     ),
-    "NetworkGAT": (NetworkGAT, FACTORS | HEADS | {"weights": "state"}, INDICATORS),
+    "NetworkGAT": (NetworkGAT, FACTORS | HEADS | {"weights": "state", "days_per_batch": 3}, INDICATORS),
     "MultiTaskGRU": (MultiTaskGRU, TASKS, SERIES),
     "MultiTaskGRU apart": (
         MultiTaskGRU,

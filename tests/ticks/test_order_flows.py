@@ -8,6 +8,9 @@ import pytest
 from hypothesis import given, settings
 
 from qlib_ext.errors import ConfigError
+from qlib_ext.simulator.informed import informed_flow
+from qlib_ext.simulator.simulate import simulate
+from qlib_ext.simulator.ticks import draw_day
 from qlib_ext.ticks.build import build
 from qlib_ext.ticks.factors import day_factors
 from qlib_ext.ticks.order_flows import NAMES, order_flows
@@ -50,6 +53,18 @@ def test_both_sides_add_up_to_the_amount():
     amount = trades.to_pandas().groupby("instrument")["amount"].sum()[found.index]
     for side in ("buy", "sell"):
         np.testing.assert_allclose(found[[name for name in NAMES if name.endswith(side)]].sum(axis=1), amount)
+
+
+def test_a_simulated_day_is_sorted_by_its_orders():
+    market = simulate(10, 40, seed=1)
+    day = draw_day(market, informed_flow(market.parts, 1), 30, 1)
+    found = order_flows(day["trades"]).to_pandas().set_index("instrument")
+    pd.testing.assert_frame_equal(found, by_pandas(day["trades"]).loc[found.index], check_names=False, rtol=1e-12)
+    amount = pd.Series(market.fields["amount"][30], market.symbols)[found.index]
+    for side in ("buy", "sell"):
+        ratio = found[[name for name in NAMES if name.endswith(side)]].sum(axis=1) / amount
+        np.testing.assert_allclose(ratio, 1, atol=2e-3)
+    assert (found.sum() > 0).sum() >= 6, "orders of most sizes occur"
 
 
 def test_an_order_of_the_limit_is_of_the_larger_size():
