@@ -95,6 +95,6 @@ def _condition(conditions: Mapping[str, Condition], colours: Colours, texts: Tex
         add_line(figure, level.dropna(), name, style | {"dash": "dot", "width": 1.2}, 1, 1, legend=False)
         turnover = each.turnover.rolling(SMOOTHED_DAYS, min_periods=1).mean()
         add_line(figure, turnover, name, style, 1, 2, legend=False)
-    figure.update_yaxes(tickformat=".0%", col=2)
+    figure.update_yaxes(tickformat=".1~%", col=2)
     label_days(figure)
     return finish(figure, 340)

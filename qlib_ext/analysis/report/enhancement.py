@@ -105,7 +105,7 @@ def net_values(daily: Frames, colours: Colours, texts: Texts) -> go.Figure:
         )
     worst = min(float(trace.y.min()) for trace in figure.data if trace.fill)
     # the drawdown hangs from the top and takes the upper quarter of the panel
-    figure.update_yaxes(range=[4 * min(worst, -1e-3), 0], tickformat=".0%", showgrid=False, secondary_y=True)
+    figure.update_yaxes(range=[4 * min(worst, -1e-3), 0], tickformat=".1~%", showgrid=False, secondary_y=True)
     figure.add_hline(1.0, line=LEVEL, layer="below", col=1)
     label_days(figure)
     return finish(figure, 380)
@@ -159,7 +159,7 @@ def members_and_turnover(decisions: Frames, colours: Colours, texts: Texts) -> g
         style = {"color": colours[name], "width": 1.4}
         add_line(figure, frame["member_share"], name, style, 1, 1)
         add_line(figure, frame["buys"].iloc[1:], name, style, 1, 2, legend=False)  # the first is the whole account
-    figure.update_yaxes(tickformat=".0%")
+    figure.update_yaxes(tickformat=".1~%")
     shares = pd.concat([frame["member_share"] for frame in decisions.values()])
     if np.ptp(shares) < LEAST_SPAN:  # a share that its bound fixes would be drawn as noise of the solver's
         figure.update_yaxes(range=[shares.mean() - LEAST_SPAN, min(shares.mean() + LEAST_SPAN, 1.01)], col=1)
@@ -188,7 +188,7 @@ def attribution(effects: Frames, texts: Texts) -> go.Figure:
                     legend=legend,
                 )
     figure.add_hline(0.0, line=LEVEL, layer="below")
-    figure.update_yaxes(tickformat=".0%")
+    figure.update_yaxes(tickformat=".1~%")
     label_days(figure)
     return finish(figure, 320 * rows + LEGEND)
 

@@ -106,7 +106,7 @@ def group_comparison(summary: Frames, returns: Frames, colours: Colours, texts: 
     finish(figure, 380)
     label_days(figure, first=2)
     figure.update_xaxes(type="category", title_text=texts["group"], title_standoff=4, col=1)
-    figure.update_yaxes(tickformat=".0%", col=1)
+    figure.update_yaxes(tickformat=".1~%", col=1)
     return figure
 
 
@@ -212,7 +212,7 @@ def network_weights(weights: Frames) -> go.Figure:
             row, column = place // columns + 1, place % columns + 1
             add_line(figure, frame[network], network, style, row, column, legend=network not in seen)
             seen.add(network)
-    figure.update_yaxes(rangemode="tozero", tickformat=".0%")
+    figure.update_yaxes(rangemode="tozero", tickformat=".1~%")
     label_days(figure)
     return finish(figure, 280 * rows + LEGEND)
 

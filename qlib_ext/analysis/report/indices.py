@@ -68,5 +68,5 @@ def index_picture(
         figure.add_hline(1.0, line=LEVEL, layer="below", row=row, col=2)
     label_days(figure)
     figure.update_xaxes(type="category", tickformatstops=(), matches=None, col=1)
-    figure.update_yaxes(tickformat=".0%", col=1)
+    figure.update_yaxes(tickformat=".1~%", col=1)
     return finish(figure, 260 * len(universes) + LEGEND)

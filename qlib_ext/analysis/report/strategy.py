@@ -49,7 +49,7 @@ def drawdowns(returns: Frames, colours: Colours, texts: Texts) -> go.Figure:
             style = {"color": colours[name], "width": 1.3}
             add_line(figure, under_water(frame[what]), name, style, 1, column, legend=column == 1)
     figure.update_traces(fill="tozeroy")
-    figure.update_yaxes(tickformat=".0%", rangemode="tozero")
+    figure.update_yaxes(tickformat=".1~%", rangemode="tozero")
     label_days(figure)
     return finish(figure, 320)
 
@@ -76,6 +76,6 @@ def account_lines(account: Frames, colours: Colours, texts: Texts) -> go.Figure:
         style = {"color": colours[name], "width": 1.3}
         add_line(figure, frame["turnover"].rolling(SMOOTHED, min_periods=1).mean(), name, style, 1, 1)
         add_line(figure, frame["cash"], name, style, 1, 2, legend=False)
-    figure.update_yaxes(tickformat=".0%", rangemode="tozero")
+    figure.update_yaxes(tickformat=".1~%", rangemode="tozero")
     label_days(figure)
     return finish(figure, 300)

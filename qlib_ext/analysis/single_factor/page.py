@@ -64,7 +64,7 @@ def _bars(tests: FactorTests, texts: Texts) -> go.Figure:
         figure.add_trace(bar, 1, column)
     figure.update_yaxes(autorange="reversed", automargin=True, type="category")
     figure.update_yaxes(showticklabels=False, col=2)
-    figure.update_xaxes(tickformat=".0%", col=2)
+    figure.update_xaxes(tickformat=".1~%", col=2)
     return finish(figure, 110 + 18 * len(names)).update_layout(hovermode="closest")
 
 
