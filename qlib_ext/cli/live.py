@@ -171,7 +171,7 @@ def _check(args: argparse.Namespace) -> int:
         for finding in each.findings:
             print(f"  finding: {finding}")
     findings = {finding for each in found for finding in each.findings}
-    print(f"{len(findings)} findings")
+    print(f"{len(findings)} finding{'' if len(findings) == 1 else 's'}")
     if args.out is not None:
         from qlib_ext.live.health_page import health_page
         from qlib_ext.system.files import write_whole
@@ -234,12 +234,12 @@ def _predict(args: argparse.Namespace) -> int:
     done = predict(args.runs, args.experiment, args.date or args.to, args.retrain, args.workflows, args.again)
     for each in done:
         if each.rows:
-            print(
-                f"{each.experiment}: {each.rows} scores of {len(each.days)} days, {each.days[0]:%Y-%m-%d} to "
-                f"{each.last:%Y-%m-%d}, run {each.run[:8]}"
-            )
+            days = f"{each.last:%Y-%m-%d}"
+            if len(each.days) > 1:
+                days = f"{len(each.days)} days, {each.days[0]:%Y-%m-%d} to {days}"
+            print(f"{each.experiment}: {each.rows} scores of {days}, run {each.run[:8]}")
         else:
-            print(f"{each.experiment}: nothing to do, it is scored to {each.last:%Y-%m-%d}, run {each.run[:8]}")
+            print(f"{each.experiment}: no day is new, it is scored to {each.last:%Y-%m-%d}, run {each.run[:8]}")
         if each.due is not None:
             print(
                 f"{each.experiment}: a new window is due on {each.due:%Y-%m-%d}; train it with --retrain",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,11 +137,14 @@ def predict_one(
 
 
 def initialise(store: str, recorded: Recorded) -> None:
-    """Initialise Qlib as the workflow does, but so that no run begins: what a model logs as it trains is not kept."""
+    """Initialise Qlib as the workflow does, but so that no run begins: what a model logs as it trains is not kept.
+
+    Of Qlib's log warnings alone are shown, unless the workflow says otherwise: a line of cron is mailed.
+    """
     config = recorded.workflow.config
     manager: dict[str, Any] = {"class": "NoRecorder", "module_path": "qlib_ext.rolling.jobs"}
     manager["kwargs"] = {"uri": store, "default_exp_name": recorded.name}
-    qlib.init(**config["qlib_init"] | {"exp_manager": manager})
+    qlib.init(**{"logging_level": logging.WARNING} | config["qlib_init"] | {"exp_manager": manager})
 
 
 def once(recorded: Recorded, last: pd.Timestamp, to: pd.Timestamp) -> Iterator[tuple[pd.Series, None]]:

@@ -191,7 +191,7 @@ def test_the_table_of_a_day(evening, longer, tmp_path, capsys):
         expected = longer["trees"]["score"].loc[[evening.market.calendar[day]]]
         assert table.is_monotonic_decreasing
         np.testing.assert_array_equal(table.sort_index().to_numpy(), expected.to_numpy())
-    assert "nothing to do, it is scored to" in capsys.readouterr().out
+    assert "no day is new, it is scored to" in capsys.readouterr().out
 
 
 def test_the_processors_stay_as_they_were_fitted(evening, monkeypatch):

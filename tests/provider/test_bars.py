@@ -59,6 +59,26 @@ def test_qlib_reads_what_was_written(tmp_path):
     check_future_days(tmp_path / "p")
 
 
+def test_a_csv_as_a_vendor_writes_it(tmp_path, digest):
+    """A byte order mark, sh.600000, 2020/01/06, an empty row of a suspended stock: the files of the plain table."""
+    table = bars("SH600000", "SZ000001", factor=pl.lit(2.0))
+    prices = ["open", "high", "low", "close", "volume", "amount", "factor"]
+    table = table.with_columns(pl.when(pl.int_range(pl.len()) != 5).then(pl.col(name)).alias(name) for name in prices)
+    vendor = table.with_columns(
+        date=table["date"].dt.strftime("%Y/%m/%d"),
+        instrument=table["instrument"].str.head(2).str.to_lowercase() + "." + table["instrument"].str.slice(2),
+    )
+    written = []
+    for name, each in (("plain", table.drop_nulls()), ("vendor", vendor)):
+        (tmp_path / f"{name}.csv").write_text(each.write_csv(), encoding="utf-8-sig" if name == "vendor" else "utf-8")
+        assert main(["provider", "--bars", str(tmp_path / f"{name}.csv"), "--out", str(tmp_path / name)]) == 0
+        written.append(
+            {file: bytes_ for file, bytes_ in digest(tmp_path / name).items() if file.startswith("features")}
+        )
+    assert written[0] == written[1]
+    assert len(written[0]) > 10
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [
