@@ -88,10 +88,10 @@ def beyond_factors(market: Market, model: StyleRiskModel) -> pd.DataFrame:
 
 
 def held(market: Market, days: Days, quotes: Quotes, score: pd.DataFrame, te: float, delta: float) -> list[str]:
-    """The columns of a setting. The style that alpha tilts to, and for which the market pays, is kept out."""
+    """The columns of a setting. Styles, for which the simulated market pays, are kept out: the score is of none."""
     limits = {
         "TrackingError": {"limit": te},
-        "Styles": {"limit": 0.5, "residual_volatility": 0.05},
+        "Styles": {"limit": 0.05},
         "Industries": {"limit": 0.05},
         "Members": {"share": 0.8},
         "ActiveWeight": {"limit": 0.03},

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from qlib_ext.errors import ConfigError
 from qlib_ext.keywords import check_type, check_types, keywords_of, refuse_unknown
 from qlib_ext.portfolio.block import Constraint
-from qlib_ext.portfolio.constraints import CONSTRAINTS
+from qlib_ext.portfolio.constraints import CONSTRAINTS, TrackingError
 from qlib_ext.portfolio.objective import Objective
 
 HORIZONS = {"day": 1, "week": 5, "month": 21}  # trading days
@@ -68,6 +68,8 @@ def setting_of(
     refuse_unknown([rebalance], HORIZONS, "rebalance")
     made = tuple(constraint_of(each) for each in constraints)
     names = [constraint.name for constraint in made]
+    if names.count(TrackingError.name) > 1:
+        raise ConfigError(f"There are {names.count(TrackingError.name)} constraints of the tracking error; keep one.")
     check_type("relax", relax, Sequence[str] | None)
     order = tuple(name for name in ORDER if name in names) if relax is None else tuple(relax)
     refuse_unknown(order, names, "relax, with these constraints,")

@@ -79,6 +79,8 @@ def test_a_risk_model_that_ends_before_the_score_is_named(workflow, tmp_path, pr
         (lambda s, b: s["constraints"].append({"class": "TrackingEror"}), "did you mean 'TrackingError'?"),
         (lambda s, b: s["constraints"].append({"class": "Turnover", "kwargs": {"onesided": 0.2}}), "'one_sided'?"),
         (lambda s, b: s["constraints"].append({"class": "Turnover", "kwargs": {"one_sided": 0}}), "Turnover"),
+        (lambda s, b: s["constraints"].append(s["constraints"][0]), "2 constraints of the tracking error; keep one"),
+        (lambda s, b: s["constraints"][0]["kwargs"].update(te_scaled=True), "did you mean 'te_scale'?"),
         (lambda s, b: s["constraints"].append({"class": "Styles", "kwargs": {"siz": 0.2}}), "did you mean 'size'?"),
         (lambda s, b: s.pop("benchmark"), "There is no benchmark to enhance"),
         (lambda s, b: b.pop("benchmark"), "The backtest has no benchmark"),
