@@ -129,9 +129,13 @@ def test_segments_that_cannot_be_are_refused(initialised, train, valid, message)
         read_market(FIELDS, LABEL, "all", train, valid, LONGEST)
 
 
-def test_a_field_without_a_number_is_named(initialised):
-    with pytest.raises(DataError, match=r"field \$roe has no number for any of the \d+ stocks"):
-        read_market(("close", "roe"), LABEL, "all", TRAIN, VALID, LONGEST)
+@pytest.mark.parametrize("has_files", [False, True])
+def test_a_field_without_a_number_is_named(initialised, has_files):
+    field = "empty" if has_files else "roe"
+    for folder in (initialised / "features").iterdir() if has_files else ():
+        np.array([0, np.nan, np.nan], dtype="<f4").tofile(folder / "empty.day.bin")
+    with pytest.raises(DataError, match=rf"field \${field} has no number for any of the \d+ stocks"):
+        read_market(("close", field), LABEL, "all", TRAIN, VALID, LONGEST)
 
 
 def test_a_universe_of_ten_stocks_is_too_small(initialised, tmp_path):
