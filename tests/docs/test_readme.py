@@ -26,7 +26,7 @@ DOWNLOAD = blocks("docs/data.md", "bash")[0]
 WORKFLOWS, REPORTS = blocks("docs/workflows.md", "bash")[:2]
 FIELDS, FUNDAMENTALS = blocks("docs/datasets.md", "bash")[:2]
 TICKS = blocks("docs/highfreq_factors.md", "bash")[0]
-FACTORS = blocks("docs/factor_analysis.md", "bash")[0]
+FACTORS = next(block for block in blocks("docs/factor_analysis.md", "bash") if block.startswith("qlib-ext factor"))
 
 
 @pytest.fixture(scope="module")
