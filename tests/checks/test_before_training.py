@@ -70,12 +70,13 @@ SPOILT = [
 ]
 
 
-@pytest.fixture
-def begin(tmp_path, database):  # noqa: F811
-    """Runs a task as qrun does, on a provider."""
-    shutil.copy(database, tmp_path / "mlflow.db")
+@pytest.fixture(scope="module")
+def begin(tmp_path_factory, database):  # noqa: F811
+    """Runs a task as qrun does, on a provider; all tests in one folder, as mlflow takes its time for each."""
+    folder = tmp_path_factory.mktemp("spoilt")
+    shutil.copy(database, folder / "mlflow.db")
 
-    def run(of: dict, provider, runs=tmp_path) -> None:
+    def run(of: dict, provider, runs=folder) -> None:
         manager = {"class": "SQLiteExpManager", "module_path": "qlib_ext.recorder"}
         manager["kwargs"] = {"uri": f"sqlite:///{runs}/mlflow.db", "default_exp_name": "none"}
         qlib.init(provider_uri=str(provider), region="cn", kernels=1, logging_level=40, exp_manager=manager)
