@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,9 +88,20 @@ def run_all(evening: Evening, names: Sequence[str], days: int) -> None:
 
 
 @pytest.fixture
-def evening(grown, tmp_path) -> Evening:
-    """A copy of the runs, on the provider as it was when they ran."""
-    runs = shutil.copytree(grown[0].folder, tmp_path / "runs")
+def evening(grown) -> Evening:
+    """A copy of the runs, on the provider as it was when they ran; always in one folder, as mlflow takes its time."""
+    runs = grown[0].folder.with_name("evening")
+    for path in runs.iterdir() if runs.is_dir() else ():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.suffix != ".db":
+            path.unlink()
+    shutil.copytree(grown[0].folder, runs, dirs_exist_ok=True, ignore=shutil.ignore_patterns("mlflow.db"))
+    with (
+        closing(sqlite3.connect(grown[0].folder / "mlflow.db")) as kept,
+        closing(sqlite3.connect(runs / "mlflow.db")) as db,
+    ):
+        kept.backup(db)  # mlflow's connections to it stay open
     grown[0].until(TRAINED)
     shutil.rmtree(grown[0].provider.with_name("risk"), ignore_errors=True)  # a model of later days
     return Evening(runs, grown[0].provider, grown[0].market)
