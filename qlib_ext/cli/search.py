@@ -83,6 +83,7 @@ def add_search(commands: argparse._SubParsersAction) -> None:
 def _search(args: argparse.Namespace) -> int:
     import qlib
 
+    from qlib_ext.provider.facts import ProviderFacts
     from qlib_ext.provider.panels import checked_folder
     from qlib_ext.search.records import record
     from qlib_ext.search.search import Limits, Search
@@ -104,7 +105,7 @@ def _search(args: argparse.Namespace) -> int:
         raise
     finally:
         print(file=sys.stderr)
-    run = record(found, settings, out)
+    run = record(found, settings, out, ProviderFacts.of(folder))
     _tell(found, out, run)
     return 0
 

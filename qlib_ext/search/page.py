@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from qlib_ext.analysis.report.drawing import GREY, PALETTE, finish, panels
 from qlib_ext.analysis.report.parts import Part, as_html, render_page
 from qlib_ext.analysis.report.tables import IC, PERCENT, RATIO, Block, Grid, Line, printed, shaded, stacked
+from qlib_ext.provider.facts import ProviderFacts
 from qlib_ext.search.search import Found, Settings
 from qlib_ext.search.state import CONTROL, SEARCH
 
@@ -59,7 +60,7 @@ COLUMNS = {
 }
 
 
-def page(found: Found, settings: Settings, tables: Mapping[str, pd.DataFrame]) -> str:
+def page(found: Found, settings: Settings, provider: ProviderFacts, tables: Mapping[str, pd.DataFrame]) -> str:
     """One page of HTML that needs no other file; ``tables`` are those of ``records.frames_of``."""
     parts = [
         Part("factors", grids=[_factors(tables["factors"])]) if len(tables["factors"]) else Part("factors"),
@@ -71,9 +72,9 @@ def page(found: Found, settings: Settings, tables: Mapping[str, pd.DataFrame]) -
     history = Part("history", [as_html("history", _history(tables["history"]))], [_outcomes(found)])
     parts = [*shown, history]
     contents = ["tested", *(part.key for part in parts)]
-    return render_page(
-        "factors.html", TEXTS, contents, title=TEXTS["title"], facts=_facts(found, settings), parts=parts
-    )
+    facts = [("provider", str(provider)), *_facts(found, settings)]
+    title = provider.mark + TEXTS["title"]
+    return render_page("factors.html", TEXTS, contents, title=title, facts=facts, parts=parts)
 
 
 def _facts(found: Found, settings: Settings) -> list[tuple[str, str]]:

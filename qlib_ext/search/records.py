@@ -11,6 +11,8 @@ import pandas as pd
 from qlib.workflow import R
 
 from qlib_ext.cross_section.ic import ic_summary
+from qlib_ext.provider.facts import ProviderFacts
+from qlib_ext.recorder.provider import tag_provider
 from qlib_ext.search.choice import write_factors
 from qlib_ext.search.page import page
 from qlib_ext.search.search import Found, Settings
@@ -21,7 +23,7 @@ EXPERIMENT = FOLDER = "search"
 DECAY_DAYS = (0, 5, 10, 20)
 
 
-def record(found: Found, settings: Settings, out: Path) -> str:
+def record(found: Found, settings: Settings, out: Path, provider: ProviderFacts) -> str:
     """Write the file of factors, and a run of the experiment ``search`` with it, tables and page; its id.
 
     A search that has chosen nothing leaves no file.
@@ -36,16 +38,18 @@ def record(found: Found, settings: Settings, out: Path) -> str:
             f"the universe {settings.universe}, seed {settings.seed}",
             f"train {settings.train[0]} to {settings.train[1]}, validation {settings.valid[0]} to {settings.valid[1]}, "
             f"label {settings.label}",
+            f"provider {provider}",
             f"every t is above {found.bar:.2f}; of {found.progress.tried(CONTROL):,} expressions on shuffled labels "
             f"{len(found.control)} were",
         ]
         if found.chosen:
             write_factors(out, found.chosen, heading)
+        tag_provider(recorder)
         recorder.log_params(**{name: str(getattr(settings, name)) for name in ("universe", "train", "valid", "seed")})
         recorder.log_metrics(**figures_of(found))
         recorder.save_objects(artifact_path=FOLDER, **{f"{name}.pkl": table for name, table in tables.items()})
         with TemporaryDirectory() as temporary:
-            files = {"report.html": page(found, settings, tables).encode()}
+            files = {"report.html": page(found, settings, provider, tables).encode()}
             files |= {"factors.yaml": out.read_bytes()} if found.chosen else {}
             for name, content in files.items():
                 write_whole(Path(temporary) / name, content, "Make room.")

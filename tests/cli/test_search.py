@@ -9,6 +9,7 @@ import pytest
 
 from handlers.expressions import read_columns
 from qlib_ext.cli import main
+from qlib_ext.recorder.provider import provider_of
 from qlib_ext.recorder.runs import artifacts_of, find_runs, store_of
 from qlib_ext.search import search
 from qlib_ext.simulator.simulate import write_market
@@ -47,6 +48,9 @@ def test_a_search_leaves_factors_tables_and_a_page(command, provider, tmp_path, 
     for name in names:
         assert name in page
     assert "labels shuffled within the day" in page
+    assert "<h1>SIMULATED: Factor search</h1>" in page
+    assert f"{provider}, " in page
+    assert provider_of(run).simulated
     ic, years = (pd.read_pickle(folder / f"{name}.pkl") for name in ("ic", "years"))
     assert years.loc[names[0], "2014"] == pytest.approx(ic.loc["2014", names[0]].mean())
     assert main([*command, *SPLIT, *SMALL]) == 0, "a finished search is read, not searched again"
