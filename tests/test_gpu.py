@@ -19,6 +19,7 @@ from benchmarks.gpu import __main__ as driver
 from benchmarks.gpu import agreement, panel, results, speed, steps
 from benchmarks.gpu.lines import Dispatched
 from qlib_ext.errors import DataError
+from qlib_ext.models.network_gat import NetworkGAT
 from qlib_ext.models.rsr import RSR
 from qlib_ext.provider.panels import read_panels
 from tests.models.cases import MODELS, NOISE, case_of
@@ -51,7 +52,7 @@ def test_a_gpu_machine_needs_neither_polars_nor_plotly_nor_ray():
 
 @pytest.mark.parametrize("standardise", [False, True])
 @pytest.mark.parametrize("days", [[4], [4, 0, 7]])
-@pytest.mark.parametrize("name", [name for name in MODELS if MODELS[name][0] is not RSR])
+@pytest.mark.parametrize("name", [name for name in MODELS if MODELS[name][0] not in (RSR, NetworkGAT)])
 def test_no_training_step_makes_the_host_wait_for_the_device(name, days, standardise):
     case = case_of(name)
     model, dataset = case.make(), case.dataset()

@@ -194,7 +194,10 @@ def test_alpha158_of_the_market_is_that_of_csi300_at_full_width(name):
     own, theirs = (task["dataset"]["kwargs"] for task in (wide, narrow))
     assert own["segments"] == theirs["segments"]
     assert own["handler"]["kwargs"].pop("drop_raw") is True
-    assert own["handler"]["kwargs"] == theirs["handler"]["kwargs"] | {"instruments": "all"}
+    _, label = own["handler"]["kwargs"]["learn_processors"]
+    assert label["class"] == "CSNormalScores"
+    differs = {"instruments": "all", "learn_processors": [{"class": "DropnaLabel"}, label]}
+    assert own["handler"]["kwargs"] == theirs["handler"]["kwargs"] | differs
 
 
 @pytest.mark.parametrize("name", [DAY, WEEK, MSNEW, MS, L2, *(f"{name}_astgnn" for name in SETS)])

@@ -119,7 +119,8 @@ def test_a_comparison_knows_what_the_run_tested(finished, expected):
     assert run.setup == Setup(
         "csi300", f"{days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}", "Ref($vwap, -2)/Ref($vwap, -1) - 1", simulated=True
     )
-    assert run.segments == ("" if name in ROLLING else "train 2010-01-01 to 2015-12-31, valid 2016-01-01 to 2016-12-31")
+    once = [("train", "2010-01-01 to 2015-12-31"), ("valid", "2016-01-01 to 2016-12-31")]
+    assert run.segments == ([] if name in ROLLING else once)
     assert run.backtest.startswith(
         "TopkDropoutStrategy against SH000300, topk=50 n_drop=5 limit_threshold=0.095 deal_price=vwap"
     )

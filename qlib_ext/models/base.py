@@ -29,7 +29,6 @@ from qlib_ext.losses import CROSS_SECTIONAL_LOSSES, mean_squared_error, pairwise
 from qlib_ext.models.options import TrainingOptions, read_options
 from qlib_ext.models.resuming import Curves, training_key
 from qlib_ext.models.training import Trainer
-from qlib_ext.recorder.checkpoints import active_checkpoints
 
 logger = get_module_logger("qlib_ext.models")
 
@@ -138,6 +137,8 @@ class NeuralModel(Model):
         """What a trainer needs to keep checkpoints; nothing where none are wanted or can be kept."""
         if not self.options.checkpoint:
             return {}
+        from qlib_ext.recorder.checkpoints import active_checkpoints  # imports the store, as few need
+
         checkpoints = active_checkpoints()
         if checkpoints is None:
             logger.warning("checkpoint: true, and no recorder is active: a training that is stopped starts anew.")

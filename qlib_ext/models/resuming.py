@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
@@ -17,8 +17,10 @@ import torch
 from torch import Tensor
 
 from qlib_ext.data.batch import Samples
-from qlib_ext.recorder.checkpoints import Checkpoints
 from qlib_ext.system.description import Description
+
+if TYPE_CHECKING:
+    from qlib_ext.recorder.checkpoints import Checkpoints  # mlflow's store, which a training without one does without
 
 Curves = dict[str, list[float]]
 

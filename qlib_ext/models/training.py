@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mlflow
 import numpy as np
@@ -25,7 +25,9 @@ from qlib_ext.errors import TrainingError
 from qlib_ext.layers.scores import Scores
 from qlib_ext.models.options import TrainingOptions
 from qlib_ext.models.resuming import Checkpoint, Curves, Progress
-from qlib_ext.recorder.checkpoints import Checkpoints
+
+if TYPE_CHECKING:
+    from qlib_ext.recorder.checkpoints import Checkpoints  # mlflow's store, which a training without one does without
 
 STEPS_PER_REPORT = 20  # steps between two updates of the progress bar's figures
 EVALUATION_ROWS = {"cpu": 1024, "cuda": 8192}  # samples validated at a time: what fits the cache, what keeps a GPU busy
