@@ -37,10 +37,10 @@ def check_members(options: Mapping[str, Any], universe: str | None, provider: Pa
         )
     if not without:
         return []
-    have = "member has" if len(without) == 1 else "members have"
+    have = "has" if len(without) == 1 else "have"
     return [
-        f"{len(without)} of {len(stocks)} {have} no bars in {provider}, first {without[0]}. Where these are stocks "
-        "that were delisted, all results are those of survivors: take data that have them."
+        f"{len(without)} of {len(stocks)} members {have} no bars in {provider}, first {without[0]}. Where these are "
+        "stocks that were delisted, all results are those of survivors: take data that have them."
     ]
 
 

@@ -184,6 +184,7 @@ def _check(args: argparse.Namespace) -> int:
 def _orders(args: argparse.Namespace) -> int:
     from qlib_ext.errors import ConfigError
     from qlib_ext.live.orders import orders
+    from qlib_ext.provider.facts import ProviderFacts
     from qlib_ext.system.files import write_whole
 
     if Path(args.out).expanduser().resolve() == Path(args.holdings).expanduser().resolve():
@@ -206,6 +207,7 @@ def _orders(args: argparse.Namespace) -> int:
         f"{made.experiment}, run {made.run[:8]}: orders for {made.trading.day:%Y-%m-%d} by the scores of "
         f"{made.trading.before:%Y-%m-%d}"
     )
+    print(f"provider: {ProviderFacts.of(made.provider)}")
     if not len(table):
         print("the strategy trades nothing on this day")
     else:
@@ -229,9 +231,12 @@ def _orders(args: argparse.Namespace) -> int:
 
 def _predict(args: argparse.Namespace) -> int:
     from qlib_ext.live.prediction import predict, scores_on
+    from qlib_ext.provider.facts import ProviderFacts
     from qlib_ext.system.files import write_whole
 
     done = predict(args.runs, args.experiment, args.date or args.to, args.retrain, args.workflows, args.again)
+    for provider in {each.provider for each in done}:
+        print(f"provider: {ProviderFacts.of(provider)}")
     for each in done:
         if each.rows:
             days = f"{each.last:%Y-%m-%d}"

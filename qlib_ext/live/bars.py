@@ -21,6 +21,7 @@ from qlib_ext.workflows.reading import Workflow
 USUAL_DAYS = 60  # before a day, with which it is compared
 MEMBERS_JUMP = 0.05  # of the members, by which their number may change in a day
 FEWER_VALUES = 0.05  # of the members, by which those with a value may be fewer than on the worst usual day
+MOST_REPEATED = 0.5  # of the members, whose bars may equal those of the day before
 FEW = 3  # members, by which both may change in a small universe
 LONGEST_CLOSING = 11  # days between two trading days: the Spring Festival of 2020 took that many
 NEVER_ZERO = (*(name.removeprefix("$") for name in PRICES), "factor")  # where a 0 is no value
@@ -35,10 +36,11 @@ def bars_of(recorded: Recorded, day: pd.Timestamp) -> tuple[list[str], pd.DataFr
     """
     provider, calendar = recorded.workflow.provider, recorded.calendar
     needs = _needs(recorded.workflow)
-    findings = [*gaps(calendar, recorded.last, day), *_late_minutes(recorded.workflow, needs, day)]
     row = int(calendar.searchsorted(day))
     first = max(row - USUAL_DAYS, 0)
     days = calendar[first : row + 1]
+    findings = [*gaps(calendar, recorded.last, day), *passed_over(provider, days)]
+    findings += _late_minutes(recorded.workflow, needs, day)
     for traded in sorted(_universes_traded(recorded.workflow) - {needs.universe}):
         _, member = _membership(provider, traded, days)
         findings += _members(traded, member.sum(1), days)
@@ -49,6 +51,8 @@ def bars_of(recorded: Recorded, day: pd.Timestamp) -> tuple[list[str], pd.DataFr
     if not member[-1].any():
         return findings, pd.DataFrame(columns=["today", "usual", "least"], dtype=float)
     fields = fields_known(provider, sorted({*needs.fields, "close", "factor"}), stocks)
+    bars = fields_known(provider, [*DAY_BARS], stocks)
+    findings += repeated(read_panels(provider, bars, stocks, row - 1, row + 1), member[-1], day) if row else ()
     panels = read_panels(provider, fields, stocks, first, row + 1)
     panels |= {name: above_zero(values) for name, values in panels.items() if name in NEVER_ZERO}
     counts = np.maximum(member.sum(1), 1)
@@ -69,6 +73,35 @@ def gaps(calendar: pd.DatetimeIndex, last: pd.Timestamp, day: pd.Timestamp) -> I
                 f"The calendar has no day between {before:%Y-%m-%d} and {after:%Y-%m-%d}, which are "
                 f"{(after - before).days} days apart: no holiday is so long."
             )
+
+
+def passed_over(provider: Path, days: pd.DatetimeIndex) -> Iterator[str]:
+    """A sentence where ``calendars/day_future.txt`` has trading days between the first and the last that these lack."""
+    if not calendar_file(provider, future=True).is_file():
+        return
+    planned = read_calendar(provider, future=True)
+    missing = planned[(planned > days[0]) & (planned < days[-1])].difference(days)
+    if len(missing):
+        number = "1 trading day" if len(missing) == 1 else f"{len(missing)} trading days"
+        yield (
+            f"The calendar lacks {number} of calendars/day_future.txt, first {missing[0]:%Y-%m-%d}: windows that reach "
+            "beyond it begin a day too early. Write its bars, and score again what was scored since."
+        )
+
+
+def repeated(panels: Mapping[str, np.ndarray], member: np.ndarray, day: pd.Timestamp) -> Iterator[str]:
+    """A sentence where most members have the bars of the day before: a vendor's table that was sent twice.
+
+    panels  prices and volumes by field, [2, stocks]: the day before and the day; member [stocks]
+    """
+    bars = np.stack(list(panels.values()))  # [fields, 2, stocks]
+    there = np.isfinite(bars).all((0, 1)) & member
+    same = there & (bars[:, 0] == bars[:, 1]).all(0)
+    if same.sum() > MOST_REPEATED * max(there.sum(), 1):
+        yield (
+            f"{same.sum()} of {there.sum()} members have the same {', '.join(panels)} on {day:%Y-%m-%d} as on the day "
+            "before: the update has repeated that day. Load it again."
+        )
 
 
 def _needs(workflow: Workflow) -> Needs:

@@ -28,7 +28,7 @@ class DayOfTrade:
     """A trading day, as it is known.
 
     exchange   with the quotes of the day: its bars, or what the evening before takes them to be
-    last       close and factor at the evening's close, by stock: adjusted, NaN for none
+    last       close and factor at the evening's close, by stock: adjusted, NaN for none; the day of that close
     next_bars  whether the quotes are the day's own bars
     """
 
@@ -105,7 +105,7 @@ class DayOfTrade:
             return f"at its price limit on {day:%Y-%m-%d}" if closed else ""
         before = self.trading.before
         if self.exchange.check_stock_suspended(stock, *span_of(before)):
-            return f"no bar on {before:%Y-%m-%d}, taken to be suspended"
+            return f"no bar since {self.last.loc[stock, 'day']:%Y-%m-%d}, taken to be suspended"
         if self.exchange.check_stock_limit(stock, *span_of(day), direction):
             return "cannot be traded on this exchange"
         closed = self.exchange.check_stock_limit(stock, *span_of(before), direction)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import polars as pl
 
@@ -78,9 +79,15 @@ def read_holdings(path: str | Path, provider: Path) -> pd.DataFrame:
 
 
 def last_bars(provider: Path, stocks: Sequence[str], day: pd.Timestamp) -> pd.DataFrame:
-    """The last adjusted close and factor of each stock at the close of a day: columns close, factor, NaN for none."""
+    """The last adjusted close and factor of each stock at the close of a day: columns close, factor, NaN for none.
+
+    A column ``day``: that of the last close, NaT for none.
+    """
     calendar = read_calendar(provider)
     end = int(calendar.searchsorted(day, side="right"))
     panels = read_panels(provider, ["close", "factor"], stocks, 0, end)
     frames = {name: pd.DataFrame(above_zero(values), columns=list(stocks)) for name, values in panels.items()}
-    return pd.DataFrame({name: frame.ffill().iloc[-1] for name, frame in frames.items()}, index=list(stocks))
+    last = pd.DataFrame({name: frame.ffill().iloc[-1] for name, frame in frames.items()}, index=list(stocks))
+    there = frames["close"].notna().to_numpy()
+    place = end - 1 - there[::-1].argmax(0)  # of the last close, by stock
+    return last.assign(day=np.where(there.any(0), calendar.to_numpy()[place], np.datetime64("NaT")))

@@ -35,6 +35,7 @@ class Orders:
 
     experiment: str
     run: str
+    provider: Path
     trading: TradingDay
     table: pd.DataFrame
     value: float
@@ -138,6 +139,7 @@ def _decided(
     return Orders(
         experiment=recorded.name,
         run=recorded.run.info.run_id,
+        provider=recorded.workflow.provider,
         trading=day.trading,
         table=table[COLUMNS],
         value=value,
@@ -202,9 +204,11 @@ def _warnings(recorded: Recorded, day: DayOfTrade, held: pd.DataFrame) -> list[s
             f"day is taken to be {trading.day:%A, %Y-%m-%d}. Before a holiday name it with --trading-day."
         )
     if still := [stock for stock in held.index if day.exchange.check_stock_suspended(stock, *span_of(trading.before))]:
+        oldest = day.last.loc[still, "day"].idxmin()
         found.append(
-            f"{len(still)} of {len(held)} holdings have no bar on {trading.before:%Y-%m-%d}, first {still[0]}; they "
-            "are valued at their last close and taken to be suspended."
+            f"{len(still)} of {len(held)} holdings have no bar on {trading.before:%Y-%m-%d}, {oldest} since "
+            f"{day.last.loc[oldest, 'day']:%Y-%m-%d}; they are valued at their last close and taken to be suspended. "
+            "Take one that was delisted out of the holdings."
         )
     if day.exchange.trade_w_adj_price:
         found.append(

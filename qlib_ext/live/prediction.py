@@ -35,6 +35,7 @@ class Prediction:
 
     experiment: str
     run: str
+    provider: Path
     days: pd.DatetimeIndex
     rows: int
     last: pd.Timestamp
@@ -92,6 +93,8 @@ def _require_scored(recorded: Recorded, day: pd.Timestamp) -> None:
     """Raise DataError where a day cannot be scored again: a scored day before it is to be compared."""
     days = days_of(recorded.scores).unique().sort_values()
     if day not in days[1:]:
+        if day < days[-1]:
+            require_trading_day(recorded, day)
         raise DataError(
             f"{recorded.name!r} cannot score {day:%Y-%m-%d} again: it has scores of {days[0]:%Y-%m-%d} to "
             f"{days[-1]:%Y-%m-%d}, of which the first is compared. Name a day after it."
@@ -133,7 +136,7 @@ def predict_one(
             f"{recorded.name!r} has scores until {last:%Y-%m-%d} and no stock to score after it until {to:%Y-%m-%d}: "
             "see whether the bars and the members of its universe were written."
         )
-    return Prediction(recorded.name, recorded.run.info.run_id, days, rows, last, due)
+    return Prediction(recorded.name, recorded.run.info.run_id, recorded.workflow.provider, days, rows, last, due)
 
 
 def initialise(store: str, recorded: Recorded) -> None:

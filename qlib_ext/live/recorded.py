@@ -86,7 +86,7 @@ def read(store: str, experiment: str) -> Recorded:
             "provider, or bring back the one it was run on."
         )
     if reason := missing_data(workflow, backtests_follow=False):
-        raise DataError(f"{experiment!r} cannot be predicted, {reason}.")
+        raise DataError(f"{experiment!r} cannot be predicted: {reason.removesuffix('.')}.")
     return recorded
 
 

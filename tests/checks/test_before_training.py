@@ -151,7 +151,7 @@ def index_with_gaps(folder, of):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (without_a_member, "member has no bars in"),
+        (without_a_member, "members has no bars in"),
         (beyond_the_calendar, "Of the segment 'test', 2015-07-01 to 2021-12-31, the provider"),
         (another_universe, "the benchmark SH000300 is another index"),
         (index_with_gaps, "has no bar on 2 of "),

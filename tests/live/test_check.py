@@ -14,7 +14,7 @@ from scipy.stats import t as student
 
 from qlib_ext.cli import main
 from qlib_ext.errors import DataError
-from qlib_ext.live.bars import gaps
+from qlib_ext.live.bars import gaps, repeated
 from qlib_ext.live.health import check
 from qlib_ext.live.recorded import PRED
 from qlib_ext.live.shifts import FAR_OUT, LIMIT, shifts, stability_index
@@ -127,6 +127,43 @@ def test_a_usual_evening_has_no_finding(evening, capsys):
     (health,) = check(evening.folder, "trees")
     assert not health.findings
     assert list(health.scores.index) == ["score"]
+
+
+def test_a_day_that_the_calendar_passes_over_is_a_finding(evening):
+    evening.until(TRAINED + 1)
+    days = evening.market.calendar[: TRAINED + 3]
+    saturday = days[TRAINED] - pd.offsets.Week(weekday=5)
+    assert saturday > days[TRAINED - 60]
+    future = evening.provider / "calendars" / "day_future.txt"
+    future.write_text("".join(f"{day:%Y-%m-%d}\n" for day in days))
+    assert not findings(evening)
+    future.write_text("".join(f"{day:%Y-%m-%d}\n" for day in days.union([saturday])))
+    (finding,) = findings(evening)
+    assert finding.startswith(
+        f"The calendar lacks 1 trading day of calendars/day_future.txt, first {saturday:%Y-%m-%d}"
+    )
+
+
+def test_a_day_that_was_sent_twice_is_a_finding(evening):
+    def repeat(fields):
+        for values in fields.values():
+            values[TRAINED] = values[TRAINED - 1]
+
+    evening.until(TRAINED + 1, repeat)
+    assert any("the update has repeated that day" in finding for finding in findings(evening))
+
+
+@pytest.mark.parametrize(("same", "found"), [(5, False), (6, True)])
+def test_a_day_is_repeated_where_most_members_that_traded_have_its_bars(same, found):
+    panels = {name: np.random.default_rng(0).random((2, 14)) for name in ("close", "volume")}
+    member = np.arange(14) < 12
+    for values in panels.values():
+        values[1, :same] = values[0, :same]
+        values[1, 12:] = values[0, 12:]  # no members
+        values[:, 11] = np.nan  # suspended
+    assert bool([*repeated(panels, member, pd.Timestamp("2020-01-07"))]) == found
+    panels["volume"][1] += 1.0
+    assert not [*repeated(panels, member, pd.Timestamp("2020-01-07"))]
 
 
 def test_a_day_that_has_not_come_is_a_finding(evening, capsys):

@@ -216,13 +216,15 @@ def test_a_suspended_holding_is_named(evening, order):
     stock = evening.market.symbols[4]
     best = ranked(evening, day)
     held = dict.fromkeys([stock, *best[:3]], 100.0)
-    for next_bars, reason in ((False, "taken to be suspended"), (True, "no bar on")):
+    since = evening.market.calendar[SUSPENDED[0] - 1]
+    for next_bars, reason in ((False, f"no bar since {since:%Y-%m-%d}, taken to be suspended"), (True, "no bar on")):
         made = order(held, date=evening.market.calendar[day], next_bars=next_bars)
         (row,) = made.table[made.table["instrument"] == stock].itertuples()
         assert (row.side, row.shares, row.amount) == ("sell", 0.0, 0.0)
         assert reason in row.reason
         assert row.weight_before > 0
         assert made.warnings[0].startswith("1 of 4 holdings have no bar")
+        assert f"{stock} since {since:%Y-%m-%d}" in made.warnings[0]
 
 
 def test_a_price_limit_of_the_next_day_is_named(evening, order):

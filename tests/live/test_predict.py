@@ -161,7 +161,7 @@ def test_what_can_be_known_is_refused_before_anything_is_loaded(evening, monkeyp
     ):
         evening.predict("net")
     evening.until(TRAINED, lambda fields: fields.pop("turnover"))
-    with pytest.raises(DataError, match=r"'net' cannot be predicted, .*has the field \$turnover"):
+    with pytest.raises(DataError, match=r"'net' cannot be predicted: .*has the field \$turnover"):
         evening.predict("net")
 
 
@@ -244,6 +244,9 @@ def test_the_first_day_of_a_window_is_scored_again_and_none_before(evening, long
 
 def test_what_cannot_be_scored_again_is_refused_and_nothing_is_lost(evening):
     days, whole = evening.market.calendar, evening.scores("net")
+    saturday = whole.index[-1][0] - pd.offsets.Week(weekday=5)
+    with pytest.raises(DataError, match=f"{saturday:%Y-%m-%d} is no trading day"):
+        evening.predict("net", again=saturday)
     for day in (whole.index[0][0], days[TRAINED]):
         with pytest.raises(DataError, match=f"'net' cannot score {day:%Y-%m-%d} again: it has scores of"):
             evening.predict("net", again=day)
