@@ -115,8 +115,12 @@ def _checked(bars: pl.DataFrame) -> pl.DataFrame:
             raise DataError(
                 f"The column {name!r} is no name for a field, $name in expressions; rename or leave it out."
             )
+    if bars.is_empty():
+        raise DataError("The bars have no row; see whether the table was written.")
     days = read_days(bars["date"])
     refuse_rows(bars, days.is_null(), "date", f"a day such as 2023-02-01, or its midnight in {EXCHANGE_ZONE}")
+    today = pd.Timestamp.now(EXCHANGE_ZONE).date()
+    refuse_rows(bars, (days > today).fill_null(False), "date", f"a day that has come, {today} at the latest")
     refuse_rows(bars, as_text(bars["instrument"]).str.strip_chars().fill_null("") == "", "instrument", "an instrument")
     rows = pl.DataFrame({"instrument": named(bars["instrument"]), "date": days})
     rows = rows.with_columns(numbers_of(bars, name) for name in fields)

@@ -86,6 +86,8 @@ def test_a_csv_as_a_vendor_writes_it(tmp_path, digest):
         (bars().with_columns(facto=pl.lit(1.0)), "a column 'facto', and none 'factor': rename it"),
         (bars().with_columns(pl.lit(1.0).alias("p/e")), "'p/e' is no name for a field"),
         (spoil(bars(), "date", 3, "2020-13-01"), "1 of 46 rows of the column 'date' are not a day such as"),
+        (spoil(bars(), "date", 3, "2222-01-10"), "'date' are not a day that has come"),
+        (bars()[:0], "The bars have no row"),
         (spoil(bars(), "close", 3, "ten"), "rows of the column 'close' are not a number, first 'ten'"),
         (spoil(bars(), "volume", 3, "-1"), "1 of 46 rows of the column 'volume' are not at least 0, first '-1'"),
         (spoil(bars(), "close", 3, "0"), "'close' are not above 0; leave it empty on days without trading, first '0'"),
