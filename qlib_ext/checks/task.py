@@ -14,6 +14,7 @@ from qlib.utils.data import deepcopy_basic_type
 from qlib_ext.checks.days import check_benchmark, check_segments
 from qlib_ext.checks.members import check_members
 from qlib_ext.checks.names import RECORDS, backtests, check_names, class_of, records_of
+from qlib_ext.checks.segments import check_segment_names
 from qlib_ext.data.intraday import BAR_MINUTES
 from qlib_ext.data.needs import Needs, needs_of
 from qlib_ext.data.segments import bounds_of
@@ -42,12 +43,14 @@ def check_task(
     importable         whether every module that it names can be imported by now
     backtests_follow   whether its records are to be run
 
-    A strategy's class may have a ``check_backtest(options, backtest, provider, last)``, which is called, and a record
-    and a handler a ``needs()``. Raises ConfigError for names and options, SegmentError for days, DataError for the
-    universe and relations, ProviderError for what the provider lacks.
+    A strategy's class may have a ``check_backtest(options, backtest, provider, last)``, which is called, a record
+    and a handler a ``needs()``, a model ``segments_read``, the segments without which it cannot be trained. Raises
+    ConfigError for names and options, SegmentError for days, DataError for the universe and relations, ProviderError
+    for what the provider lacks.
     """
     task = deepcopy_basic_type(dict(task))  # Qlib writes dates into processors' options as it makes them
     check_names(task, importable)
+    check_segment_names(task, importable, records_follow=backtests_follow)
     if _is_of("qlib_ext", task.get("model"), importable):
         init_instance_by_config(task["model"])
     dataset = (task.get("dataset") or {}).get("kwargs") or {}

@@ -43,6 +43,7 @@ class NeuralModel(Model):
     """
 
     options_class: ClassVar[type[TrainingOptions]] = TrainingOptions
+    segments_read: ClassVar[tuple[str, ...]] = ("train", "valid")
     purges: ClassVar[bool] = True  # the samples of any dataset, so that its scores of the test are out-of-sample
 
     def __init__(self, **options: Any) -> None:

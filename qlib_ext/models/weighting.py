@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -68,6 +68,8 @@ class Weighting(Model):
 class EqualWeight(Weighting):
     """``mean_k z_k``: every feature counts the same."""
 
+    segments_read: ClassVar[tuple[str, ...]] = ("train",)
+
     def weigh(self, dataset: Any) -> pd.Series:
         """1 for each feature."""
         return pd.Series(1.0, dataset.prepare("train", col_set="feature", data_key=DataHandlerLP.DK_L).columns)
@@ -75,6 +77,8 @@ class EqualWeight(Weighting):
 
 class ICIRWeight(Weighting):
     """``w_k = mean_t IC_k,t / std_t IC_k,t``, IC_k,t the Rank IC of feature k on training day t, sign included."""
+
+    segments_read: ClassVar[tuple[str, ...]] = ("train",)
 
     def weigh(self, dataset: Any) -> pd.Series:
         """The ICIR of each feature; raises DataError where it is undefined."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from itertools import product
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 from qlib.config import C
@@ -72,6 +72,8 @@ class RollingModel(Model):
     Source: Huatai Securities, report on graph networks in Qlib (GATs_ts), the yearly retraining of exhibits 20-21;
     Orient Securities, high-frequency factor report, retraining every half year.
     """
+
+    segments_read: ClassVar[tuple[str, ...]] = ("test",)
 
     def __init__(
         self,

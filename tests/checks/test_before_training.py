@@ -67,6 +67,9 @@ SPOILT = [
     ("dataset", "step_length", 5, "CrossSectionDataset has no option 'step_length'; did you mean 'step_len'?"),
     ("segments", "test", ["2019-01-01", "2019-12-31"], "whose days are 2014-09-01 to "),
     ("segments", "test", ["2015-07-01"], "Segment 'test' is its first and its last day"),
+    ("segments", "train>trian", None, "has a 'trian', which Qlib would pass over; did you mean 'train'?"),
+    ("segments", "valid>vaild", None, "has a 'vaild', which Qlib would pass over; did you mean 'valid'?"),
+    ("segments", "test", None, "The dataset has no segment 'test', which SignalRecord reads; it has train, valid."),
 ]
 
 
