@@ -9,6 +9,8 @@ from typing import Any
 
 from qlib.utils import get_module_by_module_path
 
+from qlib_ext.checks.lightgbm_parameters import MODULES as MODULES_OF_LIGHTGBM
+from qlib_ext.checks.lightgbm_parameters import refuse_unknown_parameters
 from qlib_ext.errors import ConfigError
 from qlib_ext.keywords import refuse_unknown
 
@@ -108,8 +110,8 @@ def refuse_misspelt(given: Iterable[str], known: Sequence[str], owner: str) -> N
 def refuse_keywords(klass: type, kwargs: Mapping[str, Any]) -> None:
     """Raise ConfigError for a keyword that neither a class nor a base that it hands its others to takes.
 
-    A class whose last constructor takes any keyword is not looked at. Our own name that parameter ``unknown``, since
-    they refuse what is in it.
+    A class whose last constructor takes any keyword is not looked at, but for those that hand them to LightGBM. Our
+    own name that parameter ``unknown``, since they refuse what is in it.
     """
     known, popped = set(), set()
     for base in klass.__mro__[:-1]:
@@ -123,9 +125,13 @@ def refuse_keywords(klass: type, kwargs: Mapping[str, Any]) -> None:
         if not parameters:  # it is handed nothing: the constructors before keep what they take
             continue
         known |= {p.name for p in parameters if p.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)}
+        unseen = [name for name in kwargs if name not in popped]
         others = next((p.name for p in parameters if p.kind is Parameter.VAR_KEYWORD), "")
         if others in ("", "unknown"):
-            refuse_unknown([name for name in kwargs if name not in popped], known, klass.__name__)
+            refuse_unknown(unseen, known, klass.__name__)
+            return
+        if base.__module__ in MODULES_OF_LIGHTGBM:
+            refuse_unknown_parameters(unseen, known, klass.__name__)
             return
         # such as kwargs.pop("label", ...) of Qlib's Alpha158
         popped |= set(filter(lambda text: isinstance(text, str), unwrap(constructor).__code__.co_consts))
