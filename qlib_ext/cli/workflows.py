@@ -49,7 +49,8 @@ stand side by side.
 
 A workflow is not run again while its last finished run is of the same configuration and provider and no
 older than what it read. One that the provider does not suffice for, or that reads a run which is not
-there, is left out with one line that says why. What a run prints goes into DIR/logs/NAME.log.
+there, is left out with one line that says why. A file that cannot be read stops the command only where it
+is asked for, or read by one that is. What a run prints goes into DIR/logs/NAME.log.
 
 The variables that `qlib-ext workflows` lists hold for all that run. The exit code is 1 where one failed.
 """
@@ -114,6 +115,7 @@ def add_run(commands: argparse._SubParsersAction) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from qlib_ext.errors import DataError
     from qlib_ext.workflows.reading import in_order, read_workflows
     from qlib_ext.workflows.running import run_all, write_pages
 
@@ -121,7 +123,11 @@ def _run(args: argparse.Namespace) -> int:
     environment = {**os.environ, "QLIB_RUNS": str(runs)}
     if args.data is not None:
         environment["QLIB_DATA"] = args.data
-    workflows = in_order(read_workflows(args.workflows, environment), args.names)
+    found = read_workflows(args.workflows, environment)
+    workflows = in_order(found, args.names)
+    for other in found.values():
+        if isinstance(other, DataError):
+            print(f"passed over, as it is not asked for: {other}", flush=True)
     finished, failed = run_all(workflows, runs, environment)
     write_pages(runs, finished, args.out or runs / "report.html")
     return 1 if failed else 0

@@ -52,18 +52,23 @@ class Workflow:
         return list(self.handler["kwargs"].get("experiments", []))
 
 
-def read_workflows(folder: Path, environment: Mapping[str, str]) -> dict[str, Workflow]:
+def read_workflows(folder: Path, environment: Mapping[str, str]) -> dict[str, Workflow | DataError]:
     """The workflows of a folder by name, with the variables of the environment filled in.
 
-    Raises DataError for a folder without workflows, and for a file that is none.
+    A file that cannot be read as one stands under its own name, with the error that says why. Raises DataError for a
+    folder without files.
     """
-    found = {}
+    found: dict[str, Workflow | DataError] = {}
+    broken: dict[str, Workflow | DataError] = {}
     for path in sorted(folder.glob("*.yaml")):
-        workflow = read_workflow(path, environment)
-        found[workflow.name] = workflow
-    if not found:
+        try:
+            workflow = read_workflow(path, environment)
+            found[workflow.name] = workflow
+        except DataError as error:
+            broken[path.stem] = error
+    if not found and not broken:
         raise DataError(f"{folder.absolute()} has no workflows (*.yaml); `qlib-ext init {folder}` writes them.")
-    return found
+    return found | broken
 
 
 def read_workflow(path: Path, environment: Mapping[str, str]) -> Workflow:
@@ -72,7 +77,7 @@ def read_workflow(path: Path, environment: Mapping[str, str]) -> Workflow:
         text = jinja2.Template(path.read_text(encoding="utf-8")).render(environment)
         workflow = Workflow(path, YAML(typ="safe", pure=True).load(text))  # another reader takes 1e-3 for a text
         _ = workflow.name, workflow.provider, workflow.inputs
-    except (jinja2.TemplateError, YAMLError, UnicodeDecodeError) as error:
+    except (jinja2.TemplateError, YAMLError, UnicodeDecodeError, OSError) as error:
         first = str(error).splitlines()[0]
         raise DataError(f"{path} cannot be read as a workflow: {first} ({type(error).__name__}).") from error
     except (KeyError, TypeError, AttributeError) as error:
@@ -83,19 +88,23 @@ def read_workflow(path: Path, environment: Mapping[str, str]) -> Workflow:
     return workflow
 
 
-def in_order(workflows: Mapping[str, Workflow], names: Sequence[str] = ()) -> list[Workflow]:
+def in_order(workflows: Mapping[str, Workflow | DataError], names: Sequence[str] = ()) -> list[Workflow]:
     """The named workflows, or all, each after those that it reads; those that read none come first.
 
-    names: names, or patterns such as ``market_*``. Raises ConfigError for one that no workflow has.
+    names: names, or patterns such as ``market_*``. Raises ConfigError for one that no workflow has, and the error of a
+    file that is among them and cannot be read.
     """
     wanted = [found for name in names or ["*"] for found in select(workflows, name)]
     ordered: dict[str, Workflow] = {}
 
     def add(name: str) -> None:
-        if name in workflows:
-            for needed in workflows[name].inputs:
+        workflow = workflows.get(name)
+        if isinstance(workflow, DataError):
+            raise workflow
+        if workflow is not None:
+            for needed in workflow.inputs:
                 add(needed)
-            ordered[name] = workflows[name]
+            ordered[name] = workflow
 
     for name in wanted:
         add(name)

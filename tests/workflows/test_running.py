@@ -281,6 +281,48 @@ def test_a_pattern_names_several(project):
     assert started == ["market_day"]
 
 
+@pytest.fixture(params=["text", "folder"])
+def broken(request, tmp_path):
+    """Breaks the file of a workflow."""
+
+    def spoil(name):
+        path = tmp_path / "workflows" / f"{name}.yaml"
+        path.unlink(missing_ok=True)
+        if request.param == "text":
+            path.write_text("a: [1")
+        else:
+            path.mkdir()
+
+    return spoil
+
+
+def test_a_broken_file_that_is_not_asked_for_is_passed_over(project, broken, tmp_path, capsys):
+    command, started, _ = project
+    broken("market_week")
+    assert command("market_both") == 0
+    assert started == ["market_day", "market_both"]
+    printed = capsys.readouterr().out
+    assert printed.startswith("passed over, as it is not asked for: ")
+    assert f"{tmp_path}/workflows/market_week.yaml cannot be read as a workflow" in printed
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("market_week", []),
+        ("market_week", ["*_week"]),
+        ("market_week", ["market_day", "market_week"]),
+        ("market_day", ["market_both"]),  # which reads it
+    ],
+)
+def test_a_broken_file_that_is_asked_for_or_read_stops_the_run(project, broken, capsys, name, asked):
+    command, started, _ = project
+    broken(name)
+    assert command(*asked) == 2
+    assert f"workflows/{name}.yaml cannot be read as a workflow" in capsys.readouterr().err
+    assert not started
+
+
 @pytest.mark.parametrize("name", ["market_dya", "workflows/market_dya.yaml"])
 def test_a_workflow_that_is_not_there_is_answered_with_the_nearest(project, capsys, name):
     assert project[0](name) == 2
