@@ -122,7 +122,7 @@ def test_a_comparison_knows_what_the_run_tested(finished, expected):
     once = [("train", "2010-01-01 to 2015-12-31"), ("valid", "2016-01-01 to 2016-12-31")]
     assert run.segments == ([] if name in ROLLING else once)
     assert run.backtest.startswith(
-        "TopkDropoutStrategy against SH000300, topk=50 n_drop=5 limit_threshold=0.095 deal_price=vwap"
+        "TopkDropoutStrategy, benchmark=SH000300 topk=50 n_drop=5 limit_threshold=0.095 deal_price=vwap"
     )
     assert [row.model for row in published(run.params)] == ZOO_ROWS.get(name, [])
 
