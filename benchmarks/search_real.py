@@ -27,7 +27,7 @@ from qlib_ext.search.grammar import LONGEST, Grammar
 from qlib_ext.search.market import read_market
 from qlib_ext.search.pool import Rules
 from qlib_ext.search.search import LABEL, choose
-from qlib_ext.search.statistics import icir, newey_west_t
+from qlib_ext.search.statistics import icir, t_of_ic
 from qlib_ext.search.tree import Node
 
 
@@ -76,7 +76,7 @@ def look(name: str, texts: list[str], before: Evolution, sealed: Evolution) -> d
         "mean ICIR sealed": float(np.mean([sign * icir(each.ic) for sign, each in zip(signs, new, strict=True)])),
         "sum: Rank IC": float(ic.mean()),
         "sum: ICIR": icir(ic),
-        "sum: t": newey_west_t(ic, 20),
+        "sum: t": t_of_ic(ic, 20),
     }
 
 

@@ -26,6 +26,16 @@ def keywords_of(klass: type) -> set[str]:
     return {p.name for p in named if p.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)}
 
 
+def written_out(thing: Any, options: Mapping[str, Any]) -> str:
+    """A thing with its options, as it is made: ``GRU(hidden_size=64, ...)``."""
+    return f"{type(thing).__name__}({', '.join(f'{name}={value!r}' for name, value in options.items())})"
+
+
+def own_keywords(thing: Any) -> dict[str, Any]:
+    """The attributes of a thing that are named as the keywords of its class, by name."""
+    return {name: getattr(thing, name) for name in sorted(keywords_of(type(thing)))}
+
+
 def refuse_unknown(keywords: Iterable[str], valid: Iterable[str], owner: str) -> None:
     """Raise a ConfigError that names the nearest valid keyword for the first one that ``owner`` does not know."""
     known = sorted(valid)

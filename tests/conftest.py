@@ -8,13 +8,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import qlib
 import torch
 
 from qlib_ext.simulator.simulate import Market, simulate, write_market
+from tests.garbage import DAY_BINS, edit_bins
 
 pd.set_option("compute.use_bottleneck", False)  # alphalens brings it along; a user's arithmetic is without
 torch.set_num_threads(1)  # the nets of the tests are too small to share
@@ -60,16 +60,14 @@ def init() -> Callable[[Path], None]:
 def copy(small, tmp_path):
     """Another provider like the small one, with other members of csi300 or other bars."""
 
-    def of(name: str, members: dict | None = None, edit: Callable | None = None, files: str = "*/*.day.bin") -> Path:
+    def of(name: str, members: dict | None = None, edit: Callable | None = None, files: str = DAY_BINS) -> Path:
         folder = tmp_path / name
         shutil.copytree(small[0], folder)
         if members is not None:
             lines = (f"{s}\t{a:%Y-%m-%d}\t{b:%Y-%m-%d}\n" for s, spans in members.items() for a, b in spans)
             (folder / "instruments" / "csi300.txt").write_text("".join(lines))
-        for path in (folder / "features").glob(files) if edit else ():
-            bars = np.fromfile(path, dtype="<f4")
-            edit(bars[1:], int(bars[0]))
-            bars.tofile(path)
+        if edit is not None:
+            edit_bins(folder, edit, files)
         return folder
 
     return of

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import torch
 
 from qlib_ext.models.training import Trainer
@@ -24,6 +25,19 @@ def kill_in_epoch(number: int, batches: int, train: Callable[..., Any], *of: Any
     process.start()
     process.join(SECONDS)
     assert process.exitcode == -signal.SIGKILL, process.exitcode
+
+
+def epochs_trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of the epochs that are trained from now on."""
+    seen: list[int] = []
+    train_epoch = Trainer._train_epoch
+
+    def noted(self, optimizer, train, days, epoch, name):
+        seen.append(epoch)
+        return train_epoch(self, optimizer, train, days, epoch, name)
+
+    monkeypatch.setattr(Trainer, "_train_epoch", noted)
+    return seen
 
 
 def _train_until_killed(number: int, batches: int, train: Callable[..., Any], of: tuple) -> None:

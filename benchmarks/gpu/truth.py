@@ -38,6 +38,7 @@ from benchmarks.measure import in_fresh_process
 from benchmarks.truth import RESULTS, chosen, identity, read_results, record, recorded, scores_of
 from benchmarks.truth_runs import RUNS, Dates, Job, Run, jobs_of
 from benchmarks.truth_train import row_of, train, write_parquet, write_rows
+from qlib_ext.models.base import share_blocks
 
 MOST_BYTES = 15_500_000  # of a bundle of scores
 DATES = Dates()
@@ -108,7 +109,7 @@ def shared_gpu(scratch: Path) -> Iterator[None]:
 
 def run_until(deadline: float, jobs: Sequence[Job], provider: str, rows: Path, options: argparse.Namespace) -> None:
     """Train in their order, ``n_jobs`` at a time, and bundle scores as they come; back when all or the time is over."""
-    os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+    share_blocks()  # before the trainings, which take a share of the memory first of all
     options.out.mkdir(parents=True, exist_ok=True)
     writing, bar = Lock(), tqdm(total=len(jobs), unit="run")
 

@@ -11,6 +11,7 @@ from mlflow.entities import Run
 from qlib.workflow import R
 
 from qlib_ext.analysis.records import FactorRecord
+from qlib_ext.checks.names import records_of
 from qlib_ext.errors import DataError
 from qlib_ext.provider.check import check_provider
 from qlib_ext.recorder.checked import checked
@@ -66,8 +67,7 @@ def _initialisation(run: Run, experiment: str, provider: str | None) -> dict[str
 def _options(run: Run) -> dict[str, Any]:
     """The options of the FactorRecord of the run's own workflow; none where it has none."""
     task, _ = load(run, "task")
-    records = task.get("record", []) if isinstance(task, Mapping) else []
-    for each in [records] if isinstance(records, Mapping) else records:
+    for each in records_of(task) if isinstance(task, Mapping) else ():
         if isinstance(each, Mapping) and each.get("class") == FactorRecord.__name__:
             return {name: value for name, value in (each.get("kwargs") or {}).items() if not _filled_in(value)}
     return {}

@@ -235,7 +235,7 @@ def _predict(args: argparse.Namespace) -> int:
     from qlib_ext.system.files import write_whole
 
     done = predict(args.runs, args.experiment, args.date or args.to, args.retrain, args.workflows, args.again)
-    for provider in {each.provider for each in done}:
+    for provider in dict.fromkeys(each.provider for each in done):
         print(f"provider: {ProviderFacts.of(provider)}")
     for each in done:
         if each.rows:

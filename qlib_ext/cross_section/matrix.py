@@ -57,6 +57,15 @@ def without_infinite(values: pd.Series, name: str) -> pd.Series:
     return values.mask(infinite)
 
 
+def plotting_positions(values: pd.DataFrame) -> pd.DataFrame:
+    """``(r - 1/2) / n``, r the rank of a value in its column among the n of the day, ties averaged; Hazen's positions.
+
+    values: rows (datetime, instrument). NaN and infinite values take no rank and are NaN.
+    """
+    days = values.where(np.isfinite(values)).groupby(level="datetime")
+    return (days.rank() - 0.5) / days.transform("count")
+
+
 def rows_later(values: np.ndarray, rows: np.ndarray, days: int) -> np.ndarray:
     """The rows of so many days later, or earlier below 0: [rows, stocks], NaN beyond the first and the last day."""
     at = rows + days

@@ -22,6 +22,11 @@ def summed(side: str, sizes: tuple[str, ...] = SIZES) -> str:
 AMOUNT = f"(({summed('buy')} + {summed('sell')}) / 2)"
 
 
+def net_of(sizes: tuple[str, ...]) -> str:
+    """What orders of these sizes bought more than they sold, over the amount of all."""
+    return f"(({summed('buy', sizes)} - {summed('sell', sizes)}) / {AMOUNT})"
+
+
 def indicators_of(name: str, sizes: tuple[str, ...]) -> dict[str, str]:
     """The indicators of one group of orders, B what they bought, S what they sold, A the amount of all, r the return.
 
@@ -37,7 +42,7 @@ def indicators_of(name: str, sizes: tuple[str, ...]) -> dict[str, str]:
     """
     bought, sold = summed("buy", sizes), summed("sell", sizes)
     net = f"({bought} - {sold})"
-    share = f"({net} / {AMOUNT})"
+    share = net_of(sizes)
     # on the days that know both: Qlib's Corr wants both series to begin on one day
     x, r = f"({share} + 0 * {RETURN})", f"({RETURN} + 0 * {share})"
     slope = f"(Cov({x}, {r}, 20) / Var({r}, 20))"
@@ -56,7 +61,7 @@ def indicators_of(name: str, sizes: tuple[str, ...]) -> dict[str, str]:
 
 def state_of(sizes: tuple[str, ...]) -> str:
     """2 where NET is above its mean of 120 days by half a standard deviation or more, 0 where it is below, else 1."""
-    net = f"(({summed('buy', sizes)} - {summed('sell', sizes)}) / {AMOUNT})"
+    net = net_of(sizes)
     mean, reach = f"Mean({net}, {STATE_DAYS})", f"(0.5 * Std({net}, {STATE_DAYS}))"
     known = f"(0 * {net})"  # NaN where the flow is
     return f"If({net} > {mean} + {reach}, 2, If({net} < {mean} - {reach}, 0, 1)) + {known}"

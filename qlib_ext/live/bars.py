@@ -52,9 +52,9 @@ def bars_of(recorded: Recorded, day: pd.Timestamp) -> tuple[list[str], pd.DataFr
         return findings, pd.DataFrame(columns=["today", "usual", "least"], dtype=float)
     fields = fields_known(provider, sorted({*needs.fields, "close", "factor"}), stocks)
     bars = fields_known(provider, [*DAY_BARS], stocks)
-    findings += repeated(read_panels(provider, bars, stocks, row - 1, row + 1), member[-1], day) if row else ()
-    panels = read_panels(provider, fields, stocks, first, row + 1)
-    panels |= {name: above_zero(values) for name, values in panels.items() if name in NEVER_ZERO}
+    read = read_panels(provider, sorted({*fields, *bars}), stocks, first, row + 1)
+    findings += repeated({name: read[name][-2:] for name in bars}, member[-1], day) if row else ()
+    panels = {name: above_zero(read[name]) if name in NEVER_ZERO else read[name] for name in fields}
     counts = np.maximum(member.sum(1), 1)
     shares = pd.DataFrame({name: (np.isfinite(values) & member).sum(1) / counts for name, values in panels.items()})
     table = pd.DataFrame({"today": shares.iloc[-1], "usual": shares[:-1].mean(), "least": shares[:-1].min()})

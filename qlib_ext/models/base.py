@@ -24,6 +24,7 @@ from qlib_ext.data.layout import Layout
 from qlib_ext.data.panel import Panel
 from qlib_ext.data.window import Window
 from qlib_ext.errors import CheckpointError, ConfigError, DataError, NotFittedError, NoWeakFactorsError
+from qlib_ext.keywords import written_out
 from qlib_ext.layers.scores import Scores
 from qlib_ext.losses import CROSS_SECTIONAL_LOSSES, mean_squared_error, pairwise_rank
 from qlib_ext.models.options import TrainingOptions, read_options
@@ -131,8 +132,7 @@ class NeuralModel(Model):
             self.save_weights(save_path)
 
     def __repr__(self) -> str:
-        options = (f"{name}={value!r}" for name, value in vars(self.options).items())
-        return f"{type(self).__name__}({', '.join(options)})"
+        return written_out(self, vars(self.options))
 
     def _kept(self, window: Window, samples: dict[str, Samples]) -> dict[str, Any]:
         """What a trainer needs to keep checkpoints; nothing where none are wanted or can be kept."""

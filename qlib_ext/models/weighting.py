@@ -15,7 +15,7 @@ from qlib_ext.cross_section.ic import ic_summary, rank_information_coefficient
 from qlib_ext.cross_section.matrix import to_matrix
 from qlib_ext.cross_section.zscore import zscore_or_mean
 from qlib_ext.errors import DataError, NotFittedError
-from qlib_ext.keywords import check_type, keywords_of, refuse_unknown
+from qlib_ext.keywords import check_type, keywords_of, own_keywords, refuse_unknown, written_out
 
 
 class Weighting(Model):
@@ -31,8 +31,7 @@ class Weighting(Model):
         self.weights_: pd.Series | None = None
 
     def __repr__(self) -> str:
-        options = (f"{name}={getattr(self, name)!r}" for name in sorted(keywords_of(type(self))))
-        return f"{type(self).__name__}({', '.join(options)})"
+        return written_out(self, own_keywords(self))
 
     @abstractmethod
     def weigh(self, dataset: Any) -> pd.Series:

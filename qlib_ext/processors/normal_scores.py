@@ -7,6 +7,7 @@ import pandas as pd
 from qlib.data.dataset.processor import Processor
 from scipy.special import ndtri
 
+from qlib_ext.cross_section.matrix import plotting_positions
 from qlib_ext.processors.normalise import columns_of, rewrite
 
 
@@ -24,8 +25,6 @@ class CSNormalScores(Processor):
 
     def __call__(self, df: pd.DataFrame) -> pd.DataFrame:
         def scores(values: np.ndarray, own: np.ndarray, rows: slice) -> np.ndarray:
-            known = pd.DataFrame(np.where(np.isfinite(values), values, np.nan), index=df.index[rows])
-            days = known.groupby(level="datetime")
-            return ndtri(((days.rank() - 0.5) / days.transform("count")).to_numpy())
+            return ndtri(plotting_positions(pd.DataFrame(values, index=df.index[rows])).to_numpy())
 
         return rewrite(df, columns_of(df, self.fields_group), scores)

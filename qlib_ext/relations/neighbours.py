@@ -11,6 +11,7 @@ import polars as pl
 import torch
 from qlib.data import D
 
+from qlib_ext.cross_section.matrix import plotting_positions
 from qlib_ext.errors import ConfigError, DataError
 
 SIMILARITIES = ("correlation", "cosine")
@@ -88,10 +89,8 @@ def percentiles_of(values: pd.DataFrame, least: float) -> pd.DataFrame:
     """
     if not 0 < least <= 1:
         raise ConfigError(f"percentiles is the share of its values that a stock is to have, above 0, not {least}.")
-    known = values.replace([np.inf, -np.inf], np.nan)
-    days = known.groupby(level="datetime")
-    shares = ((days.rank() - 0.5) / days.transform("count") - 0.5).fillna(0.0)
-    return shares.where(known.notna().mean(axis=1) >= least)
+    shares = plotting_positions(values) - 0.5
+    return shares.fillna(0.0).where(shares.notna().mean(axis=1) >= least)
 
 
 def read_values(

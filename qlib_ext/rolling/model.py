@@ -20,7 +20,7 @@ from qlib_ext.data.purging import trading_days
 from qlib_ext.data.segments import bounds_of, span_of
 from qlib_ext.errors import ConfigError, DataError, NotFittedError, SegmentError
 from qlib_ext.expressions.reach import check_purge, label_reach
-from qlib_ext.keywords import check_seeds, check_types, keywords_of, refuse_unknown
+from qlib_ext.keywords import check_seeds, check_types, keywords_of, own_keywords, refuse_unknown, written_out
 from qlib_ext.recorder.checked import check_active_task
 from qlib_ext.recorder.windows import (
     RANK_IC,
@@ -155,8 +155,7 @@ class RollingModel(Model):
         return getattr(dataset, "purge", "auto") if self.purge == "auto" else self.purge
 
     def __repr__(self) -> str:
-        options = (f"{name}={getattr(self, name)!r}" for name in sorted(keywords_of(type(self))))
-        return f"{type(self).__name__}({', '.join(options)})"
+        return written_out(self, own_keywords(self))
 
     def predict(self, dataset: Any, segment: str | slice = "test") -> pd.Series:
         """The joined scores of the test windows, or of days within them, ``slice(first, last)``.

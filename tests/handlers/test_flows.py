@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +13,7 @@ from qlib_ext.errors import ProviderError
 from qlib_ext.factors.flows import GROUPS, INDICATORS, SIZES, STATES
 from qlib_ext.provider.fields import write_field
 from qlib_ext.simulator.simulate import simulate, write_market
-from tests.garbage import garbage_from
+from tests.garbage import garbage_after
 
 MARKET = {"stocks": 12, "days": 200, "seed": 2}
 TIMES = {"start_time": "2015-03-02", "end_time": "2015-05-29", "instruments": "all"}
@@ -107,13 +105,7 @@ def test_a_net_reads_states_as_fields_and_indicators_standardised(handler):
 
 
 def test_what_comes_later_changes_nothing(made, handler, init, tmp_path):
-    today, other = made[1].calendar.get_loc("2015-04-13"), tmp_path / "garbage"
-    shutil.copytree(made[0], other)
-    for path in (other / "features").glob("*/*.day.bin"):
-        bars = np.fromfile(path, dtype="<f4")
-        garbage_from(today + 1)(bars[1:], int(bars[0]))
-        bars.tofile(path)
-    init(other)
+    init(garbage_after(made[0], made[1].calendar.get_loc("2015-04-13"), tmp_path / "garbage"))
     found = Flows(**TIMES).fetch(slice(None, "2015-04-13"), col_set="feature")
     pd.testing.assert_frame_equal(found, handler.fetch(slice(None, "2015-04-13"), col_set="feature"), check_exact=True)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,7 +14,7 @@ from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.errors import ConfigError, ProviderError
 from qlib_ext.factors.fundamentals import CATEGORIES, INDICATORS, YEAR
 from qlib_ext.simulator.simulate import simulate, write_market
-from tests.garbage import garbage_from
+from tests.garbage import garbage_after
 
 MARKET = {"stocks": 25, "days": 330, "seed": 5, "accruals": 0.0}
 TIMES = {"start_time": "2015-08-31", "end_time": "2015-11-27", "instruments": "all"}
@@ -114,13 +112,7 @@ def test_beside_bars_stand_both_as_they_are_alone(handler):
 
 
 def test_what_comes_later_changes_nothing(made, handler, init, tmp_path):
-    today, other = made[1].calendar.get_loc("2015-10-12"), tmp_path / "garbage"
-    shutil.copytree(made[0], other)
-    for path in (other / "features").glob("*/*.day.bin"):
-        bars = np.fromfile(path, dtype="<f4")
-        garbage_from(today + 1)(bars[1:], int(bars[0]))
-        bars.tofile(path)
-    init(other)
+    init(garbage_after(made[0], made[1].calendar.get_loc("2015-10-12"), tmp_path / "garbage"))
     found = Fundamentals(**TIMES).fetch(slice(None, "2015-10-12"), col_set="feature")
     pd.testing.assert_frame_equal(found, handler.fetch(slice(None, "2015-10-12"), col_set="feature"), check_exact=True)
 

@@ -15,7 +15,7 @@ from qlib_ext.errors import ConfigError, DataError, ProviderError, WindowError
 from qlib_ext.models.gru import GRU
 from qlib_ext.models.multitask_gru import MultiTaskGRU
 from qlib_ext.simulator.simulate import simulate, write_market
-from tests.garbage import garbage_from
+from tests.garbage import edit_bins, garbage_from
 from tests.handlers.conftest import windows
 from tests.handlers.test_highfreq import NAMES, means, slow_scores, write_factors
 from tests.slow import standardised_places
@@ -126,10 +126,7 @@ def test_what_comes_after_today_changes_nothing_of_today(made, init, tmp_path, u
     today = market.calendar.get_loc(pd.Timestamp("2015-08-05"))
     other = tmp_path / "garbage"
     write_market(other, **MARKET)
-    for path in (other / "features").glob("*/*.day.bin"):
-        bars = np.fromfile(path, dtype="<f4")
-        garbage_from(today + 1)(bars[1:], int(bars[0]))
-        bars.tofile(path)
+    edit_bins(other, garbage_from(today + 1))
     changed = factors.copy()
     changed[:, today + 1 :] = 100.0
     changed[:, ~market.listed] = np.nan

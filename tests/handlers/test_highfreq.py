@@ -15,7 +15,7 @@ from qlib_ext.models.gru import GRU
 from qlib_ext.provider.fields import write_field
 from qlib_ext.simulator.simulate import simulate, write_market
 from qlib_ext.ticks.factors import FAMILIES
-from tests.garbage import garbage_from
+from tests.garbage import edit_bins, garbage_from
 from tests.handlers.conftest import windows
 
 NAMES = [name for names in FAMILIES.values() for name in names]
@@ -168,15 +168,11 @@ def test_what_comes_after_today_changes_nothing_of_today(made, init, tmp_path, u
     today = market.calendar.get_loc(pd.Timestamp(TODAY))
     other = tmp_path / "garbage"
     write_market(other, stocks=60, days=300, seed=4)
+    edit_bins(other, garbage_from(today + 1))
     changed = factors.copy()
     changed[:, today + 1 :] = np.random.default_rng(1).standard_normal(changed[:, today + 1 :].shape) * 100
     changed[:, ~market.listed] = np.nan
     write_factors(other, market, changed)
-    for path in (other / "features").glob("*/*.day.bin"):
-        if not path.name.startswith("hf_"):
-            bars = np.fromfile(path, dtype="<f4")
-            garbage_from(today + 1)(bars[1:], int(bars[0]))
-            bars.tofile(path)
     read = []
     for provider in (folder, other):
         init(provider)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,7 +18,7 @@ from qlib_ext.factors.own_days import over_own_days
 from qlib_ext.factors.technical import INDICATORS, SHARED
 from qlib_ext.models.gru import GRU
 from qlib_ext.simulator.simulate import simulate, write_market
-from tests.garbage import garbage_from
+from tests.garbage import garbage_after
 
 TIMES = {"start_time": "2015-02-02", "end_time": "2015-08-28", "instruments": "csi300"}
 EVERYTHING = INDICATORS | {name: function for name, (function, _) in STATES.items()}
@@ -69,13 +67,7 @@ def test_another_first_day_changes_no_value(handler):
 
 
 def test_what_comes_later_changes_nothing(made, handler, init, tmp_path):
-    today, other = made[1].calendar.get_loc("2015-06-15"), tmp_path / "garbage"
-    shutil.copytree(made[0], other)
-    for path in (other / "features").glob("*/*.day.bin"):
-        bars = np.fromfile(path, dtype="<f4")
-        garbage_from(today + 1)(bars[1:], int(bars[0]))
-        bars.tofile(path)
-    init(other)
+    init(garbage_after(made[0], made[1].calendar.get_loc("2015-06-15"), tmp_path / "garbage"))
     members = Technical(**TIMES | {"instruments": "all"}).fetch(slice(None, "2015-06-15"), col_set="feature")
     init(made[0])
     mine = Technical(**TIMES | {"instruments": "all"}).fetch(slice(None, "2015-06-15"), col_set="feature")

@@ -10,13 +10,12 @@ import pytest
 import torch
 
 from qlib_ext.errors import ConfigError
-from qlib_ext.models import training
 from qlib_ext.models.base import NeuralModel
 from qlib_ext.models.gru import GRU
 from qlib_ext.recorder.checkpoints import FOLDER
 from qlib_ext.recorder.store import create_database
 from qlib_ext.testing.rows import dataset_of, random_rows
-from tests.killed import kill_in_epoch
+from tests.killed import epochs_trained, kill_in_epoch
 from tests.models.cases import case_of
 
 EPOCHS = 4
@@ -65,19 +64,6 @@ def fit_case(uri: str, name: str, options: dict) -> None:
 def fit_small(uri: str, seed: int) -> None:
     mlflow.set_tracking_uri(uri)
     fit(GRU(**SMALL), dataset_of(random_rows(seed=seed)))
-
-
-def epochs_trained(monkeypatch) -> list[int]:
-    """The numbers of the epochs that are trained from now on."""
-    seen: list[int] = []
-    train_epoch = training.Trainer._train_epoch
-
-    def noted(self, optimizer, train, days, epoch, name):
-        seen.append(epoch)
-        return train_epoch(self, optimizer, train, days, epoch, name)
-
-    monkeypatch.setattr(training.Trainer, "_train_epoch", noted)
-    return seen
 
 
 def require_equal(one: NeuralModel, other: NeuralModel, dataset) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qlib_ext.models import training
 from qlib_ext.recorder.checkpoints import FOLDER
 from qlib_ext.rolling import RollingModel
-from tests.killed import kill_in_epoch
+from tests.killed import epochs_trained, kill_in_epoch
 from tests.rolling.conftest import Bench
 from tests.rolling.test_model import GRU_CONFIG, LENGTHS, SMALL_GRU, TESTED, market_dataset
 
@@ -30,14 +29,7 @@ def test_a_killed_window_goes_on_after_its_last_epoch(small, bench, monkeypatch)
     kill_in_epoch(5, 1, run_in, bench.folder, small[0])  # the second epoch of the second window
     kept = [path for path in bench.folder.rglob(f"{FOLDER}/*/*") if path.suffix == ""]
     assert len(kept) == 1, "the window that is finished needs none"
-    seen: list[int] = []
-    train_epoch = training.Trainer._train_epoch
-
-    def noted(self, optimizer, train, days, epoch, name):
-        seen.append(epoch)
-        return train_epoch(self, optimizer, train, days, epoch, name)
-
-    monkeypatch.setattr(training.Trainer, "_train_epoch", noted)
+    seen = epochs_trained(monkeypatch)
     done = run(bench, KEPT, "roll")
     assert seen == [1, 2]
     assert bench.file(done, "pred.pkl").read_bytes() == bench.file(whole, "pred.pkl").read_bytes()
