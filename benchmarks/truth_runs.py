@@ -42,7 +42,7 @@ class Run:
     """One model, one label.
 
     name, stage  stages run in their order: the cheap and telling ones first
-    workflow     whose model, handler and processors are taken; ``model`` are keywords put over its own
+    workflow     whose model, handler and processors are taken; ``model`` and ``dataset`` are keywords put over its own
     label        of LABELS
     start        first training day where the windows reach too far back for that of the dates
     seeds        of which the first is run before any other
@@ -56,6 +56,7 @@ class Run:
     workflow: str
     label: str = "ranked"
     model: Mapping[str, Any] = field(default_factory=dict)
+    dataset: Mapping[str, Any] = field(default_factory=dict)
     universe: str = "all"
     start: str | None = None
     seeds: tuple[int, ...] = (0,)
@@ -99,6 +100,7 @@ ONE_IN_TEST: dict[str, Any] = {"kept": True}  # not chosen, shown beside what wa
 LIGHTGBM, ALPHA158_GRU = "LightGBM, Alpha158", "GRU, Alpha158, normal scores"
 DAY_GRU, WEEK_NET = "day GRU, normal scores", "week, normal scores"
 DAY, WEEK, MULTI = "market_day_gru", "market_week_resnet_gru", "market_multitask_gru"
+TWO_LAYERS = {"num_layers": 2, "dropout": 0.5}
 RUNS = (
     Run("day GRU, z-scored", 1, DAY, "z-scored", **ONE_IN_TEST, published="day, GRU"),
     Run("day GRU, ranked", 1, DAY, **ONE_IN_TEST, published="day, GRU"),
@@ -111,6 +113,13 @@ RUNS = (
     Run("day GRU, IC loss, normal scores", 4, DAY, "normal scores", {"loss": "ic"}),
     Run("day GRU, pairwise loss", 4, DAY, model={"loss": "rank"}),
     Run("day GRU, pairwise loss, normal scores", 4, DAY, "normal scores", {"loss": "rank"}),
+    Run("day GRU, 60 days, normal scores", 4, DAY, "normal scores", dataset={"step_len": 60}, minutes=10),
+    Run("day GRU, 128 wide, normal scores", 4, DAY, "normal scores", {"hidden_size": 128}, minutes=10),
+    Run("day GRU, two layers, dropout .5, normal scores", 4, DAY, "normal scores", TWO_LAYERS, minutes=10),
+    Run("GRU, Alpha158, 128 wide, normal scores", 4, "csi300_gru", "normal scores", {"hidden_size": 128}, minutes=10),
+    Run(
+        "GRU, Alpha158, 40 days, normal scores", 4, "csi300_gru", "normal scores", dataset={"step_len": 40}, minutes=10
+    ),
     Run("LightGBM, Alpha158, normal scores", 5, "csi300_lightgbm", "normal scores"),
     Run(WEEK_NET, 6, WEEK, "normal scores", **IN_TEST, published="week, GRU", minutes=10),
     Run("week, z-scored", 6, WEEK, "z-scored", minutes=10),
@@ -172,7 +181,7 @@ def configuration(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
     handler["learn_processors"] = [{"class": "DropnaLabel"}, *LABELS[job.run.label]]
     if handler.get("infer_processors"):
         handler |= {"fit_start_time": train[0], "fit_end_time": train[1], "drop_raw": True}
-    dataset["kwargs"] |= {"segments": segments}
+    dataset["kwargs"] |= {"segments": segments, **job.run.dataset}
     dataset["kwargs"].pop("sample_every", None)  # the rows that are learnt say it, for LightGBM as for the nets
     return {**model, "kwargs": kwargs}, dataset
 

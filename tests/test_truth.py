@@ -170,7 +170,7 @@ def test_a_name_that_is_no_run_is_refused():
         truth.chosen(RUNS, ["GRU"])
 
 
-def test_ranks_of_a_gpu_machine_become_the_rows_and_scores_of_here(options, stopped, tmp_path):
+def test_levels_of_a_gpu_machine_become_the_rows_and_scores_of_here(options, stopped, tmp_path):
     rows = truth.scores_of(options.scores, options.data) / f"rows_{DATES.start}_{DATES.end}.parquet"
     there = argparse.Namespace(out=tmp_path / "out", n_jobs=1)
     (job,) = jobs(NET)
@@ -178,8 +178,10 @@ def test_ranks_of_a_gpu_machine_become_the_rows_and_scores_of_here(options, stop
     (tmp_path / rows.name).rename(rows)
     own, taken = pd.read_parquet(rows.with_name(job.file))["score"], tmp_path / "taken.csv"
     gpu_truth.take(there.out, options.data, options.scores, taken, [NET], DATES)
-    ranks = pd.read_parquet(rows.with_name(job.file))["score"]
-    pd.testing.assert_series_equal(ranks, own.groupby("datetime").rank().astype(np.float32))
+    levels = pd.read_parquet(rows.with_name(job.file))["score"]
+    by_day = own.groupby("datetime")
+    expected = np.floor((by_day.rank() - 1) * gpu_truth.LEVELS / by_day.transform("count"))
+    pd.testing.assert_series_equal(levels, expected.astype(np.float32))
     columns = ["run", "configuration", "valid_rank_ic", "test_rank_ic", "test_top"]
     here = pd.read_csv(options.results).head(1)
     pd.testing.assert_frame_equal(pd.read_csv(taken)[columns], here[columns])

@@ -1,4 +1,4 @@
-"""Trainings of benchmarks.truth on a GPU without network: several at a time, their scores taken home as ranks.
+"""Trainings of benchmarks.truth on a GPU without network: several at a time, their scores taken home as levels of ranks.
 
     python -m benchmarks.gpu.panel PROVIDER --start 2010-01-01     here: .gpu/panel.xz
     make gpu-truth GPU_OUT=DIR                                     there: what has no row, until the minutes are over
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import lzma
 import os
 import shutil
 import subprocess
@@ -40,7 +41,8 @@ from benchmarks.truth_runs import RUNS, Dates, Job, Run, jobs_of
 from benchmarks.truth_train import row_of, train, write_parquet, write_rows
 from qlib_ext.models.base import share_blocks
 
-MOST_BYTES = 15_500_000  # of a bundle of scores
+MOST_BYTES = 16_500_000  # of a bundle of scores
+LEVELS = 240  # of a day's ranks: a multiple of the twentieths; a Rank IC loses 1 / LEVELS^2 of itself
 DATES = Dates()
 LONGEST = 150.0  # seconds of a training when several share the GPU: none is begun later before the end
 
@@ -142,9 +144,9 @@ def train_within(fraction: float, *arguments: Any) -> dict[str, Any]:
 
 
 def add_to_bundle(out: Path, file: Path, about: dict[str, Any]) -> None:
-    """Add a training's ranks to the first bundle that has room; bundles are replaced whole."""
+    """Add a training's levels to the first bundle that has room; bundles are replaced whole."""
     packed = BytesIO()
-    np.savez(packed, about=json.dumps(about), **packed_ranks(pd.read_parquet(file)["score"]))
+    np.savez(packed, about=json.dumps(about), **packed_levels(pd.read_parquet(file)["score"]))
     size = packed.getbuffer().nbytes
     bundles = sorted(out.glob("scores_*.zip"))
     room = [bundle for bundle in bundles if bundle.stat().st_size + size < MOST_BYTES]
@@ -157,33 +159,46 @@ def add_to_bundle(out: Path, file: Path, about: dict[str, Any]) -> None:
     part.replace(bundle)
 
 
-def packed_ranks(score: pd.Series) -> dict[str, Any]:
-    """The ranks of each day as 16-bit integers, with a bit for each cell of [days, stocks] that has one."""
+def packed_levels(score: pd.Series) -> dict[str, Any]:
+    """The ranks of each day in ``LEVELS`` steps, ``floor(LEVELS (rank - 1) / stocks)``, and which cells have one.
+
+    Cells are [stocks, days]; a level is kept as its difference from the last one, which compresses better.
+    """
     matrix = score.unstack("instrument")
-    ranks = matrix.rank(axis=1, method="first").to_numpy()
-    has = np.isfinite(ranks)
+    ranks = matrix.rank(axis=1, method="first")
+    levels = np.floor((ranks - 1).mul(LEVELS / ranks.count(axis=1), axis=0)).to_numpy().T  # [stocks, days]
+    has = np.isfinite(levels)
+    change = np.diff(levels[has].astype(np.uint8), prepend=np.uint8(0))  # modulo 256
     return {
         "days": matrix.index.to_numpy("datetime64[D]").astype("U10"),
         "stocks": matrix.columns.to_numpy("U"),
-        "has": np.packbits(has),
-        "ranks": ranks[has].astype(np.uint16),
+        "has": compressed(np.packbits(has)),
+        "change": compressed(change),
     }
 
 
-def unpacked_ranks(stored: Any) -> pd.Series:
-    """The scores' ranks by day and stock, from ``packed_ranks``."""
+def unpacked_levels(stored: Any) -> pd.Series:
+    """The scores' levels by day and stock, from ``packed_levels``."""
     days, stocks = pd.DatetimeIndex(stored["days"], name="datetime"), pd.Index(stored["stocks"], name="instrument")
-    shape = (len(days), len(stocks))
-    has = np.unpackbits(stored["has"], count=shape[0] * shape[1]).reshape(shape).astype(bool)
-    ranks = np.full(shape, np.nan, np.float32)
-    ranks[has] = stored["ranks"]
-    return pd.DataFrame(ranks, days, stocks).stack().dropna().rename("score")
+    shape = (len(stocks), len(days))
+    has = np.unpackbits(decompressed(stored["has"]), count=shape[0] * shape[1]).reshape(shape).astype(bool)
+    levels = np.full(shape, np.nan, np.float32)
+    levels[has] = np.cumsum(decompressed(stored["change"]), dtype=np.uint8)
+    return pd.DataFrame(levels.T, days, stocks).stack().dropna().rename("score")
+
+
+def compressed(values: np.ndarray) -> np.ndarray:
+    return np.frombuffer(lzma.compress(values.tobytes()), np.uint8)
+
+
+def decompressed(values: np.ndarray) -> np.ndarray:
+    return np.frombuffer(lzma.decompress(values.tobytes()), np.uint8)
 
 
 def take(
     folder: Path, provider: str, scores: Path, results: Path, runs: Sequence[Run] = RUNS, dates: Dates = DATES
 ) -> None:
-    """Record what the bundles hold: rows by this provider's labels, and the ranks as scores."""
+    """Record what the bundles hold: rows by this provider's labels, and the levels as scores."""
     known = {run.name: run for run in runs}
     kept = scores_of(scores, provider)
     rows_file = kept / f"rows_{dates.start}_{dates.end}.parquet"
@@ -196,7 +211,7 @@ def take(
                 stored = np.load(BytesIO(archive.read(name)))
                 about = json.loads(str(stored["about"]))
                 job = Job(known[about.pop("run")], about.pop("fold"), about.pop("seed"), dates, about.pop("epochs"))
-                score = unpacked_ranks(stored)
+                score = unpacked_levels(stored)
                 write_parquet(score.to_frame(), kept / job.file)
                 row = identity(job, provider) | row_of(job, score, rows) | about
                 record(results, row)
