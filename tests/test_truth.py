@@ -180,7 +180,7 @@ def test_levels_of_a_gpu_machine_become_the_rows_and_scores_of_here(options, sto
     gpu_truth.take(there.out, options.data, options.scores, taken, [NET], DATES)
     levels = pd.read_parquet(rows.with_name(job.file))["score"]
     by_day = own.groupby("datetime")
-    expected = np.floor((by_day.rank() - 1) * gpu_truth.LEVELS / by_day.transform("count"))
+    expected = (by_day.rank() - 1) * gpu_truth.LEVELS // by_day.transform("count")
     pd.testing.assert_series_equal(levels, expected.astype(np.float32))
     columns = ["run", "configuration", "valid_rank_ic", "test_rank_ic", "test_top"]
     here = pd.read_csv(options.results).head(1)

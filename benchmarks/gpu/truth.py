@@ -1,4 +1,4 @@
-"""Trainings of benchmarks.truth on a GPU without network: several at a time, their scores taken home as levels of ranks.
+"""Trainings of benchmarks.truth on a GPU without network: several at a time, and their scores taken home.
 
     python -m benchmarks.gpu.panel PROVIDER --start 2010-01-01     here: .gpu/panel.xz
     make gpu-truth GPU_OUT=DIR                                     there: what has no row, until the minutes are over
@@ -166,7 +166,7 @@ def packed_levels(score: pd.Series) -> dict[str, Any]:
     """
     matrix = score.unstack("instrument")
     ranks = matrix.rank(axis=1, method="first")
-    levels = np.floor((ranks - 1).mul(LEVELS / ranks.count(axis=1), axis=0)).to_numpy().T  # [stocks, days]
+    levels = (LEVELS * (ranks - 1)).floordiv(ranks.count(axis=1), axis=0).to_numpy().T  # [stocks, days]
     has = np.isfinite(levels)
     change = np.diff(levels[has].astype(np.uint8), prepend=np.uint8(0))  # modulo 256
     return {
