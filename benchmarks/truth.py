@@ -161,7 +161,7 @@ def identity(job: Job, provider: str) -> dict[str, Any]:
         "loss": loss,
         "universe": job.run.universe,
         "train_start": job.start,
-        "test_end": job.dates.end if job.tested else "",
+        "test_end": job.test[1] if job.tested else "",
         "provider": Path(provider).name,
         "configuration": digest(job),
         "commit": commit(),

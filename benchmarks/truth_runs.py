@@ -13,6 +13,7 @@ from handlers.bars import LABEL
 from qlib_ext.workflows.reading import read_workflow
 
 WORKFLOWS = Path(__file__).resolve().parent.parent / "workflows"
+YEARS = 6  # of the training of a run that is trained anew each year
 EVERY = 5  # train on every fifth day: the labels of ten days overlap
 ON_LABEL = {"kwargs": {"fields_group": "label"}}
 Z_SCORED = {"class": "CSZScoreNorm", "module_path": "qlib_ext.processors.normalise"} | ON_LABEL
@@ -47,6 +48,7 @@ class Run:
     start        first training day where the windows reach too far back for that of the dates
     seeds        of which the first is run before any other
     kept         chosen, and therefore tested; the others know validation years alone
+    yearly       trained anew for each test year, on the six years before the last one, which stops it
     published    the model's name in published.csv
     minutes      of one core for a training year, a guess until a row says better
     """
@@ -61,6 +63,7 @@ class Run:
     start: str | None = None
     seeds: tuple[int, ...] = (0,)
     kept: bool = False
+    yearly: bool = False
     published: str = ""
     minutes: float = 5.0
 
@@ -77,12 +80,18 @@ class Job:
 
     @property
     def tested(self) -> bool:
-        """Whether it scores the test days, too."""
-        return self.run.kept and self.fold == int(self.dates.test[:4]) - 1
+        """Whether it scores test days, too."""
+        return self.run.kept and (self.run.yearly or self.fold == int(self.dates.test[:4]) - 1)
 
     @property
     def start(self) -> str:
-        return self.run.start or self.dates.start
+        return f"{self.fold - YEARS}-01-01" if self.run.yearly else self.run.start or self.dates.start
+
+    @property
+    def test(self) -> tuple[str, str]:
+        """First and last test day."""
+        after = self.fold + 1
+        return (f"{after}-01-01", f"{after}-12-31") if self.run.yearly else (self.dates.test, self.dates.end)
 
     @property
     def name(self) -> str:
@@ -107,8 +116,11 @@ RUNS = (
     Run(DAY_GRU, 1, DAY, "normal scores", **IN_TEST, published="day, GRU"),
     Run("day GRU, winsorised", 1, DAY, "winsorised"),
     Run(LIGHTGBM, 2, "csi300_lightgbm", **IN_TEST),
+    Run("LightGBM, Alpha158, each year", 2, "csi300_lightgbm", yearly=True, **ONE_IN_TEST),
     Run("GRU, Alpha158", 3, "csi300_gru", **ONE_IN_TEST),
     Run(ALPHA158_GRU, 3, "csi300_gru", "normal scores", **IN_TEST),
+    Run("GRU, Alpha158, normal scores, each year", 3, "csi300_gru", "normal scores", yearly=True, **ONE_IN_TEST),
+    Run("day GRU, normal scores, each year", 3, DAY, "normal scores", yearly=True, **ONE_IN_TEST),
     Run("day GRU, IC loss", 4, DAY, "z-scored", {"loss": "ic"}),
     Run("day GRU, IC loss, normal scores", 4, DAY, "normal scores", {"loss": "ic"}),
     Run("day GRU, pairwise loss", 4, DAY, model={"loss": "rank"}),
@@ -131,12 +143,17 @@ RUNS = (
     Run("day ASTGNN, normal scores", 8, "market_day_astgnn", "normal scores", **IN_TEST, minutes=8),
     Run("week ASTGNN, normal scores", 8, "market_week_astgnn", "normal scores", **IN_TEST, minutes=12),
 )
-# the means of the day's ranks of several runs
+# the means of the day's ranks of several runs, and of the seeds of each
+ALPHA158_NETS = tuple(f"{net}, Alpha158, normal scores" for net in ("GRU", "LSTM", "ASTGNN", "GATs"))
 COMBINATIONS: dict[str, tuple[str, ...]] = {
+    "day GRU, its seeds": (DAY_GRU,),
+    "GRU, Alpha158, its seeds": (ALPHA158_GRU,),
+    "GRU, LSTM, ASTGNN and GATs": ALPHA158_NETS,
     "LightGBM + day GRU": (LIGHTGBM, DAY_GRU),
     "LightGBM + GRU": (LIGHTGBM, ALPHA158_GRU),
     "LightGBM + both GRUs": (LIGHTGBM, ALPHA158_GRU, DAY_GRU),
     "LightGBM + both GRUs + week": (LIGHTGBM, ALPHA158_GRU, DAY_GRU, WEEK_NET),
+    "LightGBM + day GRU + nets on Alpha158": (LIGHTGBM, DAY_GRU, *ALPHA158_NETS),
 }
 
 
@@ -152,11 +169,18 @@ def jobs_of(
         Job(run, fold, seed, dates, epochs)
         for run in runs
         for seed in run.seeds
-        for fold in dates.folds
+        for fold in folds_of(run, dates)
         if wanted is None or seed in wanted
     ]
     jobs = [job for job in jobs if job.seed == job.run.seeds[0] or job.tested]
     yield from sorted(jobs, key=lambda job: (job.run.seeds.index(job.seed), job.run.stage, job.fold))
+
+
+def folds_of(run: Run, dates: Dates) -> tuple[int, ...]:
+    """The validation years of a run: those of the dates, or the year before each test year."""
+    if not run.yearly:
+        return dates.folds
+    return tuple(range(int(dates.test[:4]) - 1, int(dates.end[:4])))
 
 
 def configuration(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -175,7 +199,7 @@ def configuration(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
     train = (job.start, f"{job.fold - 1}-12-31")
     segments = {"train": train, "valid": (f"{job.fold}-01-01", f"{job.fold}-12-31")}
     if job.tested:
-        segments["test"] = (job.dates.test, job.dates.end)
+        segments["test"] = job.test
     handler = dataset["kwargs"]["handler"]["kwargs"]
     handler |= {"start_time": job.start, "end_time": list(segments.values())[-1][1], "label": LABEL}
     handler["learn_processors"] = [{"class": "DropnaLabel"}, *LABELS[job.run.label]]

@@ -11,23 +11,29 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.measure import newey_west, table
-from benchmarks.truth_runs import COMBINATIONS, Dates, Job, Run, configuration
+from benchmarks.truth_runs import COMBINATIONS, Dates, Job, Run, configuration, folds_of
 from benchmarks.truth_train import INDICES, REACH, of_test, of_valid, top_excess
 from qlib_ext.cross_section.ic import daily_rank_ic
 from qlib_ext.errors import DataError
 
 PUBLISHED = Path(__file__).resolve().with_name("published.csv")
-HEADER = ("model", "data", "label", "loss", "seeds", "validation: Rank IC", "ICIR", "best twentieth", "less {against}")
-HEADER += ("test: Rank IC", "ICIR", "best twentieth", "less {against}", "by year", "CSI300, 500, 1000", "the report's")
+HEADER_OF_PART = ("Rank IC", "ICIR", "best twentieth", "less {against}")
+HEADER_OF_TEST = (*HEADER_OF_PART, "by year", "CSI300, 500, 1000")
+HEADER = ("model", "data", "label", "loss", "seeds", "validation: Rank IC", *HEADER_OF_PART[1:])
+HEADER += ("test: Rank IC", *HEADER_OF_TEST[1:], "the report's")
 
 
 @dataclass(frozen=True)
 class Line:
-    """What a line of the table is made of: one run, or several whose ranks are added."""
+    """What a line of the table is made of: one run, each seed by itself, or a sum of the ranks of runs and seeds."""
 
     name: str
     members: tuple[Run, ...]
-    about: tuple[str, str, str]  # data, label, loss
+    about: tuple[str, str, str] = ("", "", "")  # data, label, loss of one run
+
+    @property
+    def is_sum(self) -> bool:
+        return self.about == ("", "", "")
 
 
 Part = Mapping[str, list[pd.Series]]  # name of a line -> scores, one Series a seed
@@ -43,16 +49,18 @@ def summary(results: Path, folder: Path, provider: str, runs: Sequence[Run], dat
     known = known[known["provider"] == Path(provider).name]
     scores = Scores(folder / Path(provider).name, known, dates)
     rows = scores.folder / f"rows_{dates.start}_{dates.end}.parquet"
-    lines = [line for line in lines_of(runs) if all(scores.validated(run) for run in line.members)]
-    if not lines:
+    every = lines_of(runs)
+    validated = [line for line in every if all(scores.validated(run) for run in line.members)]
+    if not validated:
         raise DataError(f"No run has rows of all of the folds {dates.folds} in {results}; ask for --folds that have.")
     truth = pd.read_parquet(rows)
-    validation = held_to_all({line.name: [scores.valid(line)] for line in lines}, truth)
-    tested = {line.name: found for line in lines if (found := scores.test(line))}
+    validation = held_to_all({line.name: [scores.valid(line)] for line in validated}, truth)
+    tested = {line.name: found for line in every if (found := scores.test(line))}
     test = held_to_all(tested, truth) if tested else {}
     published = pd.read_csv(PUBLISHED).set_index(["model", "figure", "period"])["value"]
-    cells = [cells_of(line, validation, test, truth, against, published) for line in lines]
-    left_out = [run.name for run in runs if run.name not in {line.name for line in lines}]
+    shown = [line for line in every if line.name in {*validation, *test}]
+    cells = [cells_of(line, validation, test, truth, against, published) for line in shown]
+    left_out = [run.name for run in runs if run.name not in validation]
     text = table(tuple(name.format(against=against) for name in HEADER), cells)
     rows_text = " and ".join(f"{sum(len(s[0]) for s in list(p.values())[:1]):,}" for p in (validation, test) if p)
     text += f"\n\nHeld to the {rows_text} rows of all; folds {', '.join(map(str, dates.folds))}."
@@ -68,7 +76,7 @@ def lines_of(runs: Sequence[Run]) -> list[Line]:
         lines.append(Line(run.name, (run,), about))
     for name, members in COMBINATIONS.items():
         if all(member in known for member in members):
-            lines.append(Line(name, tuple(known[member] for member in members), ("", "", "")))
+            lines.append(Line(name, tuple(known[member] for member in members)))
     return lines
 
 
@@ -91,29 +99,39 @@ class Scores:
         """Scores of the validation days of all folds, of the first seeds."""
 
         def of_run(run: Run) -> pd.Series:
-            folds = (of_valid(self._read(run, fold, run.seeds[0]), fold) for fold in self.dates.folds)
-            return pd.concat(list(folds))
+            jobs = [Job(run, fold, run.seeds[0], self.dates) for fold in self.dates.folds]
+            return pd.concat([of_valid(self._read(job), job.fold) for job in jobs])
 
         return mean_of_ranks([of_run(run) for run in line.members])
 
     def test(self, line: Line) -> list[pd.Series]:
-        """Scores of the test days, one Series for each seed that all members have."""
-        fold = int(self.dates.test[:4]) - 1
-        seeds = [self._tested_seeds(run, fold) for run in line.members]
-        common = sorted(reduce(set.intersection, seeds))
-        return [
-            mean_of_ranks([of_test(self._read(run, fold, seed), self.dates) for run in line.members]) for seed in common
-        ]
+        """Scores of the test days: a Series for each seed of a run, one for a sum; none where a member has none."""
+        seeds = [self._tested(run) for run in line.members]
+        if not line.is_sum:
+            return seeds[0]
+        return [mean_of_ranks([mean_of_ranks(own) for own in seeds])] if all(seeds) else []
 
-    def _tested_seeds(self, run: Run, fold: int) -> set[int]:
-        own = self.known[(self.known["run"] == run.name) & (self.known["fold"] == fold)]
-        return set(own.loc[own["test_rank_ic"].notna(), "seed"]) if "test_rank_ic" in own else set()
+    def _tested(self, run: Run) -> list[pd.Series]:
+        """The test scores of each seed that has all of its rows."""
+        own, folds = self.known[self.known["run"] == run.name], tested_folds(run, self.dates)
+        if "test_rank_ic" not in own or not folds:
+            return []
+        own = own[own["test_rank_ic"].notna()]
+        seeds = [seed for seed in sorted(own["seed"].unique()) if set(folds) <= set(own["fold"][own["seed"] == seed])]
+        return [pd.concat([self._test(Job(run, fold, seed, self.dates)) for fold in folds]) for seed in seeds]
 
-    def _read(self, run: Run, fold: int, seed: int) -> pd.Series:
-        file = self.folder / Job(run, fold, seed, self.dates).file
+    def _test(self, job: Job) -> pd.Series:
+        return of_test(self._read(job), job)
+
+    def _read(self, job: Job) -> pd.Series:
+        file = self.folder / job.file
         if not file.exists():
             raise DataError(f"{file} is not there, but its row is: give the --scores of its run, or run it again.")
         return pd.read_parquet(file)["score"]
+
+
+def tested_folds(run: Run, dates: Dates) -> list[int]:
+    return [fold for fold in folds_of(run, dates) if Job(run, fold, run.seeds[0], dates).tested]
 
 
 def mean_of_ranks(scores: Sequence[pd.Series]) -> pd.Series:
@@ -136,26 +154,34 @@ def held_to_all(part: Part, truth: pd.DataFrame) -> dict[str, list[pd.Series]]:
 
 def cells_of(
     line: Line,
-    validation: dict[str, list[pd.Series]],
-    test: dict[str, list[pd.Series]],
+    validation: Part,
+    test: Part,
     truth: pd.DataFrame,
     against: str,
     published: pd.Series,
 ) -> tuple[str, ...]:
-    cells = [line.name, *line.about, str(len(test.get(line.name, [None])))]
-    cells += part_cells(line.name, validation, truth, against)
+    seeds = "all" if line.is_sum else str(len(test.get(line.name, [None])))
+    cells = [line.name, *line.about, seeds]
+    cells += (
+        part_cells(line.name, validation, truth, against) if line.name in validation else [""] * len(HEADER_OF_PART)
+    )
     if line.name not in test:
-        return (*cells, *[""] * 7)
-    cells += part_cells(line.name, test, truth, against)
-    ic = mean_over_seeds(test[line.name], truth)
-    cells.append(" ".join(f"{own.mean():.3f}" for _, own in ic.groupby(ic.index.year)))
-    cells.append(" ".join(index_cell(test[line.name], truth, name) for name in INDICES if name in truth))
-    model = line.members[0].published if len(line.members) == 1 else ""
+        return (*cells, *[""] * (len(HEADER_OF_TEST) + 1))
+    cells += test_cells(line.name, test, truth, against)
+    model = "" if line.is_sum else line.members[0].published
     figures = [published.get((model, name, "all")) for name in ("Rank IC", "ICIR")]
     return (*cells, "" if figures[0] is None else f"{figures[0]:.3f}, {figures[1]:.2f}")
 
 
-def part_cells(name: str, part: dict[str, list[pd.Series]], truth: pd.DataFrame, against: str) -> list[str]:
+def test_cells(name: str, test: Part, truth: pd.DataFrame, against: str) -> list[str]:
+    """Those of a part, the Rank IC of each year, and that among the members of each index."""
+    ic = mean_over_seeds(test[name], truth)
+    by_year = " ".join(f"{own.mean():.3f}" for _, own in ic.groupby(ic.index.year))
+    of_indices = " ".join(index_cell(test[name], truth, index) for index in INDICES if index in truth)
+    return [*part_cells(name, test, truth, against), by_year, of_indices]
+
+
+def part_cells(name: str, part: Part, truth: pd.DataFrame, against: str) -> list[str]:
     """Rank IC, with the standard deviation over the seeds; ICIR; best twentieth in percent; difference."""
     label = truth["label"].reindex(part[name][0].index)
     daily = [daily_rank_ic(score, label).dropna() for score in part[name]]

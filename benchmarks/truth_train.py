@@ -76,20 +76,27 @@ def write_rows(provider: str, dates: Dates, file: Path) -> None:
 def train(job: Job, provider: str, rows: Path, file: Path) -> dict[str, Any]:
     """Train and write the scores of the validation and test days; where, seconds and the peak of the memory."""
     start = time.perf_counter()
+    with trained(job, provider, rows) as (model, dataset):
+        scores = pd.concat([model.predict(dataset, segment=name) for name in dataset.segments if name != "train"])
+        of_qlib = type(model).__module__.startswith("qlib.")
+    write_parquet(scores.rename("score").astype(np.float32).to_frame(), file)
+    on_gpu = not of_qlib and torch.cuda.is_available()
+    device = torch.cuda.get_device_name() if on_gpu else "CPU"
+    return {"device": device, "seconds": round(time.perf_counter() - start, 1), "peak_gb": round(peak_bytes() / GB, 2)}
+
+
+@contextmanager
+def trained(job: Job, provider: str, rows: Path) -> Iterator[tuple[Any, Any]]:
+    """The model after its training, and its data set; Qlib is started in this process."""
     model_config, dataset_config = configuration(job)
-    segments = dataset_config["kwargs"]["segments"]
-    learnt = learnt_rows(pd.read_parquet(rows, columns=["label"]).index, segments["train"])
+    learnt = learnt_rows(pd.read_parquet(rows, columns=["label"]).index, dataset_config["kwargs"]["segments"]["train"])
     dataset_config["kwargs"]["handler"]["kwargs"]["learn_processors"].insert(1, KeepRows(learnt))
     of_qlib = model_config["module_path"].startswith("qlib.")
     with recorder(provider) if of_qlib else nullcontext(prepare(provider)):
         dataset = init_instance_by_config(dataset_config)
         model = init_instance_by_config(model_config)
         model.fit(dataset)
-        scores = pd.concat([model.predict(dataset, segment=name) for name in segments if name != "train"])
-    write_parquet(scores.rename("score").astype(np.float32).to_frame(), file)
-    on_gpu = not of_qlib and torch.cuda.is_available()
-    device = torch.cuda.get_device_name() if on_gpu else "CPU"
-    return {"device": device, "seconds": round(time.perf_counter() - start, 1), "peak_gb": round(peak_bytes() / GB, 2)}
+        yield model, dataset
 
 
 def learnt_rows(rows: pd.MultiIndex, train: tuple[str, str]) -> pd.MultiIndex:
@@ -115,8 +122,8 @@ def of_valid(score: pd.Series, fold: int) -> pd.Series:
     return own[own.index.get_level_values("datetime").isin(days[:-REACH])]
 
 
-def of_test(score: pd.Series, dates: Dates) -> pd.Series:
-    return score[score.index.get_level_values("datetime") >= dates.test]
+def of_test(score: pd.Series, job: Job) -> pd.Series:
+    return score[score.index.get_level_values("datetime") >= job.test[0]]
 
 
 def figures(score: pd.Series, rows: pd.DataFrame) -> dict[str, float]:
@@ -140,7 +147,7 @@ def row_of(job: Job, score: pd.Series, rows: pd.DataFrame) -> dict[str, float]:
     """The figures of a training: validation, and where it is tested, test, its years and its indices."""
     parts = {"valid": figures(of_valid(score, job.fold), rows)}
     if job.tested:
-        test = of_test(score, job.dates)
+        test = of_test(score, job)
         years = test.index.get_level_values("datetime").year
         parts["test"] = figures(test, rows)
         parts |= {f"test_{year}": figures(test[years == year], rows) for year in sorted(set(years))}

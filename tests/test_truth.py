@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import time
 import zipfile
 
@@ -14,8 +15,8 @@ import statsmodels.api as sm
 from benchmarks import truth
 from benchmarks.gpu import truth as gpu_truth
 from benchmarks.truth_runs import COMBINATIONS, LABELS, RUNS, Dates, Run, configuration, digest, jobs_of
-from benchmarks.truth_table import mean_of_ranks, paired, summary
-from benchmarks.truth_train import REACH, learnt_rows, of_valid
+from benchmarks.truth_table import Line, Scores, mean_of_ranks, paired, summary
+from benchmarks.truth_train import REACH, learnt_rows, of_valid, write_parquet
 from qlib_ext.cross_section.ic import daily_rank_ic
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.simulator.simulate import write_market
@@ -162,7 +163,36 @@ def test_the_table_of_runs_is_sound():
     assert {job.run.stage for job in every[:16]} == {1}
     for job in every:
         segments = configuration(job)[1]["kwargs"]["segments"]
-        assert ("test" in segments) == job.tested == (job.run.kept and job.fold == 2016)
+        assert ("test" in segments) == job.tested == (job.run.kept and (job.run.yearly or job.fold == 2016))
+        assert segments["train"] == (job.start, f"{job.fold - 1}-12-31")
+
+
+def test_a_run_of_each_year_tests_the_year_after_its_validation():
+    run = Run("yearly", 1, "market_day_gru", kept=True, yearly=True)
+    segments = [configuration(job)[1]["kwargs"]["segments"] for job in jobs_of([run], Dates())]
+    assert [own["test"][0][:4] for own in segments] == ["2017", "2018", "2019", "2020", "2021"]
+    assert segments[2] == {
+        "train": ("2012-01-01", "2017-12-31"),
+        "valid": ("2018-01-01", "2018-12-31"),
+        "test": ("2019-01-01", "2019-12-31"),
+    }
+
+
+def test_the_test_of_each_year_is_put_together(tmp_path):
+    run = Run("yearly", 1, "csi300_lightgbm", kept=True, yearly=True)
+    dates = dataclasses.replace(DATES, end="2012-12-31")
+    two = list(jobs_of([run], dates))
+    days = pd.bdate_range("2010-01-01", "2012-12-31")
+    index = pd.MultiIndex.from_product([days, ["A", "B"]], names=["datetime", "instrument"])
+    for job in two:
+        own = pd.Series(float(job.fold), index, name="score")
+        write_parquet(own[f"{job.fold}" : job.test[1]].to_frame(), tmp_path / job.file)
+    known = pd.DataFrame({"run": "yearly", "fold": [job.fold for job in two], "seed": 0, "test_rank_ic": 0.1})
+    (score,) = Scores(tmp_path, known, dates).test(Line("yearly", (run,), ("", "", "mse")))
+    years = score.index.get_level_values("datetime").year
+    assert (score == years - 1).all()
+    assert sorted(set(years)) == [2011, 2012]
+    assert Scores(tmp_path, known[:1], dates).test(Line("yearly", (run,), ("", "", "mse"))) == []
 
 
 def test_a_name_that_is_no_run_is_refused():

@@ -1,0 +1,164 @@
+"""What a proxy of the average price flatters: the same models by the proxy and by the true average, on the same days.
+
+    python -m benchmarks.proxy_price --data PROXY_PROVIDER --true TRUE_PROVIDER [--scores .data/truth]
+
+A provider without amounts has no average price, and (open + high + low + close) / 4 stands in for it: in the label, in
+the features and as the price of the backtest. Each model is trained on 2010-2017 of the proxy, stopped by 2018, and
+scores 2019-08 to 2021 twice, from the proxy's features and from the true ones. Both scores are judged by both labels
+and dealt at both prices: TopkDropout 50/5, costs of the workflows, beside CSI500. The test scores of benchmarks.truth,
+which know the proxy's features alone, are judged by both labels on the same days.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import pandas as pd
+from qlib.contrib.evaluate import backtest_daily
+from qlib.contrib.strategy import TopkDropoutStrategy
+
+from benchmarks.measure import in_fresh_process, table
+from benchmarks.truth import RESULTS, chosen, read_results, scores_of
+from benchmarks.truth_runs import DAY_GRU, LIGHTGBM, RUNS, Dates, Job
+from benchmarks.truth_table import Scores, lines_of, mean_of_ranks
+from benchmarks.truth_train import figures, prepare, trained, write_parquet, write_rows
+from qlib_ext.analysis.performance import added_up_by_year, returns_after_cost
+from qlib_ext.live.scoring import load_rows, score
+
+FIRST = "2019-08-01"  # the true averages begin in April 2019, a day's features reach 60 days back
+DATES = Dates(test="2019-01-01", folds=(2018,))
+BACKTEST = {
+    "account": 100_000_000,
+    "benchmark": "SH000905",
+    "exchange_kwargs": {
+        "limit_threshold": 0.095,
+        "deal_price": "vwap",
+        "open_cost": 0.0005,
+        "close_cost": 0.0015,
+        "min_cost": 5,
+    },
+}
+
+
+def main() -> None:
+    options = parse_arguments()
+    folder = options.scores / "proxy_price"
+    files = {name: folder / f"rows_{name}.parquet" for name in ("proxy", "true")}
+    if not files["proxy"].exists():
+        in_fresh_process(write_rows, options.data, DATES, files["proxy"])
+    if not files["true"].exists():
+        in_fresh_process(write_rows, options.true, Dates(start=FIRST), files["true"])
+    labels = {name: pd.read_parquet(file, columns=["label"])[FIRST:] for name, file in files.items()}
+    lines = []
+    for run in chosen(RUNS, options.only):
+        scores = scores_by_price(Job(run, 2018, 0, DATES), options, folder, files["proxy"])
+        lines += dealt_lines(run.name, scores, labels, {"proxy": options.data, "true": options.true})
+    print(table(HEADER, lines), "\n")
+    print(table((HEADER[0], *HEADER[3:-2]), label_lines(options, labels)))
+
+
+def scores_by_price(job: Job, options: argparse.Namespace, folder: Path, rows: Path) -> dict[str, pd.Series]:
+    """The scores of one model by the features of both providers; what is there is not trained again."""
+    files = {name: folder / f"{name}_{job.file}" for name in ("proxy", "true")}
+    if not files["proxy"].exists():
+        in_fresh_process(train_and_score, job, options.data, rows, files["proxy"])
+    if not files["true"].exists():
+        in_fresh_process(score_again, files["proxy"], options.true, files["true"])
+    return {name: pd.read_parquet(file)["score"] for name, file in files.items()}
+
+
+HEADER = (
+    "model",
+    "features",
+    "price",
+    *(f"{label}'s label: {figure}" for label in ("proxy", "true") for figure in ("Rank IC", "ICIR", "best twentieth")),
+    "annual excess of the top 50",
+    "information ratio",
+)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.proxy_price",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--data", default=os.environ.get("QLIB_DATA"), metavar="DIR", help="by the proxy ($QLIB_DATA)")
+    parser.add_argument("--true", required=True, metavar="DIR", help="the same days with true average prices")
+    parser.add_argument("--only", nargs="+", default=[LIGHTGBM, DAY_GRU], metavar="NAME", help="train these runs")
+    parser.add_argument("--scores", type=Path, default=Path(".data/truth"), metavar="DIR", help="of benchmarks.truth")
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help="rows (benchmarks/truth.csv)")
+    options = parser.parse_args()
+    if not options.data:
+        parser.error("name the provider with the proxy with --data or QLIB_DATA")
+    return options
+
+
+def train_and_score(job: Job, provider: str, rows: Path, file: Path) -> None:
+    """Train on the proxy, write its scores, and beside them the model and the data set with its fitted processors."""
+    with trained(job, provider, rows) as (model, dataset):
+        prediction = model.predict(dataset, segment="test")
+        dataset.config(dump_all=False, recursive=True)
+        pd.to_pickle((model, dataset), file.with_suffix(".pkl"))
+    write_parquet(prediction[FIRST:].rename("score").to_frame(), file)
+
+
+def score_again(file: Path, provider: str, again: Path) -> None:
+    """Write the scores of the trained model by another provider's features."""
+    prepare(provider)
+    model, dataset = pd.read_pickle(file.with_suffix(".pkl"))
+    dataset.config(handler_kwargs={"start_time": pd.Timestamp(FIRST)})
+    load_rows(dataset, pd.Timestamp(DATES.end))
+    prediction, _ = score(model, dataset, pd.Timestamp(FIRST), pd.Timestamp(DATES.end), file.stem)
+    write_parquet(prediction.rename("score").to_frame(), again)
+
+
+def dealt_lines(
+    name: str, scores: dict[str, pd.Series], labels: dict[str, pd.DataFrame], providers: dict[str, str]
+) -> list[tuple[str, ...]]:
+    """Three lines: features and price of the proxy, the same scores at the true price, and all true."""
+    lines = []
+    known = scores["proxy"].index.intersection(scores["true"].index)
+    for features, price in (("proxy", "proxy"), ("proxy", "true"), ("true", "true")):
+        own = scores[features].reindex(known)
+        excess = in_fresh_process(dealt, own, providers[price])
+        money = (f"{excess['annual_excess_return']:.1%}", f"{excess['information_ratio']:.2f}")
+        lines.append((name, features, price, *label_cells(own, labels), *money))
+    return lines
+
+
+def label_lines(options: argparse.Namespace, labels: dict[str, pd.DataFrame]) -> list[tuple[str, ...]]:
+    """The test scores of ``benchmarks.truth`` by both labels."""
+    known, dates = read_results(options.results), Dates()
+    scores = Scores(scores_of(options.scores, options.data), known, dates)
+    lines = []
+    for line in lines_of(RUNS):
+        seeds = [own[FIRST:] for own in scores.test(line)]
+        if seeds:
+            lines.append((line.name, *label_cells(mean_of_ranks(seeds), labels)))
+    return lines
+
+
+def label_cells(score: pd.Series, labels: dict[str, pd.DataFrame]) -> list[str]:
+    """Rank IC, ICIR and the best twentieth by each label, on the rows of both."""
+    common = labels["proxy"].index.intersection(labels["true"].index).intersection(score.index)
+    cells = []
+    for label in labels.values():
+        own = figures(score.reindex(common), label.reindex(common))
+        cells += [f"{own['rank_ic']:.4f}", f"{own['icir']:.2f}", f"{own['top']:.2%}"]
+    return cells
+
+
+def dealt(score: pd.Series, provider: str) -> pd.Series:
+    """The figures of all days of a TopkDropout 50/5 by these scores, after costs."""
+    prepare(provider)
+    strategy = TopkDropoutStrategy(signal=score, topk=50, n_drop=5, only_tradable=True)
+    days = score.index.unique("datetime")
+    report, _ = backtest_daily(days.min(), days.max(), strategy, **BACKTEST)
+    return added_up_by_year(returns_after_cost(report)).loc["all"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""What the whole market's test scores owe to the factors of the risk model, and how they rank without them.
+
+    python -m benchmarks.truth_factors --data PROVIDER --risk FOLDER [--scores .data/truth] [--only NAME ...]
+
+Every tenth day, which the label's ten days do not overlap. A score is the sum of the ranks of a run's seeds; without
+factors: what a regression on the day's exposures leaves of it (``qlib_ext.analysis.risk_factors``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import pandas as pd
+import qlib
+
+from benchmarks.measure import table
+from benchmarks.truth import RESULTS, chosen, read_results, scores_of
+from benchmarks.truth_runs import RUNS, Dates
+from benchmarks.truth_table import Scores, lines_of, mean_of_ranks
+from qlib_ext.analysis.risk_factors import risk_frames
+from qlib_ext.cross_section.matrix import to_matrix
+
+SPACED = 10  # days between two that are looked at
+LARGEST = 4  # exposures in a line
+HEADER = ("model", "Rank IC", "ICIR", "explained by factors", "without them: Rank IC", "ICIR", "largest exposures")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.truth_factors",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--data", default=os.environ.get("QLIB_DATA"), metavar="DIR", help="provider ($QLIB_DATA)")
+    parser.add_argument("--risk", required=True, metavar="DIR", help="the folder of qlib-ext risk")
+    parser.add_argument("--scores", type=Path, default=Path(".data/truth"), metavar="DIR", help="of benchmarks.truth")
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help="rows (benchmarks/truth.csv)")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these runs alone")
+    options = parser.parse_args()
+    if not options.data:
+        parser.error("name a provider folder with --data or QLIB_DATA")
+    qlib.init(provider_uri=options.data, region="cn", logging_level=30)
+    dates, folder = Dates(), scores_of(options.scores, options.data)
+    scores = Scores(folder, read_results(options.results), dates)
+    truth = pd.read_parquet(folder / f"rows_{dates.start}_{dates.end}.parquet", columns=["label"])["label"]
+    lines = []
+    for line in lines_of(chosen(RUNS, options.only)):
+        if seeds := scores.test(line):
+            lines.append((line.name, *cells(mean_of_ranks(seeds), truth, options.risk)))
+    print(table(HEADER, lines))
+
+
+def cells(score: pd.Series, truth: pd.Series, risk: str) -> list[str]:
+    """Of one score: Rank IC and ICIR with and without factors, their share, and the largest mean exposures."""
+    own = to_matrix(score, "score")
+    label = to_matrix(truth.reindex(score.index), "label").reindex_like(own)
+    frames = risk_frames(own, label, SPACED, {"kwargs": {"folder": risk}})
+    ic, exposures = frames["risk_ic.pkl"], frames["risk_exposures.pkl"].mean()
+    styles = exposures[[name for name in exposures.index if not name.startswith("industry_")]]
+    largest = styles[styles.abs().sort_values(ascending=False).index[:LARGEST]]
+    found = []
+    for name in ("rank_ic", "rank_ic_neutral"):
+        found += [f"{ic[name].mean():.4f}", f"{ic[name].mean() / ic[name].std():.2f}"]
+    exposed = ", ".join(f"{name.replace('_', ' ')} {value:+.2f}" for name, value in largest.items())
+    return [*found[:2], f"{ic['explained'].mean():.0%}", *found[2:], exposed]
+
+
+if __name__ == "__main__":
+    main()
