@@ -22,9 +22,10 @@ from qlib.contrib.strategy import TopkDropoutStrategy
 from benchmarks.measure import in_fresh_process, table
 from benchmarks.truth import RESULTS, chosen, read_results, scores_of
 from benchmarks.truth_runs import DAY_GRU, LIGHTGBM, RUNS, Dates, Job
-from benchmarks.truth_table import Scores, lines_of, mean_of_ranks
-from benchmarks.truth_train import figures, prepare, trained, write_parquet, write_rows
+from benchmarks.truth_table import Scores, lines_of, mean_of_ranks, on_common_cells
+from benchmarks.truth_train import ALL, figures, prepare, read_truth, trained, write_parquet, write_rows
 from qlib_ext.analysis.performance import added_up_by_year, returns_after_cost
+from qlib_ext.cross_section.matrix import to_matrix
 from qlib_ext.live.scoring import load_rows, score
 
 FIRST = "2019-08-01"  # the true averages begin in April 2019, a day's features reach 60 days back
@@ -50,7 +51,7 @@ def main() -> None:
         in_fresh_process(write_rows, options.data, DATES, files["proxy"])
     if not files["true"].exists():
         in_fresh_process(write_rows, options.true, Dates(start=FIRST), files["true"])
-    labels = {name: pd.read_parquet(file, columns=["label"])[FIRST:] for name, file in files.items()}
+    labels = dict(zip(files, on_common_cells([read_truth(file)[ALL] for file in files.values()]), strict=True))
     lines = []
     for run in chosen(RUNS, options.only):
         scores = scores_by_price(Job(run, 2018, 0, DATES), options, folder, files["proxy"])
@@ -120,12 +121,12 @@ def dealt_lines(
 ) -> list[tuple[str, ...]]:
     """Three lines: features and price of the proxy, the same scores at the true price, and all true."""
     lines = []
-    known = scores["proxy"].index.intersection(scores["true"].index)
+    frames = on_common_cells([to_matrix(score, "score") for score in scores.values()])
+    own = dict(zip(scores, frames, strict=True))
     for features, price in (("proxy", "proxy"), ("proxy", "true"), ("true", "true")):
-        own = scores[features].reindex(known)
-        excess = in_fresh_process(dealt, own, providers[price])
+        excess = in_fresh_process(dealt, own[features].stack().dropna(), providers[price])
         money = (f"{excess['annual_excess_return']:.1%}", f"{excess['information_ratio']:.2f}")
-        lines.append((name, features, price, *label_cells(own, labels), *money))
+        lines.append((name, features, price, *label_cells(own[features], labels), *money))
     return lines
 
 
@@ -135,18 +136,16 @@ def label_lines(options: argparse.Namespace, labels: dict[str, pd.DataFrame]) ->
     scores = Scores(scores_of(options.scores, options.data), known, dates)
     lines = []
     for line in lines_of(RUNS):
-        seeds = [own[FIRST:] for own in scores.test(line)]
-        if seeds:
-            lines.append((line.name, *label_cells(mean_of_ranks(seeds), labels)))
+        if seeds := scores.test(line):
+            lines.append((line.name, *label_cells(mean_of_ranks(seeds)[FIRST:], labels)))
     return lines
 
 
-def label_cells(score: pd.Series, labels: dict[str, pd.DataFrame]) -> list[str]:
+def label_cells(score: pd.DataFrame, labels: dict[str, pd.DataFrame]) -> list[str]:
     """Rank IC, ICIR and the best twentieth by each label, on the rows of both."""
-    common = labels["proxy"].index.intersection(labels["true"].index).intersection(score.index)
     cells = []
     for label in labels.values():
-        own = figures(score.reindex(common), label.reindex(common))
+        own = figures(score, label)
         cells += [f"{own['rank_ic']:.4f}", f"{own['icir']:.2f}", f"{own['top']:.2%}"]
     return cells
 

@@ -27,7 +27,7 @@ from tqdm import tqdm
 from benchmarks.measure import in_fresh_process
 from benchmarks.truth_runs import RUNS, Dates, Job, Run, configuration, digest, jobs_of
 from benchmarks.truth_table import summary
-from benchmarks.truth_train import row_of, train, write_rows
+from benchmarks.truth_train import read_truth, row_of, train, write_rows
 from qlib_ext.errors import ConfigError, QlibExtError
 from qlib_ext.system.files import write_whole
 from qlib_ext.system.locks import locked
@@ -120,7 +120,7 @@ def run_missing(jobs: Sequence[Job], options: argparse.Namespace) -> int:
                 tqdm.write(f"{job.name} failed, {type(error).__name__}: {error}", file=sys.stderr)
                 continue
             scores = pd.read_parquet(folder / job.file)["score"]
-            record(options.results, identity(job, options.data) | row_of(job, scores, pd.read_parquet(rows)) | cost)
+            record(options.results, identity(job, options.data) | row_of(job, scores, read_truth(rows)) | cost)
     return 1 if failed else 0
 
 

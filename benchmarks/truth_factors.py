@@ -19,8 +19,8 @@ from benchmarks.measure import table
 from benchmarks.truth import RESULTS, chosen, read_results, scores_of
 from benchmarks.truth_runs import RUNS, Dates
 from benchmarks.truth_table import Scores, lines_of, mean_of_ranks
+from benchmarks.truth_train import ALL, read_truth
 from qlib_ext.analysis.risk_factors import risk_frames
-from qlib_ext.cross_section.matrix import to_matrix
 
 SPACED = 10  # days between two that are looked at
 LARGEST = 4  # exposures in a line
@@ -44,19 +44,17 @@ def main() -> None:
     qlib.init(provider_uri=options.data, region="cn", logging_level=30)
     dates, folder = Dates(), scores_of(options.scores, options.data)
     scores = Scores(folder, read_results(options.results), dates)
-    truth = pd.read_parquet(folder / f"rows_{dates.start}_{dates.end}.parquet", columns=["label"])["label"]
+    label = read_truth(folder / f"rows_{dates.start}_{dates.end}.parquet")[ALL]
     lines = []
     for line in lines_of(chosen(RUNS, options.only)):
         if seeds := scores.test(line):
-            lines.append((line.name, *cells(mean_of_ranks(seeds), truth, options.risk)))
+            lines.append((line.name, *cells(mean_of_ranks(seeds), label, options.risk)))
     print(table(HEADER, lines))
 
 
-def cells(score: pd.Series, truth: pd.Series, risk: str) -> list[str]:
+def cells(score: pd.DataFrame, label: pd.DataFrame, risk: str) -> list[str]:
     """Of one score: Rank IC and ICIR with and without factors, their share, and the largest mean exposures."""
-    own = to_matrix(score, "score")
-    label = to_matrix(truth.reindex(score.index), "label").reindex_like(own)
-    frames = risk_frames(own, label, SPACED, {"kwargs": {"folder": risk}})
+    frames = risk_frames(score, label.reindex_like(score), SPACED, {"kwargs": {"folder": risk}})
     ic, exposures = frames["risk_ic.pkl"], frames["risk_exposures.pkl"].mean()
     styles = exposures[[name for name in exposures.index if not name.startswith("industry_")]]
     largest = styles[styles.abs().sort_values(ascending=False).index[:LARGEST]]

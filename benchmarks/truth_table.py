@@ -12,8 +12,8 @@ import pandas as pd
 
 from benchmarks.measure import newey_west, table
 from benchmarks.truth_runs import COMBINATIONS, Dates, Job, Run, configuration, folds_of
-from benchmarks.truth_train import INDICES, REACH, of_test, of_valid, top_excess
-from qlib_ext.cross_section.ic import daily_rank_ic
+from benchmarks.truth_train import ALL, INDICES, REACH, daily_ic, of_test, of_valid, read_truth, top_excess
+from qlib_ext.cross_section.matrix import to_matrix
 from qlib_ext.errors import DataError
 
 PUBLISHED = Path(__file__).resolve().with_name("published.csv")
@@ -36,7 +36,8 @@ class Line:
         return self.about == ("", "", "")
 
 
-Part = Mapping[str, list[pd.Series]]  # name of a line -> scores, one Series a seed
+Part = Mapping[str, list[pd.DataFrame]]  # name of a line -> scores [days, stocks], one frame a seed
+Truth = Mapping[str, pd.DataFrame]  # as read_truth gives it
 
 
 def summary(results: Path, folder: Path, provider: str, runs: Sequence[Run], dates: Dates, against: str) -> str:
@@ -53,16 +54,16 @@ def summary(results: Path, folder: Path, provider: str, runs: Sequence[Run], dat
     validated = [line for line in every if all(scores.validated(run) for run in line.members)]
     if not validated:
         raise DataError(f"No run has rows of all of the folds {dates.folds} in {results}; ask for --folds that have.")
-    truth = pd.read_parquet(rows)
-    validation = held_to_all({line.name: [scores.valid(line)] for line in validated}, truth)
+    truth = read_truth(rows)
+    validation = held_to_all({line.name: [scores.valid(line)] for line in validated}, truth[ALL])
     tested = {line.name: found for line in every if (found := scores.test(line))}
-    test = held_to_all(tested, truth) if tested else {}
+    test = held_to_all(tested, truth[ALL]) if tested else {}
     published = pd.read_csv(PUBLISHED).set_index(["model", "figure", "period"])["value"]
     shown = [line for line in every if line.name in {*validation, *test}]
     cells = [cells_of(line, validation, test, truth, against, published) for line in shown]
     left_out = [run.name for run in runs if run.name not in validation]
     text = table(tuple(name.format(against=against) for name in HEADER), cells)
-    rows_text = " and ".join(f"{sum(len(s[0]) for s in list(p.values())[:1]):,}" for p in (validation, test) if p)
+    rows_text = " and ".join(f"{next(iter(p.values()))[0].notna().sum().sum():,}" for p in (validation, test) if p)
     text += f"\n\nHeld to the {rows_text} rows of all; folds {', '.join(map(str, dates.folds))}."
     return text + (f" Without all folds: {', '.join(left_out)}." if left_out else "")
 
@@ -95,23 +96,23 @@ class Scores:
             return False
         return set(self.dates.folds) <= set(own.loc[own["seed"] == run.seeds[0], "fold"])
 
-    def valid(self, line: Line) -> pd.Series:
+    def valid(self, line: Line) -> pd.DataFrame:
         """Scores of the validation days of all folds, of the first seeds."""
 
-        def of_run(run: Run) -> pd.Series:
+        def of_run(run: Run) -> pd.DataFrame:
             jobs = [Job(run, fold, run.seeds[0], self.dates) for fold in self.dates.folds]
             return pd.concat([of_valid(self._read(job), job.fold) for job in jobs])
 
         return mean_of_ranks([of_run(run) for run in line.members])
 
-    def test(self, line: Line) -> list[pd.Series]:
-        """Scores of the test days: a Series for each seed of a run, one for a sum; none where a member has none."""
+    def test(self, line: Line) -> list[pd.DataFrame]:
+        """Scores of the test days: a frame for each seed of a run, one for a sum; none where a member has none."""
         seeds = [self._tested(run) for run in line.members]
         if not line.is_sum:
             return seeds[0]
         return [mean_of_ranks([mean_of_ranks(own) for own in seeds])] if all(seeds) else []
 
-    def _tested(self, run: Run) -> list[pd.Series]:
+    def _tested(self, run: Run) -> list[pd.DataFrame]:
         """The test scores of each seed that has all of its rows."""
         own, folds = self.known[self.known["run"] == run.name], tested_folds(run, self.dates)
         if "test_rank_ic" not in own or not folds:
@@ -120,43 +121,51 @@ class Scores:
         seeds = [seed for seed in sorted(own["seed"].unique()) if set(folds) <= set(own["fold"][own["seed"] == seed])]
         return [pd.concat([self._test(Job(run, fold, seed, self.dates)) for fold in folds]) for seed in seeds]
 
-    def _test(self, job: Job) -> pd.Series:
+    def _test(self, job: Job) -> pd.DataFrame:
         return of_test(self._read(job), job)
 
-    def _read(self, job: Job) -> pd.Series:
+    def _read(self, job: Job) -> pd.DataFrame:
         file = self.folder / job.file
         if not file.exists():
             raise DataError(f"{file} is not there, but its row is: give the --scores of its run, or run it again.")
-        return pd.read_parquet(file)["score"]
+        return to_matrix(pd.read_parquet(file)["score"], "score")
 
 
 def tested_folds(run: Run, dates: Dates) -> list[int]:
     return [fold for fold in folds_of(run, dates) if Job(run, fold, run.seeds[0], dates).tested]
 
 
-def mean_of_ranks(scores: Sequence[pd.Series]) -> pd.Series:
+def mean_of_ranks(scores: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """The mean of the ranks, from 0 to 1, that several scores give the stocks that all of them know; one as it is."""
     if len(scores) == 1:
         return scores[0]
-    common = reduce(pd.MultiIndex.intersection, (score.index for score in scores))
-    ranks = [score.reindex(common).groupby(level="datetime").rank(pct=True) for score in scores]
+    ranks = [own.rank(axis=1, pct=True) for own in on_common_cells(scores)]
     return sum(ranks[1:], ranks[0]) / len(ranks)
 
 
-def held_to_all(part: Part, truth: pd.DataFrame) -> dict[str, list[pd.Series]]:
+def on_common_cells(scores: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
+    """The same frames where all of them have a value, with the same days and stocks; NaN elsewhere."""
+    days = reduce(pd.Index.intersection, (score.index for score in scores))
+    stocks = reduce(pd.Index.intersection, (score.columns for score in scores))
+    every = [score.reindex(index=days, columns=stocks) for score in scores]
+    known = np.logical_and.reduce([score.notna().to_numpy() for score in every])
+    return [score.where(known) for score in every]
+
+
+def held_to_all(part: Part, label: pd.DataFrame) -> dict[str, list[pd.DataFrame]]:
     """The same scores on the rows that all of them have and whose label is known, in one order."""
-    every = [score.dropna().index for seeds in part.values() for score in seeds]
-    common = reduce(pd.MultiIndex.intersection, every, truth.index)
-    if not len(common):
+    held = iter(on_common_cells([*(score for seeds in part.values() for score in seeds), label]))
+    own = {name: [next(held) for _ in seeds] for name, seeds in part.items()}
+    if not next(held).notna().any(axis=None):
         raise DataError(f"The scores of {', '.join(part)} have no day and stock in common.")
-    return {name: [score.reindex(common) for score in seeds] for name, seeds in part.items()}
+    return own
 
 
 def cells_of(
     line: Line,
     validation: Part,
     test: Part,
-    truth: pd.DataFrame,
+    truth: Truth,
     against: str,
     published: pd.Series,
 ) -> tuple[str, ...]:
@@ -173,26 +182,25 @@ def cells_of(
     return (*cells, "" if figures[0] is None else f"{figures[0]:.3f}, {figures[1]:.2f}")
 
 
-def test_cells(name: str, test: Part, truth: pd.DataFrame, against: str) -> list[str]:
+def test_cells(name: str, test: Part, truth: Truth, against: str) -> list[str]:
     """Those of a part, the Rank IC of each year, and that among the members of each index."""
-    ic = mean_over_seeds(test[name], truth)
+    ic = mean_over_seeds(test[name], truth[ALL])
     by_year = " ".join(f"{own.mean():.3f}" for _, own in ic.groupby(ic.index.year))
-    of_indices = " ".join(index_cell(test[name], truth, index) for index in INDICES if index in truth)
+    of_indices = " ".join(index_cell(test[name], truth[index]) for index in INDICES if index in truth)
     return [*part_cells(name, test, truth, against), by_year, of_indices]
 
 
-def part_cells(name: str, part: Part, truth: pd.DataFrame, against: str) -> list[str]:
+def part_cells(name: str, part: Part, truth: Truth, against: str) -> list[str]:
     """Rank IC, with the standard deviation over the seeds; ICIR; best twentieth in percent; difference."""
-    label = truth["label"].reindex(part[name][0].index)
-    daily = [daily_rank_ic(score, label).dropna() for score in part[name]]
+    label = truth[ALL]
+    daily = [daily_ic(score, label) for score in part[name]]
     means = [ic.mean() for ic in daily]
     spread = f" ± {np.std(means, ddof=1):.4f}" if len(means) > 1 else ""
     top = np.mean([top_excess(score, label).mean() for score in part[name]])
     cells = [f"{np.mean(means):.4f}{spread}", f"{np.mean([ic.mean() / ic.std() for ic in daily]):.2f}", f"{top:.2%}"]
     if name == against or against not in part:
         return [*cells, ""]
-    other = mean_over_seeds(part[against], truth)
-    mean, error = paired(mean_over_seeds(part[name], truth), other)
+    mean, error = paired(mean_over_seeds(part[name], label), mean_over_seeds(part[against], label))
     return [*cells, f"{mean:+.4f} ± {error:.4f}"]
 
 
@@ -202,14 +210,12 @@ def paired(own: pd.Series, other: pd.Series) -> tuple[float, float]:
     return float(difference.mean()), newey_west(difference.to_numpy(), REACH)
 
 
-def mean_over_seeds(scores: Sequence[pd.Series], truth: pd.DataFrame) -> pd.Series:
+def mean_over_seeds(scores: Sequence[pd.DataFrame], label: pd.DataFrame) -> pd.Series:
     """The Rank IC of each day, its mean over the seeds."""
-    label = truth["label"].reindex(scores[0].index)
-    return pd.concat([daily_rank_ic(score, label) for score in scores], axis=1).mean(axis=1)
+    return pd.concat([daily_ic(score, label) for score in scores], axis=1).mean(axis=1)
 
 
-def index_cell(scores: Sequence[pd.Series], truth: pd.DataFrame, index: str) -> str:
-    member = truth[index].reindex(scores[0].index).to_numpy(bool)
-    if not member.any():
-        return "-"
-    return f"{mean_over_seeds([score[member] for score in scores], truth).mean():.3f}"
+def index_cell(scores: Sequence[pd.DataFrame], label: pd.DataFrame) -> str:
+    """The Rank IC of the stocks that have a label: the members of an index."""
+    ic = mean_over_seeds(scores, label)
+    return f"{ic.mean():.3f}" if len(ic) else "-"

@@ -6,7 +6,7 @@ import ctypes
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from benchmarks.measure import peak_bytes
 from benchmarks.truth_runs import EVERY, Dates, Job, configuration
 from handlers.bars import LABEL
 from qlib_ext.analysis.groups import assign_groups
-from qlib_ext.cross_section.ic import daily_rank_ic
+from qlib_ext.cross_section.ic import rank_information_coefficient
 from qlib_ext.cross_section.matrix import to_matrix
 from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.processors.rows import KeepRows
@@ -32,6 +32,7 @@ REACH = 11  # days after t that the label of t reads
 TOP = 20  # the best twentieth
 SEASONED = 60
 INDICES = ("csi300", "csi500", "csi1000")
+ALL = "all"
 PR_SET_PDEATHSIG = 1
 GB = 1e9
 
@@ -115,42 +116,49 @@ def write_parquet(frame: pd.DataFrame, file: Path) -> None:
     part.replace(file)
 
 
-def of_valid(score: pd.Series, fold: int) -> pd.Series:
+def read_truth(rows: Path) -> dict[str, pd.DataFrame]:
+    """The labels of all rows, "all", and those of the members of each index, by its name: [days, stocks]."""
+    frame = pd.read_parquet(rows)
+    label = to_matrix(frame["label"], "label")
+    members = {name: to_matrix(frame[name], name) == 1 for name in INDICES if name in frame}
+    return {ALL: label} | {name: label.where(member) for name, member in members.items()}
+
+
+def of_valid(score: pd.DataFrame, fold: int) -> pd.DataFrame:
     """The scores of a fold's year, without the last days, whose labels reach into the next year."""
-    own = score[score.index.get_level_values("datetime").year == fold]
-    days = own.index.unique("datetime").sort_values()
-    return own[own.index.get_level_values("datetime").isin(days[:-REACH])]
+    return score[score.index.year == fold].iloc[:-REACH]
 
 
-def of_test(score: pd.Series, job: Job) -> pd.Series:
-    return score[score.index.get_level_values("datetime") >= job.test[0]]
+def of_test(score: pd.DataFrame, job: Job) -> pd.DataFrame:
+    return score[score.index >= job.test[0]]
 
 
-def figures(score: pd.Series, rows: pd.DataFrame) -> dict[str, float]:
+def daily_ic(score: pd.DataFrame, label: pd.DataFrame) -> pd.Series:
+    """The Rank IC of each day that has one, of the stocks that have both."""
+    y = label.reindex_like(score).to_numpy()
+    return pd.Series(rank_information_coefficient(score.to_numpy(), y), score.index).dropna()
+
+
+def figures(score: pd.DataFrame, label: pd.DataFrame) -> dict[str, float]:
     """Rank IC, its ICIR and the mean excess of the best twentieth, in fractions of ten days; NaN of no rows."""
-    common = score.index.intersection(rows.index)
-    score, label = score.reindex(common), rows["label"].reindex(common)
-    if not len(common):
-        return dict.fromkeys(("rank_ic", "icir", "top"), np.nan)
-    ic = daily_rank_ic(score, label).dropna()
+    ic = daily_ic(score, label)
     return {"rank_ic": ic.mean(), "icir": ic.mean() / ic.std(), "top": top_excess(score, label).mean()}
 
 
-def top_excess(score: pd.Series, label: pd.Series) -> pd.Series:
-    """Day by day, the mean label of the best twentieth less that of all."""
-    s, y = to_matrix(score, "score"), to_matrix(label, "label")
-    best = y.where(assign_groups(s.to_numpy(), TOP) == 1)
+def top_excess(score: pd.DataFrame, label: pd.DataFrame) -> pd.Series:
+    """Day by day, the mean label of the best twentieth less that of all, of the stocks that have both."""
+    y = label.reindex_like(score).where(score.notna())
+    best = y.where(assign_groups(score.where(y.notna()).to_numpy(), TOP) == 1)
     return best.mean(axis=1) - y.mean(axis=1)
 
 
-def row_of(job: Job, score: pd.Series, rows: pd.DataFrame) -> dict[str, float]:
+def row_of(job: Job, score: pd.Series, truth: Mapping[str, pd.DataFrame]) -> dict[str, float]:
     """The figures of a training: validation, and where it is tested, test, its years and its indices."""
-    parts = {"valid": figures(of_valid(score, job.fold), rows)}
+    scores = to_matrix(score, "score")
+    parts = {"valid": figures(of_valid(scores, job.fold), truth[ALL])}
     if job.tested:
-        test = of_test(score, job)
-        years = test.index.get_level_values("datetime").year
-        parts["test"] = figures(test, rows)
-        parts |= {f"test_{year}": figures(test[years == year], rows) for year in sorted(set(years))}
-        members = [name for name in INDICES if name in rows]
-        parts |= {f"test_{name}": figures(test, rows[rows[name]]) for name in members}
+        test = of_test(scores, job)
+        parts["test"] = figures(test, truth[ALL])
+        parts |= {f"test_{year}": figures(own, truth[ALL]) for year, own in test.groupby(test.index.year)}
+        parts |= {f"test_{name}": figures(test, label) for name, label in truth.items() if name != ALL}
     return {f"{part}_{name}": value for part, own in parts.items() for name, value in own.items()}

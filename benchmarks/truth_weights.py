@@ -21,14 +21,16 @@ import pandas as pd
 from benchmarks.measure import table
 from benchmarks.truth import RESULTS, chosen, read_results, scores_of
 from benchmarks.truth_runs import RUNS, Dates
-from benchmarks.truth_table import HEADER_OF_TEST, Line, Scores, held_to_all, test_cells
-from benchmarks.truth_train import REACH
-from qlib_ext.cross_section.ic import daily_rank_ic
-from qlib_ext.cross_section.zscore import zscore_or_mean
+from benchmarks.truth_table import HEADER_OF_TEST, Line, Scores, held_to_all, mean_of_ranks, test_cells
+from benchmarks.truth_train import ALL, REACH, read_truth
+from qlib_ext.cross_section.ic import cross_sectional_rank, rank_information_coefficient
+from qlib_ext.cross_section.zscore import zscore_of_all
 from qlib_ext.workflows.table.market import LIGHTGBM
 
 TRAIN, STEP, VALID = 240, 20, 0.2  # days; the last fifth of the days stops the trees, as in market_model0.yaml
-TREES = {name: value for name, value in LIGHTGBM.options.items() if name not in ("loss", "early_stopping_rounds")}
+NOT_OF_TREES = ("loss", "num_boost_round", "early_stopping_rounds")
+TREES = {name: value for name, value in LIGHTGBM.options.items() if name not in NOT_OF_TREES}
+Array = np.ndarray  # features [sources, days, stocks], labels and scores [days, stocks]; NaN where nothing is
 EQUAL = "equal"
 
 
@@ -54,56 +56,58 @@ def weightings(options: argparse.Namespace) -> str:
     scores = Scores(folder, read_results(options.results), dates)
     runs = [run for run in chosen(RUNS, options.sources) if len(run.seeds) > 1]  # those that were chosen
     sources = {run.name: found for run in runs if (found := scores.test(Line(run.name, (run,))))}
-    truth = pd.read_parquet(folder / f"rows_{dates.start}_{dates.end}.parquet")
-    held = held_to_all(sources, truth)
-    features = zscore_or_mean(pd.DataFrame({name: score for name, (score,) in held.items()}))
-    label = truth["label"].reindex(features.index)
-    weighted = {name: [walked(features, label, weigh)] for name, weigh in WEIGHTINGS.items()}
-    cells = [(name, *test_cells(name, weighted, truth, EQUAL)) for name in weighted]
-    days = weighted[EQUAL][0].index.unique("datetime")
+    truth = read_truth(folder / f"rows_{dates.start}_{dates.end}.parquet")
+    held = [mean_of_ranks(seeds) for seeds in held_to_all(sources, truth[ALL]).values()]
+    days, stocks = held[0].index, held[0].columns
+    features = np.stack([zscore_of_all(score.to_numpy(), score.notna().to_numpy()) for score in held])
+    label = truth[ALL].reindex(index=days, columns=stocks).to_numpy()
+    weighted = {name: walked(features, label, weigh) for name, weigh in WEIGHTINGS.items()}
+    scored = days[-len(weighted[EQUAL]) :]
+    part = {name: [pd.DataFrame(score, scored, stocks)] for name, score in weighted.items()}
+    cells = [(name, *test_cells(name, part, truth, EQUAL)) for name in part]
     text = table(("weighting", *(name.format(against=EQUAL) for name in HEADER_OF_TEST)), cells)
-    return f"{text}\n\n{days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}; sources: {'; '.join(sources)}."
+    return f"{text}\n\n{scored[0]:%Y-%m-%d} to {scored[-1]:%Y-%m-%d}; sources: {'; '.join(sources)}."
 
 
-def walked(
-    features: pd.DataFrame, label: pd.Series, weigh: Callable[[pd.DataFrame, pd.Series, pd.DataFrame], pd.Series]
-) -> pd.Series:
-    """The weighted score of all days after the history, found anew every ``STEP`` days."""
-    days, scored = features.index.unique("datetime").sort_values(), []
-    day = features.index.get_level_values("datetime")
-    for first in range(TRAIN + REACH, len(days), STEP):
-        known = (day >= days[first - TRAIN - REACH]) & (day < days[first - REACH])
-        now = (day >= days[first]) & (day <= days[min(first + STEP, len(days)) - 1])
-        scored.append(weigh(features[known], label[known], features[now]))
-    return pd.concat(scored).rename("score")
+def walked(features: Array, label: Array, weigh: Callable[[Array, Array, Array], Array]) -> Array:
+    """The weighted score of all days after the history, found anew every ``STEP`` days: [days, stocks]."""
+    scored = []
+    for first in range(TRAIN + REACH, len(label), STEP):
+        known = slice(first - TRAIN - REACH, first - REACH)  # their labels look at no day from ``first`` on
+        scored.append(weigh(features[:, known], label[known], features[:, first : first + STEP]))
+    return np.concatenate(scored)
 
 
-def equally(known: pd.DataFrame, label: pd.Series, now: pd.DataFrame) -> pd.Series:
-    return now.mean(axis=1)
+def equally(known: Array, label: Array, now: Array) -> Array:
+    return now.mean(axis=0)
 
 
-def by_icir(known: pd.DataFrame, label: pd.Series, now: pd.DataFrame) -> pd.Series:
+def by_icir(known: Array, label: Array, now: Array) -> Array:
     """Weights ``mean_t IC / std_t IC`` of the known days, as ``ICIRWeight``."""
-    daily = [daily_rank_ic(score, label) for _, score in known.items()]
-    return now @ np.array([ic.mean() / ic.std() for ic in daily])
+    daily = [rank_information_coefficient(score, label) for score in known]
+    weights = [np.nanmean(ic) / np.nanstd(ic, ddof=1) for ic in daily]
+    return np.tensordot(weights, now, 1)
 
 
-def by_trees(known: pd.DataFrame, label: pd.Series, now: pd.DataFrame) -> pd.Series:
+def by_trees(known: Array, label: Array, now: Array) -> Array:
     """LightGBM over the sources, which learns the label's rank in its day."""
-    rank = label.groupby(level="datetime").rank(pct=True) - 0.5
-    days = known.index.unique("datetime").sort_values()
-    day = known.index.get_level_values("datetime")
-    split = int(len(days) * (1 - VALID))
-    train, valid = day < days[split - REACH], day >= days[split]
-    rounds = {"num_threads": 1, "verbose": -1, "objective": "mse", **TREES}
+    rank = cross_sectional_rank(label) / np.isfinite(label).sum(axis=1, keepdims=True) - 0.5
+    split = int(len(label) * (1 - VALID))
+
+    def rows(days: slice) -> lightgbm.Dataset:
+        there = np.isfinite(rank[days])
+        return lightgbm.Dataset(known[:, days][:, there].T, rank[days][there])
+
     trees = lightgbm.train(
-        {name: value for name, value in rounds.items() if name != "num_boost_round"},
-        lightgbm.Dataset(known[train].to_numpy(), rank[train].to_numpy()),
-        rounds["num_boost_round"],
-        [lightgbm.Dataset(known[valid].to_numpy(), rank[valid].to_numpy())],
+        {"num_threads": 1, "verbose": -1, "objective": "mse", **TREES},
+        rows(slice(split - REACH)),
+        LIGHTGBM.options["num_boost_round"],
+        [rows(slice(split, None))],
         callbacks=[lightgbm.early_stopping(LIGHTGBM.options["early_stopping_rounds"], verbose=False)],
     )
-    return pd.Series(trees.predict(now.to_numpy()), now.index)
+    score, there = np.full(now.shape[1:], np.nan), np.isfinite(now).all(axis=0)
+    score[there] = trees.predict(now[:, there].T)
+    return score
 
 
 WEIGHTINGS = {EQUAL: equally, "by ICIR": by_icir, "trees": by_trees}

@@ -38,7 +38,7 @@ from benchmarks.gpu.panel import unpack
 from benchmarks.measure import in_fresh_process
 from benchmarks.truth import RESULTS, chosen, identity, read_results, record, recorded, scores_of
 from benchmarks.truth_runs import RUNS, Dates, Job, Run, jobs_of
-from benchmarks.truth_train import row_of, train, write_parquet, write_rows
+from benchmarks.truth_train import read_truth, row_of, train, write_parquet, write_rows
 from qlib_ext.models.base import share_blocks
 
 MOST_BYTES = 16_500_000  # of a bundle of scores
@@ -204,7 +204,7 @@ def take(
     rows_file = kept / f"rows_{dates.start}_{dates.end}.parquet"
     if not rows_file.exists():
         in_fresh_process(write_rows, provider, dates, rows_file)
-    rows = pd.read_parquet(rows_file)
+    truth = read_truth(rows_file)
     for bundle in sorted(folder.glob("scores_*.zip")):
         with zipfile.ZipFile(bundle) as archive:
             for name in archive.namelist():
@@ -213,7 +213,7 @@ def take(
                 job = Job(known[about.pop("run")], about.pop("fold"), about.pop("seed"), dates, about.pop("epochs"))
                 score = unpacked_levels(stored)
                 write_parquet(score.to_frame(), kept / job.file)
-                row = identity(job, provider) | row_of(job, score, rows) | about
+                row = identity(job, provider) | row_of(job, score, truth) | about
                 record(results, row)
                 print(f"{job.name}: validation {row['valid_rank_ic']:.4f}", flush=True)
 
