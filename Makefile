@@ -9,6 +9,7 @@
 # make gpu          tests and benchmarks on a GPU, in eight minutes; on the machine that has it, without network;
 #                   GPU_OUT=DIR the folder of the results
 # make gpu-truth    trainings of benchmarks.truth on a GPU, in nine minutes; likewise
+# make gpu-rsr      those of benchmarks.rsr_paper; likewise
 
 PYTHON ?= python3
 VENV := .venv
@@ -22,7 +23,7 @@ GPU_OUT := $(GPU)/results
 GPU_MOST_KB := 30000
 GPU_PLATFORMS := $(foreach n,1 2014 _2_17 _2_24 _2_27 _2_28,--platform manylinux$(n)_x86_64)
 
-.PHONY: install quickstart reports workflows docs test test-real test-slow lint gpu-site gpu gpu-truth
+.PHONY: install quickstart reports workflows docs test test-real test-slow lint gpu-site gpu gpu-truth gpu-rsr
 
 install: $(VENV)/.installed
 
@@ -80,6 +81,9 @@ gpu: $(GPU)/site
 
 gpu-truth: $(GPU)/site
 	OMP_NUM_THREADS=2 PYTHONPATH=.:$(GPU)/site $(PYTHON) -m benchmarks.gpu.truth --out $(GPU_OUT)
+
+gpu-rsr:
+	PYTHONPATH=. $(PYTHON) -m benchmarks.gpu.rsr --out $(GPU_OUT)
 
 $(GPU)/site: $(GPU)/site.tar.xz
 	mkdir -p $@

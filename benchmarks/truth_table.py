@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 from pathlib import Path
 
 import numpy as np
@@ -128,7 +128,12 @@ class Scores:
         file = self.folder / job.file
         if not file.exists():
             raise DataError(f"{file} is not there, but its row is: give the --scores of its run, or run it again.")
-        return to_matrix(pd.read_parquet(file)["score"], "score")
+        return matrix_of(file)
+
+
+@cache
+def matrix_of(file: Path) -> pd.DataFrame:
+    return to_matrix(pd.read_parquet(file)["score"], "score")
 
 
 def tested_folds(run: Run, dates: Dates) -> list[int]:

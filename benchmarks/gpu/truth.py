@@ -15,13 +15,11 @@ import json
 import lzma
 import os
 import shutil
-import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,6 +33,7 @@ from tqdm import tqdm
 
 from benchmarks.gpu.market import PACKED
 from benchmarks.gpu.panel import unpack
+from benchmarks.gpu.sharing import shared_gpu
 from benchmarks.measure import in_fresh_process
 from benchmarks.truth import RESULTS, chosen, identity, read_results, record, recorded, scores_of
 from benchmarks.truth_runs import RUNS, Dates, Job, Run, jobs_of
@@ -89,24 +88,6 @@ def parse_arguments() -> argparse.Namespace:
     if options.take and not options.data:
         parser.error("name the provider whose bars were packed with --data or QLIB_DATA")
     return options
-
-
-@contextmanager
-def shared_gpu(scratch: Path) -> Iterator[None]:
-    """Processes started within run on the GPU at the same time, where MPS is installed; else in turns."""
-    control = shutil.which("nvidia-cuda-mps-control")
-    if not control:
-        yield
-        return
-    for name in ("PIPE", "LOG"):
-        folder = scratch / f"mps_{name.lower()}"
-        folder.mkdir()
-        os.environ[f"CUDA_MPS_{name}_DIRECTORY"] = str(folder)
-    subprocess.run([control, "-d"], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run([control], input="quit\n", text=True, check=False)
 
 
 def run_until(deadline: float, jobs: Sequence[Job], provider: str, rows: Path, options: argparse.Namespace) -> None:
