@@ -14,6 +14,7 @@ from qlib_ext.workflows.reading import read_workflow
 
 WORKFLOWS = Path(__file__).resolve().parent.parent / "workflows"
 YEARS = 6  # of the training of a run that is trained anew each year
+RISK = "risk"  # the risk model, a folder within the provider's
 EVERY = 5  # train on every fifth day: the labels of ten days overlap
 ON_LABEL = {"kwargs": {"fields_group": "label"}}
 Z_SCORED = {"class": "CSZScoreNorm", "module_path": "qlib_ext.processors.normalise"} | ON_LABEL
@@ -43,7 +44,8 @@ class Run:
     """One model, one label.
 
     name, stage  stages run in their order: the cheap and telling ones first
-    workflow     whose model, handler and processors are taken; ``model`` and ``dataset`` are keywords put over its own
+    workflow     whose model, handler and processors are taken; ``model``, ``dataset`` and ``handler`` are keywords put
+                 over its own
     label        of LABELS
     start        first training day where the windows reach too far back for that of the dates
     seeds        of which the first is run before any other
@@ -59,6 +61,7 @@ class Run:
     label: str = "ranked"
     model: Mapping[str, Any] = field(default_factory=dict)
     dataset: Mapping[str, Any] = field(default_factory=dict)
+    handler: Mapping[str, Any] = field(default_factory=dict)
     universe: str = "all"
     start: str | None = None
     seeds: tuple[int, ...] = (0,)
@@ -110,6 +113,17 @@ LIGHTGBM, ALPHA158_GRU = "LightGBM, Alpha158", "GRU, Alpha158, normal scores"
 DAY_GRU, WEEK_NET = "day GRU, normal scores", "week, normal scores"
 DAY, WEEK, MULTI = "market_day_gru", "market_week_resnet_gru", "market_multitask_gru"
 TWO_LAYERS = {"num_layers": 2, "dropout": 0.5}
+TECHNICAL_GRU, BOTH_BY_STATE = (
+    "technical GRU, normal scores",
+    "day GRU, fundamentals, two networks by state, normal scores",
+)
+NETWORKS = "market_network_gat"
+# what no line of the provider's reports says; so quality and solvency have no indicator
+UNKNOWN = ["CASH_FLOW_GROWTH", "CASH_TO_EARNINGS", "ACCRUALS", "CASH_TO_DEBT", "CFP"]
+INDUSTRY: dict[str, Any] = {"relations": ["$industry"], "without": UNKNOWN}
+BOTH: dict[str, Any] = {"relations": ["$industry", "financial"], "without": UNKNOWN}
+BY_STATE = {"weights": "state", "risk": RISK}
+SINCE_2011: dict[str, Any] = IN_TEST | {"start": "2011-01-01", "minutes": 10}  # factors' returns begin in April 2010
 RUNS = (
     Run("day GRU, z-scored", 1, DAY, "z-scored", **ONE_IN_TEST, published="day, GRU"),
     Run("day GRU, ranked", 1, DAY, **ONE_IN_TEST, published="day, GRU"),
@@ -142,6 +156,46 @@ RUNS = (
     Run("GATs, Alpha158, normal scores", 7, "csi300_gats_ts", "normal scores", **IN_TEST, minutes=8),
     Run("day ASTGNN, normal scores", 8, "market_day_astgnn", "normal scores", **IN_TEST, minutes=8),
     Run("week ASTGNN, normal scores", 8, "market_week_astgnn", "normal scores", **IN_TEST, minutes=12),
+    Run(TECHNICAL_GRU, 9, "market_technical_gru", "normal scores", **IN_TEST, minutes=8),
+    Run(
+        "day GRU, fundamentals, normal scores",
+        9,
+        NETWORKS,
+        "normal scores",
+        {"networks": []},
+        handler=INDUSTRY | {"relations": None},
+        **IN_TEST,
+        minutes=8,
+    ),
+    Run(
+        "day GRU, industry network, normal scores",
+        9,
+        NETWORKS,
+        "normal scores",
+        {"indicators": False},
+        handler=INDUSTRY,
+        **IN_TEST,
+        minutes=8,
+    ),
+    Run(
+        "day GRU, two networks, normal scores",
+        9,
+        NETWORKS,
+        "normal scores",
+        {"indicators": False},
+        handler=BOTH,
+        **SINCE_2011,
+    ),
+    Run(
+        "day GRU, two networks by state, normal scores",
+        9,
+        NETWORKS,
+        "normal scores",
+        BY_STATE | {"indicators": False},
+        handler=BOTH,
+        **SINCE_2011,
+    ),
+    Run(BOTH_BY_STATE, 9, NETWORKS, "normal scores", BY_STATE, handler=BOTH, **SINCE_2011),
 )
 # the means of the day's ranks of several runs, and of the seeds of each
 ALPHA158_NETS = tuple(f"{net}, Alpha158, normal scores" for net in ("GRU", "LSTM", "ASTGNN", "GATs"))
@@ -154,6 +208,8 @@ COMBINATIONS: dict[str, tuple[str, ...]] = {
     "LightGBM + both GRUs": (LIGHTGBM, ALPHA158_GRU, DAY_GRU),
     "LightGBM + both GRUs + week": (LIGHTGBM, ALPHA158_GRU, DAY_GRU, WEEK_NET),
     "LightGBM + day GRU + nets on Alpha158": (LIGHTGBM, DAY_GRU, *ALPHA158_NETS),
+    "PV + G": (DAY_GRU, TECHNICAL_GRU),
+    "PV with fundamentals and networks + G": (BOTH_BY_STATE, TECHNICAL_GRU),
 }
 
 
@@ -201,6 +257,7 @@ def configuration(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
     if job.tested:
         segments["test"] = job.test
     handler = dataset["kwargs"]["handler"]["kwargs"]
+    handler |= job.run.handler
     handler |= {"start_time": job.start, "end_time": list(segments.values())[-1][1], "label": LABEL}
     handler["learn_processors"] = [{"class": "DropnaLabel"}, *LABELS[job.run.label]]
     if handler.get("infer_processors"):

@@ -19,7 +19,7 @@ from qlib.utils import init_instance_by_config
 from qlib.workflow import R
 
 from benchmarks.measure import peak_bytes
-from benchmarks.truth_runs import EVERY, Dates, Job, configuration
+from benchmarks.truth_runs import EVERY, RISK, Dates, Job, configuration
 from handlers.bars import LABEL
 from qlib_ext.analysis.groups import assign_groups
 from qlib_ext.cross_section.ic import rank_information_coefficient
@@ -90,6 +90,8 @@ def train(job: Job, provider: str, rows: Path, file: Path) -> dict[str, Any]:
 def trained(job: Job, provider: str, rows: Path) -> Iterator[tuple[Any, Any]]:
     """The model after its training, and its data set; Qlib is started in this process."""
     model_config, dataset_config = configuration(job)
+    if model_config["kwargs"].get("risk"):
+        model_config["kwargs"]["risk"] = str(Path(provider) / RISK)
     learnt = learnt_rows(pd.read_parquet(rows, columns=["label"]).index, dataset_config["kwargs"]["segments"]["train"])
     dataset_config["kwargs"]["handler"]["kwargs"]["learn_processors"].insert(1, KeepRows(learnt))
     of_qlib = model_config["module_path"].startswith("qlib.")

@@ -22,10 +22,10 @@ from qlib_ext.analysis.exposures import INDUSTRY, SIZE, exposure_frames
 from qlib_ext.analysis.groups import group_frames
 from qlib_ext.analysis.indices import index_frames, index_metrics
 from qlib_ext.analysis.metrics import METRICS
-from qlib_ext.analysis.network_weights import network_frames
 from qlib_ext.analysis.reading import STYLES
 from qlib_ext.analysis.report.texts import LANGUAGES
 from qlib_ext.analysis.score import Score
+from qlib_ext.analysis.state_weights import state_frames
 from qlib_ext.analysis.strategy import strategy_frames, strategy_metrics
 from qlib_ext.analysis.top_k import top_k_frame
 from qlib_ext.cross_section.matrix import to_matrix, without_infinite
@@ -87,7 +87,8 @@ class FactorRecord(ACRecordTemp):
     risk_ic.pkl           [every horizon-th day, (rank_ic, rank_ic_neutral, explained, stocks)]: before and after the
                           factors are taken out of the score, the share of its variance that they explain, and of how
                           many stocks
-    network_weights.pkl   [days, networks], each day's sum is 1; where the model weighs networks, as NetworkGAT does
+    state_weights.pkl     [days, networks or families], each day's sum is 1; where the market's state weighs them, as in
+                          NetworkGAT and StateWeight
     exposures.pkl         [every horizon-th day, size and industries] instead, where the provider has both
     strategy_returns.pkl  [steps, (return, excess_return)] since the first score, of PortAnaRecord's report; a step is
                           a day, a week or a month, as ``time_per_step`` of the executor has it
@@ -192,7 +193,7 @@ class FactorRecord(ACRecordTemp):
         results |= self._correlations(score, bars, about)
         results |= self._risk(score, label, about) or exposure_frames(score, bars, about["horizon"])
         of = self.model, self.recorder.uri, about["experiment"], score.loc[:last].index
-        results |= self._where_possible("weights of the networks", about, network_frames, *of)
+        results |= self._where_possible("weights by the state", about, state_frames, *of)
         results |= self._strategy(about)
         metrics = {name: float(results[file].loc[row, column]) for name, (file, row, column) in METRICS.items()}
         metrics |= index_metrics(inside) | strategy_metrics(results)

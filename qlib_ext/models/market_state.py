@@ -26,19 +26,20 @@ class MarketState(nn.Module):
     [days, networks].
     """
 
-    def __init__(self, folder: str | Path, past_days: int, networks: int) -> None:
+    def __init__(self, folder: str | Path, past_days: int, networks: int, hidden_size: int = 16) -> None:
         super().__init__()
         self.folder, self.past_days = str(folder), past_days
-        self.weights = StateWeights(past_days, len(self._returns().columns), networks)
+        self.weights = StateWeights(past_days, len(self.returns_of(folder).columns), networks, hidden_size)
         self.register_buffer("returns", torch.empty(0), persistent=False)  # [days of the model, factors]
         self.register_buffer("last", torch.empty(0, dtype=torch.long), persistent=False)  # row of each day of the panel
 
-    def _returns(self) -> pd.DataFrame:
-        """[days, factors] in per cent, the market and the styles."""
+    @staticmethod
+    def returns_of(folder: str | Path) -> pd.DataFrame:
+        """[days, factors] in per cent, the market and the styles; raises DataError where there is no risk model."""
         from qlib_ext.risk.days import INDUSTRY  # polars, which other nets do without
         from qlib_ext.risk.model import StyleRiskModel
 
-        returns = StyleRiskModel.read(self.folder).factor_returns
+        returns = StyleRiskModel.read(folder).factor_returns
         return PER_CENT * returns.loc[:, [not name.startswith(INDUSTRY) for name in returns]]
 
     def bind(self, days: pd.DatetimeIndex, needed: np.ndarray) -> None:
@@ -46,7 +47,7 @@ class MarketState(nn.Module):
 
         Raises DataError where the risk model lacks one of them, or has not enough days before it.
         """
-        returns = self._returns()
+        returns = self.returns_of(self.folder)
         place = returns.index.get_indexer(days)  # [days]
         known = np.append(0, np.cumsum(returns.notna().any(axis=1)))
         start = np.maximum(place - self.past_days + 1, 0)
@@ -64,6 +65,13 @@ class MarketState(nn.Module):
 
     def forward(self, day: Tensor, mask: Tensor) -> Tensor:
         counts = mask.sum(1)  # [days] samples of each
-        days = day[counts.cumsum(0) - counts]  # [days]
+        return self.weights(self._past(day[counts.cumsum(0) - counts]))  # [days, networks]
+
+    def past(self, days: pd.DatetimeIndex) -> Tensor:
+        """What ``weights`` reads of these days: [days, past days, factors]; binds to them, and raises as ``bind``."""
+        self.bind(days, np.ones(len(days), dtype=bool))
+        return self._past(torch.arange(len(days), device=self.last.device))
+
+    def _past(self, day: Tensor) -> Tensor:
         back = torch.arange(1 - self.past_days, 1, device=day.device)
-        return self.weights(self.returns[self.last[days][:, None] + back])  # [days, networks]
+        return self.returns[self.last[day][:, None] + back]

@@ -29,7 +29,8 @@ INDICATORS = "indicators"  # the series of the window that joins the state befor
 class NetworkGATOptions(GRUOptions):
     """Options of the networks beside those of the GRU.
 
-    networks    kinds of the handler's relations, each a network of its own, such as [$industry, financial]; None: all
+    networks    kinds of the handler's relations, each a network of its own, such as [$industry, financial]; None: all;
+                []: none, which leaves the encoder and the indicators
     weights     equal, or state: by the returns of factors over the past days, the same for all stocks of a day
     risk        folder of ``qlib-ext risk``, whose factors' returns are the state; industries' are left out
     state_days  trading days of these returns, up to the day of the sample
@@ -54,8 +55,8 @@ class NetworkGATOptions(GRUOptions):
         one_of("weights", self.weights, WEIGHTS)
         at_least_one(self, "state_days", "num_heads", "head_size")
         at_least_zero(self, "entropy")
-        if self.networks is not None and not self.networks:
-            raise ConfigError("networks names at least one kind of the handler's relations; without any take GRU.")
+        if self.networks is not None and not self.networks and self.weights == "state":
+            raise ConfigError("networks names none, and weights: state would weigh them: take weights: equal.")
         if self.weights == "state" and self.risk is None:
             raise ConfigError(
                 "weights: state reads the returns of factors: give risk, a folder of `qlib-ext risk`, or take weights: "
@@ -77,17 +78,21 @@ class NetworkGATNet(nn.Module):
         self.layout, self.networks, self.state = layout, list(networks), state
         self.read = [name for name in layout.series if name != INDICATORS]
         (fields,) = (layout.sequences[name][1] for name in self.read)
-        heard = options.num_heads * options.head_size
+        heard = options.num_heads * options.head_size if networks else 0
         beside = layout.sequences[INDICATORS] if options.indicators else (0, 0)
         self.indicators = options.indicators
         self.encoder = options.encoder(fields)
-        self.attention = NetworkAttention(options.hidden_size, len(networks), options.num_heads, options.head_size)
+        self.attention = None
+        if networks:
+            self.attention = NetworkAttention(options.hidden_size, len(networks), options.num_heads, options.head_size)
         self.mlp = nn.Linear(options.hidden_size + heard + beside[0] * beside[1], options.hidden_size)
         self.head = WeakFactorHead(options.hidden_size, options.num_factors, options.activation)
         self.register_buffer("network", torch.empty(0, dtype=torch.long), persistent=False)  # of each relation
 
     def bind(self, panel: Panel) -> None:
         """Read the relations and the days of this panel from now on."""
+        if not self.networks:
+            return
         assert panel.relations is not None
         device = self.mlp.weight.device
         places = pd.Index(self.networks).get_indexer(pd.Index([kind_of(name) for name in panel.relations.names]))
@@ -98,13 +103,15 @@ class NetworkGATNet(nn.Module):
     def forward(self, batch: Batch) -> Scores:
         series = dict(zip(self.layout.series, self.layout.split(batch.x), strict=True))
         h = self.encoder(series[self.read[0]])  # [samples, hidden]
-        assert batch.relations is not None  # ``NetworkGAT.bind`` has refused a panel without
-        graphs = [batch.relations.only(self.network == k) for k in range(len(self.networks))]
-        heard = self.attention(h, graphs)  # [samples, networks, heads * size]
-        weights = None if self.state is None else self.state(batch.day, batch.mask)  # [days, networks]
-        if weights is not None:
-            heard = heard * (len(self.networks) * weights)[batch.places[0]][:, :, None]
-        parts = [h, heard.mean(1).to(h.dtype)]  # [samples, hidden], [samples, heads * size]
+        parts, weights = [h], None
+        if self.attention is not None:
+            assert batch.relations is not None  # ``NetworkGAT.bind`` has refused a panel without
+            graphs = [batch.relations.only(self.network == k) for k in range(len(self.networks))]
+            heard = self.attention(h, graphs)  # [samples, networks, heads * size]
+            if self.state is not None:
+                weights = self.state(batch.day, batch.mask)  # [days, networks]
+                heard = heard * (len(self.networks) * weights)[batch.places[0]][:, :, None]
+            parts.append(heard.mean(1).to(h.dtype))  # [samples, heads * size]
         if self.indicators:
             parts.append(series[INDICATORS].flatten(1))
         z = nn.functional.leaky_relu(self.mlp(torch.cat(parts, 1)))  # [samples, hidden]
@@ -142,11 +149,13 @@ class NetworkGAT(GRU):
 
     def _networks(self, relations: Sequence[str]) -> list[str]:
         """The kinds of these relations that are networks; raises ConfigError for one that is not there."""
+        if self.options.networks is not None and not self.options.networks:
+            return []
         there = list(dict.fromkeys(map(kind_of, relations)))
         if not there:
             raise ConfigError(
                 'NetworkGAT hears of related stocks: give the handler relations, such as relations: ["$industry"], or '
-                "kinds that `qlib-ext relations` keeps."
+                "kinds that `qlib-ext relations` keeps, or take networks: [] and weights: equal."
             )
         if self.options.networks is None:
             return there
@@ -172,19 +181,19 @@ class NetworkGAT(GRU):
             loss = loss + self.options.entropy * entropy_lacking(scores.network_weights)
         return loss
 
-    def network_weights(self, days: pd.DatetimeIndex) -> pd.DataFrame | None:
+    def state_weights(self, days: pd.DatetimeIndex) -> pd.DataFrame | None:
         """The weights of the networks by day, the mean over the nets: [days, networks]; None where they are equal."""
         if self.options.weights == "equal":
             return None
-        weights = []
-        for net in self.nets_:
-            net.eval()
-            net.state.bind(days, np.ones(len(days), dtype=bool))  # type: ignore[union-attr, operator]
-            with torch.no_grad():
-                of_days = torch.arange(len(days), device=self.device)
-                ones = torch.ones(len(days), 1, dtype=torch.bool, device=self.device)
-                weights.append(net.to(self.device).state(of_days, ones).cpu().numpy())  # type: ignore[operator]
+        states = [net.to(self.device).state for net in self.nets_]
+        with torch.no_grad():
+            weights = [state.weights(state.past(days)).cpu().numpy() for state in states]  # type: ignore[union-attr]
         return pd.DataFrame(np.mean(weights, 0), days.rename("datetime"), self.nets_[0].networks)
+
+    def beside_dataset(self) -> pd.DataFrame | None:
+        """The returns of factors by day, where the state weighs the networks."""
+        options = self.options
+        return None if options.weights == "equal" or options.risk is None else MarketState.returns_of(options.risk)
 
 
 def kind_of(relation: str) -> str:

@@ -14,7 +14,7 @@ from qlib.model.base import Model
 from qlib_ext.cross_section.ic import ic_summary, rank_information_coefficient
 from qlib_ext.cross_section.matrix import to_matrix
 from qlib_ext.cross_section.zscore import zscore_or_mean
-from qlib_ext.errors import DataError, NotFittedError
+from qlib_ext.errors import ConfigError, DataError, NotFittedError
 from qlib_ext.keywords import check_type, keywords_of, own_keywords, refuse_unknown, written_out
 
 
@@ -58,10 +58,14 @@ class Weighting(Model):
                 f"Segment {segment!r}, {days[0]} to {days[1]}, has no row to score: does it have a trading day?"
             )
         require_columns(self.weights_.index, features)
-        z = zscore_or_mean(features[self.weights_.index])
+        return self.combine(zscore_or_mean(features[self.weights_.index])).rename("score")
+
+    def combine(self, z: pd.DataFrame) -> pd.Series:
+        """The weighted mean of z-scored features."""
+        assert self.weights_ is not None  # ``predict`` has refused a model without
         # a matrix product would round a row by where it stands among the others
         weighted = sum((z[name] * weight for name, weight in self.weights_.items()), start=pd.Series(0.0, z.index))
-        return (weighted / self.weights_.abs().sum()).rename("score")
+        return weighted / self.weights_.abs().sum()
 
 
 class EqualWeight(Weighting):
@@ -94,6 +98,38 @@ class ICIRWeight(Weighting):
         return pd.Series(icir)
 
 
+class LongOnlyWeight(Weighting):
+    """``w_k = max(0, mean_t e_k,t)``, e_k,t what the best stocks by feature k had over all on training day t.
+
+    That is the mean label of the best less that of all. top: share of the day's stocks that are the best. Raises
+    DataError where no feature's best stocks did better.
+    Source: Orient Securities, market microstructure series 32 (2026-01-28), the composite ML_C by long-only returns.
+    """
+
+    segments_read: ClassVar[tuple[str, ...]] = ("train",)
+
+    def __init__(self, top: float = 0.1, **unknown: Any) -> None:
+        refuse_unknown(unknown, keywords_of(type(self)), type(self).__name__)
+        check_type("top", top, float)
+        if not 0 < top < 1:
+            raise ConfigError(f"top is the share of the stocks that are held, between 0 and 1, not {top}.")
+        super().__init__()
+        self.top = top
+
+    def weigh(self, dataset: Any) -> pd.Series:
+        """The mean excess of each feature's best stocks, in the label's units, or 0."""
+        train = dataset.prepare("train", col_set=["feature", "label"], data_key=DataHandlerLP.DK_L)
+        label = to_matrix(train["label"].iloc[:, 0], "label")
+        excess = {name: long_only_excess(to_matrix(of, name), label, self.top) for name, of in train["feature"].items()}
+        weights = pd.Series(excess).clip(lower=0.0)
+        if not weights.sum() > 0:
+            raise DataError(
+                f"The best {self.top:.0%} of the stocks by each of {len(weights)} features did no better than all over "
+                f"{len(label)} training days: long-only returns weigh nothing. Train on more days, or weigh all alike."
+            )
+        return weights.fillna(0.0)
+
+
 class Fusion(Weighting):
     """Given weights: ``Fusion(weights={"high_frequency": 1, "low_frequency": 3})``, by feature.
 
@@ -117,6 +153,14 @@ def icir_of(feature: pd.DataFrame, label: pd.DataFrame) -> float:
     """Mean over standard deviation of the daily Rank IC of two frames [days, stocks]."""
     ic = rank_information_coefficient(feature.to_numpy(), label.reindex_like(feature).to_numpy())
     return float(ic_summary(pd.Series(ic, feature.index)).loc["all", "icir"])
+
+
+def long_only_excess(feature: pd.DataFrame, label: pd.DataFrame, top: float) -> float:
+    """Mean over the days of the mean label of the best stocks less that of all: two frames [days, stocks]."""
+    label = label.reindex_like(feature)
+    feature = feature.where(label.notna())
+    best = feature.rank(axis=1, pct=True) > 1 - top
+    return float((label.where(best).mean(axis=1) - label.where(feature.notna()).mean(axis=1)).mean())
 
 
 def require_columns(names: pd.Index, features: pd.DataFrame) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from inspect import Parameter, signature
 
+import pandas as pd
 from qlib.utils import get_callable_kwargs
 
 from qlib_ext.errors import ConfigError, QlibExtError
@@ -23,6 +24,19 @@ def with_seed(model: dict, seed: int | None) -> dict:
 def keeps_checkpoints(model: dict) -> bool:
     """Whether the inner model is to keep the state after each epoch."""
     return bool((model.get("kwargs") or {}).get("checkpoint"))
+
+
+def beside_dataset(model: dict) -> pd.DataFrame | None:
+    """What an inner model reads beside the dataset, a row a day; None for one without a method ``beside_dataset``.
+
+    The model is made for the answer and thrown away, with the random states as they were.
+    """
+    kind, keywords = get_callable_kwargs(model)
+    if not hasattr(kind, "beside_dataset"):
+        return None
+    with keep_random_states():
+        found: pd.DataFrame | None = kind(**(keywords or {})).beside_dataset()
+    return found
 
 
 def check_inner(model: dict, seed: int | None = None) -> None:

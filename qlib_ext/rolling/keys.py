@@ -12,6 +12,7 @@ from qlib.data.dataset import Dataset
 from qlib.data.dataset.handler import DataHandlerABC
 from qlib.data.dataset.processor import Processor
 
+from qlib_ext.rolling.inner import beside_dataset
 from qlib_ext.rolling.jobs import train_window
 from qlib_ext.rolling.rows import RawData, SharedRows
 from qlib_ext.rolling.windows import RollingWindow
@@ -31,9 +32,10 @@ OF_WINDOWS: dict[type, set[str]] = {
 class Keys:
     """The keys of all windows of one dataset and one inner model; the rows are hashed once, day by day.
 
-    Beside its rows, and the relations that are seen up to its last day, a window is known by the configuration of
-    dataset and inner model, by the content of every file that is named in it, by every module that the computation
-    imports, ours and the user's, and by the versions of the packages that these import.
+    Beside its rows, and what is seen up to its last day of relations and of what the inner model reads beside the
+    dataset, a window is known by the configuration of dataset and inner model, by the content of every file that is
+    named in it, by every module that the computation imports, ours and the user's, and by the versions of the packages
+    that these import.
     """
 
     def __init__(self, data: RawData, dataset: Any, model: dict) -> None:
@@ -43,6 +45,7 @@ class Keys:
         has_relations = hasattr(dataset.handler, "relation_tables")
         tables: dict[str, pl.DataFrame] = dataset.handler.relation_tables() if has_relations else {}
         self.relations = [tables[kind] for kind in sorted(tables)]
+        self.beside = beside_dataset(model)
         description = Description(without=OF_WINDOWS)
         configuration = [description.of(dataset), description.of(model)]
         self.fixed = json.dumps([configuration, description.sources(train_window.__module__)], sort_keys=True)
@@ -58,6 +61,10 @@ class Keys:
                     digest.update(rows)
         for table in self.relations:
             digest.update(known_until(last, table).write_csv().encode())
+        if self.beside is not None:
+            rows = self.beside.loc[:last]
+            digest.update(json.dumps(list(map(str, rows.columns))).encode())
+            digest.update(pd.util.hash_pandas_object(rows).to_numpy().tobytes())
         return digest.hexdigest()
 
 

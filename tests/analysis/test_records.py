@@ -369,19 +369,19 @@ def test_a_risk_model_that_cannot_be_read_is_left_out_with_the_reason(record, si
 class Weighing:
     """A model whose networks count otherwise every day."""
 
-    def network_weights(self, days):
+    def state_weights(self, days):
         shares = np.linspace(0, 1, len(days))
         return pd.DataFrame({"$industry": shares, "financial": 1 - shares}, days)
 
 
 def test_the_weights_of_a_models_networks_are_kept_and_drawn(record, signal):
     results = record(signal, label=LABEL, model=Weighing())
-    pd.testing.assert_frame_equal(results["network_weights.pkl"], Weighing().network_weights(signal.index))
+    pd.testing.assert_frame_equal(results["state_weights.pkl"], Weighing().state_weights(signal.index))
     (last,) = R.get_exp(experiment_name="loose").list_recorders("list", max_results=1)
     page = Path(last.download_artifact("factor_analysis/report.html")).read_text(encoding="utf-8")
-    assert "Weights of the networks" in page
+    assert "Weights by the market's state" in page
     assert "figure-networks" in page
-    assert "network_weights.pkl" not in record(signal, label=LABEL, model=object(), report=False)
+    assert "state_weights.pkl" not in record(signal, label=LABEL, model=object(), report=False)
 
 
 def test_infinite_labels_count_as_missing(record, signal, market):

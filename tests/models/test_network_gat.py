@@ -60,11 +60,11 @@ def test_returns_of_factors_from_a_day_on_change_nothing_before(model, rows, tmp
     garbage = returns.copy()
     garbage.loc[garbage.index > DAY] = np.random.default_rng(1).uniform(-5, 5, garbage[garbage.index > DAY].shape)
     data = dataset_of(rows, INDICATORS)
-    scores, weights = model.predict(data), model.network_weights(returns.index[30:])
+    scores, weights = model.predict(data), model.state_weights(returns.index[30:])
     state = model.nets_[0].state
     monkeypatch.setattr(state, "folder", risk_model_of(garbage.add_prefix("f."), str(tmp_path)))
     same_until(model.predict(data), scores)
-    same_until(model.network_weights(returns.index[30:]).stack(), weights.stack())
+    same_until(model.state_weights(returns.index[30:]).stack(), weights.stack())
 
 
 def test_relations_from_a_day_on_change_nothing_before(model, rows):
@@ -102,7 +102,7 @@ def test_networks_are_those_that_are_named(rows):
     industry = NetworkGAT(**options, networks=["industry"])
     industry.fit(data)
     assert industry.nets_[0].networks == ["industry"]
-    assert industry.network_weights(pd.DatetimeIndex([DAY])) is None
+    assert industry.state_weights(pd.DatetimeIndex([DAY])) is None
     scores, tables = industry.predict(data), data.handler.relation_tables()
     unlike = tables["beside"].with_columns(source=pl.col("source").reverse())
     data.handler.relation_tables = lambda: tables | {"beside": unlike.filter(pl.col("source") != pl.col("target"))}
@@ -112,7 +112,7 @@ def test_networks_are_those_that_are_named(rows):
 def test_weights_of_days_are_those_of_the_batches(model, rows):
     data = dataset_of(rows, INDICATORS)
     days = data.samples("test", learn=False).index.unique("datetime")
-    weights = model.network_weights(days)
+    weights = model.state_weights(days)
     assert list(weights.columns) == ["industry", "beside"]
     np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-6)
     assert weights["industry"].nunique() > 1, "the state changes them"

@@ -87,10 +87,10 @@ ENGLISH = {
         "of what a regression on all of them leaves of the score; explained is the share of its variance they take. "
         "Without a risk model, size is the rank correlation of the score with the float market value."
     ),
-    "networks": "Weights of the networks",
+    "networks": "Weights by the market's state",
     "networks_note": (
-        "What each network of related stocks counts on a day, by the returns of the risk factors in the days before; "
-        "the weights of a day are those of its own window, and their sum is 1."
+        "What each network of related stocks, or each family of factors, counts on a day, by the returns of the risk "
+        "factors in the days up to it; the weights of a day are those of its own window, and their sum is 1."
     ),
     "training": "Training curves",
     "training_note": "By epoch, or by tree; thin lines are the windows of a rolling model, or several seeds.",

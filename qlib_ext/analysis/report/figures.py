@@ -199,8 +199,8 @@ def decay_curves(decay: Frames, colours: Colours, texts: Texts) -> go.Figure:
     return finish(figure, 280 + LEGEND)
 
 
-def network_weights(weights: Frames) -> go.Figure:
-    """What each network counts by day; a panel for each experiment, a colour for each network."""
+def state_weights(weights: Frames) -> go.Figure:
+    """What each network or family counts by day; a panel for each experiment, a colour for each of them."""
     names = list(dict.fromkeys(network for frame in weights.values() for network in frame))
     columns = min(2, len(weights))
     rows = -(-len(weights) // columns)

@@ -277,8 +277,8 @@ def _risk(runs: Sequence[RecordedRun], texts: Texts) -> Part:
 
 
 def _networks(runs: Sequence[RecordedRun], texts: Texts) -> Part:
-    weights = _frames(runs, "network_weights")
-    return Part("networks", [as_html("networks", figures.network_weights(weights))] if weights else [])
+    weights = _frames(runs, "state_weights")
+    return Part("networks", [as_html("networks", figures.state_weights(weights))] if weights else [])
 
 
 def _training(runs: Sequence[RecordedRun], colours: Colours, texts: Texts) -> Part:

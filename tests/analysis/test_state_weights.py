@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from qlib_ext.analysis.network_weights import network_weights
+from qlib_ext.analysis.state_weights import state_weights
 from qlib_ext.errors import DataError
 from qlib_ext.models.network_gat import NetworkGAT
 from qlib_ext.recorder.windows import MODEL, RUN, TEST_FROM, TEST_TO
@@ -23,7 +23,7 @@ class Constant:
     def __init__(self, first):
         self.first = first
 
-    def network_weights(self, days):
+    def state_weights(self, days):
         return pd.DataFrame({"a": self.first, "b": 1 - self.first}, days)
 
 
@@ -42,7 +42,7 @@ def rolling(tmp_path_factory):
 
 def test_each_day_has_the_weights_of_its_window(rolling):
     model, store, _ = rolling
-    found = network_weights(model, store, "rolling", DAYS)
+    found = state_weights(model, store, "rolling", DAYS)
     expected = pd.DataFrame({"a": np.where(DAYS < "2020-02-01", 0.3, 0.9)}, DAYS)
     pd.testing.assert_frame_equal(found, expected.assign(b=1 - expected["a"]), check_freq=False)
 
@@ -51,14 +51,14 @@ def test_a_net_that_the_recorder_lost_is_named(rolling):
     model, store, folders = rolling
     file = folders[2] / MODEL
     file.rename(file.with_name("elsewhere"))
-    with pytest.raises(DataError, match=r"weights of the networks are not known: the recorded model\.pkl"):
-        network_weights(model, store, "rolling", DAYS)
+    with pytest.raises(DataError, match=r"weights by the market's state are not known: the recorded model\.pkl"):
+        state_weights(model, store, "rolling", DAYS)
     file.with_name("elsewhere").rename(file)
 
 
 def test_other_models_have_none(rolling):
     model, store, _ = rolling
     other = {"class": "GRU", "module_path": "qlib_ext.models.gru"}
-    assert network_weights(SimpleNamespace(windows_=model.windows_, model=other), store, "rolling", DAYS) is None
-    assert network_weights(object(), store, "rolling", DAYS) is None
-    assert network_weights(NetworkGAT(weights="equal"), store, "rolling", DAYS) is None
+    assert state_weights(SimpleNamespace(windows_=model.windows_, model=other), store, "rolling", DAYS) is None
+    assert state_weights(object(), store, "rolling", DAYS) is None
+    assert state_weights(NetworkGAT(weights="equal"), store, "rolling", DAYS) is None
