@@ -78,7 +78,8 @@ def test_a_feature_whose_best_stocks_lose_counts_nothing():
     model.fit(data)
     assert model.weights_["F1"] == 0
     assert (model.state_weights(pd.DatetimeIndex(["2020-03-10"]))["F1"] == 0).all()
-    rows["feature"] = -rows[["label"]].to_numpy()
+    for name in ("F0", "F1", "F2"):
+        rows[("feature", name)] = -rows[("label", "LABEL0")]
     with pytest.raises(DataError, match="best 10% of the stocks by each of 3 features did no better than all over 33"):
         LongOnlyWeight().fit(dataset_of(rows, purge=0))
 
