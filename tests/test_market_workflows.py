@@ -10,7 +10,9 @@ import copy
 import os
 import re
 from datetime import date
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 import pandas as pd
@@ -24,14 +26,16 @@ from qlib_ext.simulator.simulate import simulate, write_market
 from qlib_ext.ticks.factors import BUILT, FAMILIES, FLOWS
 from qlib_ext.workflows.reading import in_order, read_workflows
 from tests.handlers import half_hours
+from tests.models.cases import risk_model_of
 
 FILES = Path(__file__).parents[1] / "workflows"
 FACTORS = {"FACTORS": str(Path(__file__).with_name("factors.yaml"))}
 WORKFLOWS = {name: w for name, w in read_workflows(FILES, FACTORS).items() if name.startswith("market_")}
 STAGE_1 = {name: workflow for name, workflow in WORKFLOWS.items() if not workflow.inputs}
 STAGE_2 = {name: workflow for name, workflow in WORKFLOWS.items() if workflow.inputs}
-MODELS = {name: workflow for name, workflow in STAGE_2.items() if name.startswith("market_model")}
+MODELS = {name: workflow for name, workflow in STAGE_2.items() if name.startswith(("market_model", "market_families"))}
 SETS = ["market_day", "market_week", "market_msnew"]
+FAMILIES_BY = ["market_families", *(f"market_families_{how}" for how in ("equal", "icir", "state"))]
 GRAPH = ["embedding_size", "node_embedding", "share_weight", "proximity"]
 DAY, WEEK, MSNEW, MS, L2 = (
     "market_day_gru",
@@ -63,10 +67,19 @@ def quick(name: str) -> dict:
         options |= {**(SECOND if second else FIRST), "backend": "serial"}  # processes take seconds to start
         inner = options["model"].setdefault("kwargs", {})
         inner |= {key: 1 for key in ("n_epochs", "num_boost_round") if key in inner}
+        inner |= {"risk": risk_folder(), "n_epochs": 2} if options["model"]["class"] == "StateWeight" else {}
         inner |= {"min_stocks": 2} if options["model"]["class"] == "MultiTaskGRU" else {}
         options |= {"seeds": options["seeds"][:1]} if "seeds" in options else {}
     task["record"] = task["record"][:1]
     return task
+
+
+@cache
+def risk_folder() -> str:
+    """A risk model that has nothing but returns of two factors."""
+    days = pd.bdate_range("2015-03-02", half_hours.LAST)
+    returns = 0.01 * np.random.default_rng(0).standard_normal((len(days), 2))
+    return risk_model_of(pd.DataFrame(returns, days, ["f.market", "f.size"]), mkdtemp(prefix="qlib_ext_risk_"))
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +142,7 @@ def test_the_combinations_are_the_reports():
         "market_model2": {DAY, MSNEW, L2},
         "market_model3": {WEEK, DAY, MS, L2},
         "market_model4": {WEEK, DAY, MSNEW, L2},
+        **{name: {DAY, "market_technical_gru"} for name in FAMILIES_BY},
         "market_fusion": {"market_highfreq_gru", "market_multitask_gru"},
     }
     assert WORKFLOWS["market_fusion"].config["task"]["model"]["kwargs"]["weights"] == {

@@ -187,7 +187,7 @@ class NetworkGAT(GRU):
             return None
         states = [net.to(self.device).state for net in self.nets_]
         with torch.no_grad():
-            weights = [state.weights(state.past(days)).cpu().numpy() for state in states]  # type: ignore[union-attr]
+            weights = [state.weights(state.past(days)).cpu().numpy() for state in states]  # type: ignore[union-attr, operator]
         return pd.DataFrame(np.mean(weights, 0), days.rename("datetime"), self.nets_[0].networks)
 
     def beside_dataset(self) -> pd.DataFrame | None:

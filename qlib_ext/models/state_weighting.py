@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +12,7 @@ from qlib.data.dataset.handler import DataHandlerLP
 from torch import Tensor
 
 from qlib_ext.cross_section.zscore import zscore_or_mean
-from qlib_ext.errors import DataError, NotFittedError
+from qlib_ext.errors import ConfigError, DataError, NotFittedError
 from qlib_ext.keywords import check_types, keywords_of, refuse_unknown
 from qlib_ext.models.market_state import MarketState
 from qlib_ext.models.options import at_least_one, at_least_zero, one_of
@@ -42,7 +41,7 @@ class StateWeight(Weighting):
     lr           of Adam
     seed         of the hidden layer's first values
 
-    After ``fit``: ``weights_``, v by feature. Raises DataError where the risk model lacks a day, and as LongOnlyWeight.
+    After ``fit``: ``weights_``, v by feature. Raises DataError where the risk model lacks a day.
     Source: Orient Securities, market microstructure series 32 (2026-01-28), the composite ML_C; net and training are
     ours, as the report does not say them.
     """
@@ -51,7 +50,7 @@ class StateWeight(Weighting):
 
     def __init__(
         self,
-        risk: str | Path,
+        risk: str | None = None,
         state_days: int = 20,
         start: str = "long_only",
         top: float = 0.1,
@@ -66,9 +65,11 @@ class StateWeight(Weighting):
         refuse_unknown(unknown, keywords_of(type(self)), type(self).__name__)
         check_types(StateWeight.__init__, locals())
         super().__init__()
-        self.risk, self.state_days, self.start, self.top = str(risk), state_days, start, top
+        self.risk, self.state_days, self.start, self.top = risk, state_days, start, top
         self.entropy, self.hidden_size, self.n_epochs = entropy, hidden_size, n_epochs
         self.early_stop, self.lr, self.seed = early_stop, lr, seed
+        if risk is None:
+            raise ConfigError("StateWeight reads the returns of factors: give risk, a folder of `qlib-ext risk`.")
         one_of("start", start, STARTS)
         at_least_one(self, "state_days", "hidden_size", "early_stop")
         at_least_zero(self, "entropy", "n_epochs", "lr")
@@ -99,7 +100,7 @@ class StateWeight(Weighting):
         optimizer = torch.optim.Adam(state.parameters(), lr=self.lr)
         best, kept, since = -np.inf, copy.deepcopy(state.state_dict()), 0
         for epoch in range(self.n_epochs + 1):
-            if valid is not None:
+            if valid is not None and later is not None:
                 with torch.no_grad():
                     ic = valid.ic(self._weights(state, later)).mean().item()
                 since += 1
@@ -147,6 +148,7 @@ class StateWeight(Weighting):
 
     def beside_dataset(self) -> pd.DataFrame:
         """The returns of factors, by day."""
+        assert self.risk is not None  # the constructor has refused it
         return MarketState.returns_of(self.risk)
 
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 from qlib.data.dataset.handler import DataHandlerLP
+from qlib.log import get_module_logger
 from qlib.model.base import Model
 
 from qlib_ext.cross_section.ic import ic_summary, rank_information_coefficient
@@ -16,6 +17,8 @@ from qlib_ext.cross_section.matrix import to_matrix
 from qlib_ext.cross_section.zscore import zscore_or_mean
 from qlib_ext.errors import ConfigError, DataError, NotFittedError
 from qlib_ext.keywords import check_type, keywords_of, own_keywords, refuse_unknown, written_out
+
+logger = get_module_logger("qlib_ext.models.weighting")
 
 
 class Weighting(Model):
@@ -101,8 +104,9 @@ class ICIRWeight(Weighting):
 class LongOnlyWeight(Weighting):
     """``w_k = max(0, mean_t e_k,t)``, e_k,t what the best stocks by feature k had over all on training day t.
 
-    That is the mean label of the best less that of all. top: share of the day's stocks that are the best. Raises
-    DataError where no feature's best stocks did better.
+    That is the mean label of the best less that of all. Where no feature's best stocks did better, all count the same,
+    and a warning says so. top: share of the day's stocks that are the best.
+
     Source: Orient Securities, market microstructure series 32 (2026-01-28), the composite ML_C by long-only returns.
     """
 
@@ -121,13 +125,15 @@ class LongOnlyWeight(Weighting):
         train = dataset.prepare("train", col_set=["feature", "label"], data_key=DataHandlerLP.DK_L)
         label = to_matrix(train["label"].iloc[:, 0], "label")
         excess = {name: long_only_excess(to_matrix(of, name), label, self.top) for name, of in train["feature"].items()}
-        weights = pd.Series(excess).clip(lower=0.0)
-        if not weights.sum() > 0:
-            raise DataError(
+        weights = pd.Series(excess).clip(lower=0.0).fillna(0.0)
+        if not weights.any():
+            logger.warning(
                 f"The best {self.top:.0%} of the stocks by each of {len(weights)} features did no better than all over "
-                f"{len(label)} training days: long-only returns weigh nothing. Train on more days, or weigh all alike."
+                f"{len(label)} training days, {label.index[0]:%Y-%m-%d} to {label.index[-1]:%Y-%m-%d}: all count the "
+                "same in this window."
             )
-        return weights.fillna(0.0)
+            weights[:] = 1.0
+        return weights
 
 
 class Fusion(Weighting):

@@ -109,6 +109,16 @@ def test_networks_are_those_that_are_named(rows):
     pd.testing.assert_series_equal(industry.predict(data), scores)
 
 
+def test_without_networks_the_encoder_and_the_indicators_are_left(rows):
+    model = NetworkGAT(**SMALL, weights="equal", networks=[])
+    alone = dataset_of(rows, INDICATORS, related=False)
+    model.fit(alone)
+    scores = model.predict(alone)
+    pd.testing.assert_series_equal(model.predict(dataset_of(rows, INDICATORS)), scores)
+    assert model.nets_[0].mlp.in_features == SMALL["hidden_size"] + 4
+    assert model.state_weights(pd.DatetimeIndex([DAY])) is None
+
+
 def test_weights_of_days_are_those_of_the_batches(model, rows):
     data = dataset_of(rows, INDICATORS)
     days = data.samples("test", learn=False).index.unique("datetime")
@@ -143,8 +153,8 @@ def test_what_is_missing_is_refused_by_name(model, rows, tmp_path):
         fit(dataset_of(rows), weights="equal")
     with pytest.raises(ConfigError, match="give risk, a folder"):
         NetworkGAT(**SMALL)
-    with pytest.raises(ConfigError, match="networks names at least one"):
-        NetworkGAT(**SMALL, weights="equal", networks=[])
+    with pytest.raises(ConfigError, match="networks names none, and weights: state would weigh them"):
+        NetworkGAT(**SMALL, risk=risk_folder(), networks=[])
     with pytest.raises(DataError, match="holds no risk model"):
         fit(risk=str(tmp_path / "nothing"))
     returns = StyleRiskModel.read(risk_folder()).factor_returns.add_prefix("f.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ import torch
 
 from qlib_ext.cross_section.ic import daily_rank_ic
 from qlib_ext.errors import ConfigError, DataError, NotFittedError
+from qlib_ext.models import weighting
 from qlib_ext.models.state_weighting import Moments, StateWeight
 from qlib_ext.models.weighting import LongOnlyWeight
 from qlib_ext.risk.model import StyleRiskModel
@@ -78,10 +81,17 @@ def test_a_feature_whose_best_stocks_lose_counts_nothing():
     model.fit(data)
     assert model.weights_["F1"] == 0
     assert (model.state_weights(pd.DatetimeIndex(["2020-03-10"]))["F1"] == 0).all()
+
+
+def test_where_no_features_best_stocks_win_all_count_the_same_and_it_is_said(monkeypatch):
+    rows, lines = ROWS.copy(), []
     for name in ("F0", "F1", "F2"):
         rows[("feature", name)] = -rows[("label", "LABEL0")]
-    with pytest.raises(DataError, match="best 10% of the stocks by each of 3 features did no better than all over 33"):
-        LongOnlyWeight().fit(dataset_of(rows, purge=0))
+    monkeypatch.setattr(weighting, "logger", SimpleNamespace(warning=lines.append))
+    model = LongOnlyWeight()
+    model.fit(dataset_of(rows, purge=0))
+    assert (model.weights_ == 1).all()
+    assert "best 10% of the stocks by each of 3 features did no better than all over 33 training days" in lines[0]
 
 
 def test_the_correlation_by_moments_is_that_of_the_weighted_score():
@@ -167,10 +177,12 @@ def test_what_cannot_be_weighted_is_refused(tmp_path):
         StateWeight(risk_folder(), start="icir")
     with pytest.raises(ConfigError, match="did you mean 'early_stop'"):
         StateWeight(risk_folder(), early_stopp=3)
+    with pytest.raises(ConfigError, match="StateWeight reads the returns of factors: give risk"):
+        StateWeight()
     with pytest.raises(NotFittedError, match="StateWeight has no weights yet"):
         StateWeight(risk_folder()).predict(dataset_of(ROWS))
     with pytest.raises(DataError, match="holds no risk model"):
-        StateWeight(tmp_path / "none").fit(dataset_of(ROWS, purge=0))
+        StateWeight(str(tmp_path / "none")).fit(dataset_of(ROWS, purge=0))
     returns = StyleRiskModel.read(risk_folder()).factor_returns.add_prefix("f.")
     late = risk_model_of(returns.loc["2020-01-15":], str(tmp_path / "late"))
     with pytest.raises(DataError, match="lacks returns of factors for"):

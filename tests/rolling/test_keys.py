@@ -22,6 +22,7 @@ from qlib_ext.system import description, imports
 from qlib_ext.system.description import Description
 from qlib_ext.system.files import content_hash
 from qlib_ext.testing.rows import random_rows
+from tests.models.cases import risk_model_of
 from tests.rolling.cases import dataset_of, handler_of, ridge, rolling
 
 
@@ -119,6 +120,30 @@ def test_the_content_of_a_file_that_the_dataset_names_is_part_of_the_key(rows, t
         rows, {"class": Since, "kwargs": {"since": [str(file)]}}
     ).learn_processors
     assert len(keys_of_contents(data, rolling(), file)) == 2
+
+
+def test_what_the_model_reads_beside_the_dataset_is_part_of_the_key_up_to_the_windows_last_day(
+    rows, tmp_path, qlib_expressions
+):
+    """A risk model that was made anew in its folder with other returns trains again; one that grew does not."""
+    data, folder = dataset_of(rows), str(tmp_path / "risk")
+    days = pd.bdate_range("2019-11-25", "2020-12-31")
+    returns = pd.DataFrame({"f.market": np.linspace(-0.01, 0.01, len(days))}, days)
+    config = {"class": "StateWeight", "module_path": "qlib_ext.models.state_weighting", "kwargs": {"risk": folder}}
+    risk_model_of(returns, folder)
+    window = rolling(config, purge=2).plan(data)[0]
+
+    def key(changed: pd.DataFrame) -> str:
+        risk_model_of(changed, folder)
+        return Keys(RawData.of(data), data, config).key(window, None)
+
+    last = window.test[1]
+    later, earlier = returns.copy(), returns.copy()
+    later.loc[later.index > last] *= 2
+    earlier.loc[earlier.index == last] *= 2
+    assert key(returns) == key(later) == key(returns[returns.index <= last])
+    assert key(earlier) != key(returns)
+    assert key(returns.rename(columns={"f.market": "f.size"})) != key(returns)
 
 
 def power(by, default=1):

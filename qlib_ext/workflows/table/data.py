@@ -84,3 +84,10 @@ def recorded(*experiments: str, **options: Any) -> DataSet:
     """What the runs of other experiments left."""
     needs = f"day bars, the runs of {', '.join(experiments)}"
     return DataSet("RecordedFactors", "handlers.recorded", TRADED | {"experiments": list(experiments)} | options, needs)
+
+
+def of_families() -> DataSet:
+    """The scores of families of factors, one column each."""
+    families = variable("FAMILIES", "'[market_day_gru, market_technical_gru]'")
+    needs = "day bars, the runs of market_day_gru and market_technical_gru, or of other FAMILIES"
+    return DataSet("RecordedFactors", "handlers.recorded", TRADED | {"experiments": families, "kind": "score"}, needs)

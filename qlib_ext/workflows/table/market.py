@@ -17,6 +17,7 @@ from qlib_ext.workflows.table.data import (
     TECHNICAL,
     WEEK,
     graph,
+    of_families,
     recorded,
     related,
 )
@@ -153,8 +154,13 @@ EQUAL = Kind("EqualWeight", "qlib_ext.models.weighting")
 ICIR = Kind("ICIRWeight", "qlib_ext.models.weighting")
 
 
-def weighting(title: str, model: Kind, *experiments: str, combination: str) -> Entry:
-    """The weak factors of several data sets, weighted anew every 20 days."""
+STATE = Kind(
+    "StateWeight", "qlib_ext.models.state_weighting", {"risk": variable("STATE", "'null'"), "start": "long_only"}
+)
+
+
+def weighting(title: str, model: Kind, data: DataSet, combination: str) -> Entry:
+    """What other experiments left, weighted anew every 20 days."""
     return Entry(
         title=title,
         about=f"""\
@@ -164,17 +170,17 @@ Each 20 test days have a weighting of their own, found on the 240 days before th
 which no net was trained and by which none was stopped. The year after the experiments' first test day is history.\
 """,
         days={"TEST": "2017-01-01", "MODEL_TEST": "2018-01-01", "END": "2021-12-31"},
-        data=recorded(*experiments),
+        data=data,
         model=model,
         rolling={
             "train": variable("MODEL_TRAIN", "'240D'"),
             "valid": 0.2,
             "step": variable("MODEL_STEP", "'20D'"),
-            **(seeds() if model is LIGHTGBM else {}),
+            **(seeds() if model in (LIGHTGBM, STATE) else {}),
             "n_jobs": 1,
         },
         strategy={"only_tradable": True},
-        analysis={"groups": 20} | INDICES,
+        analysis={"groups": 20} | INDICES | ({"model": "<MODEL>"} if model is STATE else {}),
     )
 
 
@@ -182,8 +188,8 @@ def of_report(number: int, data: str, *experiments: str) -> Entry:
     return weighting(
         f"The weak factors of the data sets {data}, weighted: LightGBM.",
         LIGHTGBM,
-        *experiments,
-        combination=f"The combination that report 96 of the series calls model {number}.",
+        recorded(*experiments),
+        f"The combination that report 96 of the series calls model {number}.",
     )
 
 
@@ -192,30 +198,26 @@ WEAK_FACTORS = {
     "market_model0": weighting(
         "The weak factors of the data sets day and week, weighted: LightGBM.",
         LIGHTGBM,
-        "market_day_gru",
-        "market_week_resnet_gru",
-        combination=OWN,
+        recorded("market_day_gru", "market_week_resnet_gru"),
+        OWN,
     ),
     "market_model0_equal": weighting(
         "The weak factors of the data sets day and week, weighted: all count the same.",
         EQUAL,
-        "market_day_gru",
-        "market_week_resnet_gru",
-        combination=OWN,
+        recorded("market_day_gru", "market_week_resnet_gru"),
+        OWN,
     ),
     "market_model0_icir": weighting(
         "The weak factors of the data sets day and week, weighted: by their ICIR.",
         ICIR,
-        "market_day_gru",
-        "market_week_resnet_gru",
-        combination=OWN,
+        recorded("market_day_gru", "market_week_resnet_gru"),
+        OWN,
     ),
     "market_model0_astgnn": weighting(
         "The weak factors of the data sets day and week by nets with a graph, weighted: LightGBM.",
         LIGHTGBM,
-        "market_day_astgnn",
-        "market_week_astgnn",
-        combination=OWN,
+        recorded("market_day_astgnn", "market_week_astgnn"),
+        OWN,
     ),
     "market_model1": of_report(1, "day, ms and l2", "market_day_gru", "market_ms_gru", "market_l2_gru"),
     "market_model2": of_report(2, "day, msnew and l2", "market_day_gru", "market_msnew_resnet_gru", "market_l2_gru"),
@@ -232,4 +234,22 @@ WEAK_FACTORS = {
     ),
 }
 
-ENTRIES = DATA_SETS | WEAK_FACTORS
+ML_C = """\
+The composite that report 32 of the series on market microstructure calls ML_C. Its families are PV, G, C, HF and DP:
+FAMILIES='[market_network_gat, market_technical_gru, market_flows_gru, market_highfreq_gru, market_dp_gru]'; the two by
+default are what day bars alone allow.\
+"""
+
+
+def of_scores(how: str, model: Kind) -> Entry:
+    return weighting(f"The scores of families of factors, weighted: {how}.", model, of_families(), ML_C)
+
+
+FAMILIES = {
+    "market_families": of_scores("LightGBM", LIGHTGBM),
+    "market_families_equal": of_scores("all count the same", EQUAL),
+    "market_families_icir": of_scores("by their ICIR", ICIR),
+    "market_families_state": of_scores("by long-only returns and the market's state", STATE),
+}
+
+ENTRIES = DATA_SETS | WEAK_FACTORS | FAMILIES
