@@ -14,6 +14,7 @@ from qlib_ext.workflows.reading import read_workflow
 
 WORKFLOWS = Path(__file__).resolve().parent.parent / "workflows"
 YEARS = 6  # of the training of a run that is trained anew each year
+FINANCIAL = "financial"  # the kind of relation between stocks whose reports are alike
 RISK = "risk"  # the risk model, a folder within the provider's
 EVERY = 5  # train on every fifth day: the labels of ten days overlap
 ON_LABEL = {"kwargs": {"fields_group": "label"}}
@@ -121,7 +122,7 @@ NETWORKS = "market_network_gat"
 # what no line of the provider's reports says; so quality and solvency have no indicator
 UNKNOWN = ["CASH_FLOW_GROWTH", "CASH_TO_EARNINGS", "ACCRUALS", "CASH_TO_DEBT", "CFP"]
 INDUSTRY: dict[str, Any] = {"relations": ["$industry"], "without": UNKNOWN}
-BOTH: dict[str, Any] = {"relations": ["$industry", "financial"], "without": UNKNOWN}
+BOTH: dict[str, Any] = {"relations": ["$industry", FINANCIAL], "without": UNKNOWN}
 BY_STATE = {"weights": "state", "risk": RISK}
 SINCE_2011: dict[str, Any] = IN_TEST | {"start": "2011-01-01", "minutes": 10}  # factors' returns begin in April 2010
 RUNS = (

@@ -16,13 +16,14 @@ import pytest
 import torch
 
 from benchmarks.gpu import __main__ as driver
-from benchmarks.gpu import agreement, panel, results, speed, steps
+from benchmarks.gpu import agreement, held, panel, results, speed, steps
 from benchmarks.gpu.lines import Dispatched
 from qlib_ext.errors import DataError
+from qlib_ext.models.market_state import MarketState
 from qlib_ext.models.network_gat import NetworkGAT
 from qlib_ext.models.rsr import RSR
 from qlib_ext.provider.panels import read_panels
-from tests.models.cases import MODELS, NOISE, case_of
+from tests.models.cases import MODELS, NOISE, case_of, risk_model_of
 
 ROOT = Path(__file__).parents[1]
 LAZY = """
@@ -201,3 +202,39 @@ def test_packed_bars_are_the_providers_within_a_rounding(small, tmp_path, monkey
     monkeypatch.setattr(panel, "MOST_BYTES", 100)
     with pytest.raises(DataError, match=r"more than 100; give --start a later day"):
         panel.pack(provider, tmp_path / "panel.xz", days[40])
+
+
+def test_held_fields_and_returns_of_factors_travel_with_the_bars(small, tmp_path):
+    provider, _ = small
+    days = (provider / "calendars" / "day.txt").read_text().split()
+    names = ("industry", "total_mv")
+    returns = pd.DataFrame({"f.market": [0.01, -0.02], "f.industry_1": [0.5, 0.5]}, pd.to_datetime(days[40:42]))
+    risk = risk_model_of(returns, str(tmp_path / "risk"))
+    panel.pack(provider, tmp_path / "panel.xz", days[40], names, Path(risk))
+    again = panel.unpack(tmp_path / "panel.xz", tmp_path / "again")
+    symbols = [line.split("\t")[0] for line in (again / "instruments" / "all.txt").read_text().splitlines()]
+    for name in names:
+        whole, packed = (read_panels(folder, [name], symbols)[name] for folder in (provider, again))
+        known = np.isfinite(packed)
+        assert known.mean() > 0.8
+        np.testing.assert_allclose(packed[known], whole[40:][known], rtol=2**-held.DIGITS)
+    np.testing.assert_array_equal(
+        *(read_panels(f, ["industry"], symbols)["industry"][-100:] for f in (provider, again))
+    )
+    found = MarketState.returns_of(again / "risk")
+    pd.testing.assert_frame_equal(found, MarketState.returns_of(risk), rtol=1e-6)
+    assert list(found) == ["market"]
+    with pytest.raises(DataError, match=r"has no \$book_of_nobody"):
+        panel.pack(provider, tmp_path / "panel.xz", days[40], ("book_of_nobody",))
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 1.0])
+def test_what_is_held_is_packed_whole(share):
+    random = np.random.default_rng(1)
+    values = np.where(random.random((5, 200)) < share, np.exp(20 * random.standard_normal((5, 200))), np.nan)
+    values[0] = np.nan
+    values[1] = np.arange(200) // 7
+    values = pd.DataFrame(values.T).ffill(limit=50).to_numpy().T.astype("<f4")
+    found = held.unpacked_field(held.packed_field(values), 5, 200)
+    np.testing.assert_allclose(found, values, rtol=2.0**-held.DIGITS)
+    np.testing.assert_array_equal(found[1], values[1])

@@ -4,7 +4,7 @@
     make gpu-truth GPU_OUT=DIR                                     there: what has no row, until the minutes are over
     python -m benchmarks.gpu.truth --take DIR --data PROVIDER      here: rows of benchmarks/truth.csv, and the scores
 
-The nets learn from packed bars, whose prices are off by .04 % at most; what they are judged by are the labels here.
+What networks of stocks read is packed with --reports --risk FOLDER. The nets learn from packed bars, whose prices are off by .04 % at most; what they are judged by are the labels here.
 Small nets leave most of a GPU idle: NVIDIA's MPS lets processes run on it side by side, where it is installed.
 """
 
@@ -36,6 +36,7 @@ from benchmarks.gpu.panel import unpack
 from benchmarks.gpu.sharing import shared_gpu
 from benchmarks.measure import in_fresh_process
 from benchmarks.truth import RESULTS, chosen, identity, read_results, record, recorded, scores_of
+from benchmarks.truth_networks import needs_financial, write_financial
 from benchmarks.truth_runs import RUNS, Dates, Job, Run, jobs_of
 from benchmarks.truth_train import read_truth, row_of, train, write_parquet, write_rows
 from qlib_ext.models.base import share_blocks
@@ -58,6 +59,8 @@ def main() -> None:
         provider = str(unpack(options.packed, Path(scratch) / options.name))
         rows = Path(scratch) / "rows.parquet"
         in_fresh_process(write_rows, provider, DATES, rows)
+        if needs_financial(jobs):
+            in_fresh_process(write_financial, provider, DATES)
         run_until(time.monotonic() + 60 * options.minutes, jobs, provider, rows, options)
         os._exit(0)  # with the trainings that are not done yet, which end with this process
 

@@ -86,6 +86,7 @@ class StateWeight(Weighting):
 
     def fit(self, dataset: Any) -> None:
         """Find v and train g; raises DataError where a day has no state."""
+        assert self.risk is not None  # the constructor has refused it
         super().fit(dataset)
         train = Moments.of(dataset, "train")
         valid = Moments.of(dataset, "valid") if "valid" in dataset.segments else None

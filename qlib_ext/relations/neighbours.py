@@ -47,16 +47,19 @@ def nearest_neighbours(
             f"every is one of {', '.join(PERIODS)}, not {every!r}; similarity one of {', '.join(SIMILARITIES)}, "
             f"not {similarity!r}."
         )
+    calendar = pd.DatetimeIndex(values.index.unique("datetime").sort_values())
+    names = values.index.unique("instrument").sort_values()
+    made = _first_of_each(calendar, PERIODS[every])
+    read = calendar[np.unique((made[:, None] - np.arange(days)).clip(0))]  # the days that these look at, alone
+    values = values[values.index.get_level_values("datetime").isin(read)]
     if percentiles is not None:
         values = percentiles_of(values, percentiles)
-    wide = values.unstack("instrument")
-    calendar = pd.DatetimeIndex(wide.index)
-    names = values.index.unique("instrument").sort_values()
+    wide = values.unstack("instrument").reindex(read)
     cube = np.stack([wide[column].reindex(columns=names).to_numpy(np.float32) for column in values.columns], -1)
-    made = _first_of_each(calendar, PERIODS[every])
     parts = []
     for place, position in enumerate(made):
-        window = cube[max(position - days + 1, 0) : position + 1].transpose(1, 0, 2).reshape(len(names), -1)
+        last = read.get_loc(calendar[position])
+        window = cube[max(last - days + 1, 0) : last + 1].transpose(1, 0, 2).reshape(len(names), -1)
         complete = np.isfinite(window).all(1) if position + 1 >= days else np.zeros(len(names), dtype=bool)
         until = calendar[made[place + 1]] - pd.Timedelta(days=1) if place + 1 < len(made) else None
         source, target, weight = _nearest(window[complete], neighbours, similarity)
