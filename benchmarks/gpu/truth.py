@@ -4,8 +4,9 @@
     make gpu-truth GPU_OUT=DIR                                     there: what has no row, until the minutes are over
     python -m benchmarks.gpu.truth --take DIR --data PROVIDER      here: rows of benchmarks/truth.csv, and the scores
 
-What networks of stocks read is packed with --reports --risk FOLDER. The nets learn from packed bars, whose prices are off by .04 % at most; what they are judged by are the labels here.
-Small nets leave most of a GPU idle: NVIDIA's MPS lets processes run on it side by side, where it is installed.
+What networks of stocks read is packed with --reports --risk FOLDER. The nets learn from packed bars, whose prices are
+off by .04 % at most; what they are judged by are the labels here. Small nets leave most of a GPU idle: NVIDIA's MPS
+lets processes run on it side by side, where it is installed.
 """
 
 from __future__ import annotations
