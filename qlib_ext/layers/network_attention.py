@@ -11,10 +11,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
 
 from qlib_ext.errors import ConfigError
-from qlib_ext.layers.relation_embedding import attend_related
-from qlib_ext.layers.relation_graph import RelationGraph, joined
+from qlib_ext.layers.graph_attention import attention_sums
+from qlib_ext.layers.relation_embedding import SLOPE
+from qlib_ext.layers.relation_graph import RelationGraph
 
 
 class NetworkAttention(nn.Module):
@@ -37,17 +39,40 @@ class NetworkAttention(nn.Module):
 
     def forward(self, h: Tensor, graphs: Sequence[RelationGraph]) -> Tensor:
         with torch.autocast(h.device.type, enabled=False):
-            attentions, _, size = self.of_self.shape
-            w = (
-                self.transformation(h.float()).view(-1, attentions, size).transpose(0, 1)
-            )  # [networks heads, samples, size]
-            s, t = (w * self.of_self).sum(2), (w * self.of_neighbour).sum(2)  # [networks heads, samples] each
-            # all attentions in one graph: many small ones cost more than a large one
-            graph = joined([own for each in graphs for own in [each.with_self()] * self.heads])
-            group, edge = w.new_zeros(len(graph.group_relation)), w.new_zeros(len(graph.target))
-            z = attend_related(s.flatten(), t.flatten(), w.flatten(0, 1), group, edge, graph)
-            z = z.view(len(graphs), self.heads, -1, size)  # [networks, heads, samples, size]
-            return z.permute(2, 0, 1, 3).flatten(2)  # [samples, networks, heads * size]
+            networks, (attentions, _, size) = len(graphs), self.of_self.shape
+            w = self.transformation(h.float()).view(-1, attentions, size)  # [samples, networks heads, size]
+            s, t = ((w * of[:, 0]).sum(2) for of in (self.of_self, self.of_neighbour))  # [samples, networks heads] each
+            of_network = zip(*(x.tensor_split(networks, 1) for x in (s, t, w)), graphs, strict=True)
+            return torch.stack([attend_neighbours(*parts).flatten(1) for parts in of_network], 1)
+
+
+def attend_neighbours(s: Tensor, t: Tensor, w: Tensor, graph: RelationGraph, slope: float = SLOPE) -> Tensor:
+    """``sum_j softmax_j(LeakyReLU(s_i + t_j)) w_j`` over the neighbours j of each i, and i itself, for several heads.
+
+    Groups as in ``attend``, where i is one of its own; other pairs, and i where it has no group, as edges. A head's
+    numerators and denominators of both are brought to one scale and added.
+
+    s, t [samples, heads], w [samples, heads, size] -> [samples, heads, size].
+    """
+    x = torch.cat([w, torch.ones_like(w[..., :1])], 2)  # [samples, heads, size + 1]
+    total, scale = torch.zeros_like(x), torch.full_like(s, -torch.inf).detach()  # of the groups
+    for _, samples in graph.layouts:
+        there = samples >= 0  # [rows, size of the group]
+        of_heads = (y[samples].movedim(2, 0).flatten(0, 1) for y in (s, t, w))  # [heads rows, size of the group, ...]
+        sums, largest = attention_sums(*of_heads, there.repeat(s.shape[1], 1), slope)
+        sums, largest = (y.unflatten(0, (-1, len(samples))).movedim(0, 2)[there] for y in (sums, largest))
+        total, scale = total.index_copy(0, samples[there], sums), scale.index_copy(0, samples[there], largest)
+    others = (~graph.inside & (graph.target != graph.source)).nonzero()[:, 0]
+    alone = torch.isinf(scale[:, 0]).nonzero()[:, 0]
+    target, source = (torch.cat([pairs[others], alone]) for pairs in (graph.target, graph.source))
+    logit = leaky_relu(s.index_select(0, target) + t.index_select(0, source), slope)  # [edges, heads]
+    place = target[:, None].expand_as(logit)
+    highest = torch.scatter_reduce(scale, 0, place, logit.detach(), "amax")  # [samples, heads]
+    weight = (logit - highest.index_select(0, target)).exp()  # [edges, heads]
+    of_edges = weight[..., None] * x.flatten(1).index_select(0, source).view(-1, *x.shape[1:])
+    total = total * (scale - highest).exp()[..., None]
+    total = total.flatten(1).index_add(0, target, of_edges.flatten(1)).view_as(x)
+    return total[..., :-1] / total[..., -1:]
 
 
 class StateWeights(nn.Module):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -111,18 +110,3 @@ class RelationGraph:
     def to(self, device: torch.device) -> RelationGraph:
         """The same graph on another device."""
         return replace(self, **{name: getattr(self, name).to(device) for name in self.__dataclass_fields__})
-
-
-def joined(graphs: Sequence[RelationGraph]) -> RelationGraph:
-    """Graphs side by side as one, whose samples, groups and edges follow each other; no two of them are related."""
-    parts: dict[str, list[Tensor]] = {name: [] for name in RelationGraph.__dataclass_fields__}
-    samples = groups = edges = 0
-    for graph in graphs:
-        parts["group"].append(torch.where(graph.group < 0, -1, graph.group + groups))
-        parts["target"].append(graph.target + samples)
-        parts["source"].append(graph.source + samples)
-        parts["edge"].append(graph.edge + edges)
-        for name in ("group_relation", "relation", "weight"):
-            parts[name].append(getattr(graph, name))
-        samples, groups, edges = samples + len(graph), groups + len(graph.group_relation), edges + len(graph.target)
-    return RelationGraph(**{name: torch.cat(part) for name, part in parts.items()})
