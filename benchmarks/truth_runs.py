@@ -164,7 +164,7 @@ RUNS = (
         NETWORKS,
         "normal scores",
         {"networks": []},
-        handler=INDUSTRY | {"relations": None},
+        handler=INDUSTRY | {"relations": []},
         **IN_TEST,
         minutes=8,
     ),
