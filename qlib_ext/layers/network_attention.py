@@ -58,8 +58,10 @@ def attend_neighbours(s: Tensor, t: Tensor, w: Tensor, graph: RelationGraph, slo
     total, scale = torch.zeros_like(x), torch.full_like(s, -torch.inf).detach()  # of the groups
     for _, samples in graph.layouts:
         there = samples >= 0  # [rows, size of the group]
-        of_heads = (y[samples].movedim(2, 0).flatten(0, 1) for y in (s, t, w))  # [heads rows, size of the group, ...]
-        sums, largest = attention_sums(*of_heads, there.repeat(s.shape[1], 1), slope)
+        own_s, own_t, own_w = (
+            y[samples].movedim(2, 0).flatten(0, 1) for y in (s, t, w)
+        )  # [heads rows, of a group, ...]
+        sums, largest = attention_sums(own_s, own_t, own_w, there.repeat(s.shape[1], 1), slope)
         sums, largest = (y.unflatten(0, (-1, len(samples))).movedim(0, 2)[there] for y in (sums, largest))
         total, scale = total.index_copy(0, samples[there], sums), scale.index_copy(0, samples[there], largest)
     others = (~graph.inside & (graph.target != graph.source)).nonzero()[:, 0]
