@@ -8,10 +8,12 @@ import pytest
 import qlib
 
 from handlers.flows import Flows
+from qlib_ext.cli import main
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.errors import ProviderError
 from qlib_ext.factors.flows import GROUPS, INDICATORS, SIZES, STATES
 from qlib_ext.provider.fields import write_field
+from qlib_ext.provider.panels import read_panels
 from qlib_ext.simulator.simulate import simulate, write_market
 from tests.garbage import garbage_after
 
@@ -115,3 +117,19 @@ def test_a_provider_without_flows_is_refused_by_name(made, init, tmp_path):
     init(tmp_path / "plain")
     with pytest.raises(ProviderError, match="flow_"):
         Flows(start_time="2014-10-01", end_time="2014-11-20", instruments="all")
+
+
+def test_a_vendors_table_becomes_the_same_fields(made, tmp_path, capsys):
+    """A table with a row a stock and day, in any order and without the days that lack flows."""
+    folder, market, flows = made
+    own = tmp_path / "provider"
+    write_market(own, **MARKET)
+    index = pd.MultiIndex.from_product([market.calendar, market.symbols], names=["date", "instrument"])
+    table = pd.DataFrame({name: values.ravel() for name, values in flows.items()}, index).dropna().reset_index()
+    table.sample(frac=1, random_state=0).to_parquet(tmp_path / "vendor.parquet")
+    arguments = ["fields", "--table", str(tmp_path / "vendor.parquet"), "--out", str(own), "--columns", *FIELDS]
+    assert main(arguments) == 0, capsys.readouterr().out
+    theirs, ours = (read_panels(where, FIELDS, list(market.symbols)) for where in (own, folder))
+    for name in FIELDS:
+        assert np.isfinite(ours[name]).any()
+        np.testing.assert_array_equal(theirs[name], ours[name])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -13,8 +14,10 @@ from qlib_ext.ticks import shanghai, shenzhen
 from qlib_ext.ticks.bars import minute_bars
 from qlib_ext.ticks.check import check_reconciled
 from qlib_ext.ticks.factors import FAMILIES, day_factors
+from qlib_ext.ticks.order_flows import NAMES, order_flows
 from tests.ticks import reference
 from tests.ticks.reference import assert_equal
+from tests.ticks.test_order_flows import by_pandas
 
 LEVEL2 = Path(__file__).parents[3] / "shared" / "market" / "level2"
 pytestmark = [
@@ -56,6 +59,16 @@ def test_all_factors_equal_the_reference(days, day):
         expected = reference.table(frame, of_stock, FAMILIES[family])
         assert np.isfinite(expected.to_numpy()).all()
         assert_equal(ours, expected)
+
+
+@pytest.mark.parametrize("day", ["february", "july"])
+def test_flows_by_the_size_of_orders_equal_pandas(days, day):
+    found = order_flows(days[day]).to_pandas().set_index("instrument")
+    pd.testing.assert_frame_equal(found, by_pandas(days[day]).loc[found.index], check_names=False, rtol=1e-12)
+    amount = days[day].group_by("instrument").agg(pl.col("amount").sum()).to_pandas().set_index("instrument")["amount"]
+    for side in ("buy", "sell"):
+        of_side = found[[name for name in NAMES if name.endswith(side)]].sum(axis=1)
+        np.testing.assert_allclose(of_side, amount[found.index], rtol=1e-12)
 
 
 def test_what_is_kept_and_what_is_dropped(readings):
