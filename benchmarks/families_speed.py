@@ -2,9 +2,10 @@
 
     python -m benchmarks.families_speed --data .data/real/cn_2010_2021
 
-All columns of ``handlers.technical.Technical`` of all days of a provider, and a table of random reports of its stocks, 45
-quarters and 15 values each, by the measures of ``qlib-ext fundamentals``, into a provider of the same days and stocks. One
-thread; a process of its own each; seconds of the processor, which other jobs do not lengthen, and of the clock.
+All columns of ``handlers.technical.Technical`` of all days of a provider, and a table of random reports of its stocks,
+45 quarters and 15 values each, by the measures of ``qlib-ext fundamentals``, into a provider of the same days and
+stocks. One thread, a process of its own each; seconds of the processor, which other jobs hardly lengthen, and of the
+clock.
 """
 
 from __future__ import annotations

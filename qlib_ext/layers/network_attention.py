@@ -54,8 +54,8 @@ def attend_neighbours(s: Tensor, t: Tensor, w: Tensor, graph: RelationGraph, slo
 
     s, t [samples, heads], w [samples, heads, size] -> [samples, heads, size].
     """
-    x = torch.cat([w, torch.ones_like(w[..., :1])], 2)  # [samples, heads, size + 1]
-    total, scale = torch.zeros_like(x), torch.full_like(s, -torch.inf).detach()  # of the groups
+    above, below = torch.zeros_like(w), torch.zeros_like(s)  # numerators and denominators, of the groups
+    scale = torch.full_like(s, -torch.inf).detach()  # [samples, heads]
     for _, samples in graph.layouts:
         there = samples >= 0  # [rows, size of the group]
         own_s, own_t, own_w = (
@@ -63,18 +63,19 @@ def attend_neighbours(s: Tensor, t: Tensor, w: Tensor, graph: RelationGraph, slo
         )  # [heads rows, of a group, ...]
         sums, largest = attention_sums(own_s, own_t, own_w, there.repeat(s.shape[1], 1), slope)
         sums, largest = (y.unflatten(0, (-1, len(samples))).movedim(0, 2)[there] for y in (sums, largest))
-        total, scale = total.index_copy(0, samples[there], sums), scale.index_copy(0, samples[there], largest)
+        above = above.index_copy(0, samples[there], sums[..., :-1])
+        below = below.index_copy(0, samples[there], sums[..., -1])
+        scale = scale.index_copy(0, samples[there], largest)
     others = (~graph.inside & (graph.target != graph.source)).nonzero()[:, 0]
     alone = torch.isinf(scale[:, 0]).nonzero()[:, 0]
     target, source = (torch.cat([pairs[others], alone]) for pairs in (graph.target, graph.source))
     logit = leaky_relu(s.index_select(0, target) + t.index_select(0, source), slope)  # [edges, heads]
-    place = target[:, None].expand_as(logit)
-    highest = torch.scatter_reduce(scale, 0, place, logit.detach(), "amax")  # [samples, heads]
+    highest = torch.scatter_reduce(scale, 0, target[:, None].expand_as(logit), logit.detach(), "amax")
     weight = (logit - highest.index_select(0, target)).exp()  # [edges, heads]
-    of_edges = weight[..., None] * x.flatten(1).index_select(0, source).view(-1, *x.shape[1:])
-    total = total * (scale - highest).exp()[..., None]
-    total = total.flatten(1).index_add(0, target, of_edges.flatten(1)).view_as(x)
-    return total[..., :-1] / total[..., -1:]
+    heard = weight[..., None] * w.flatten(1).index_select(0, source).view(-1, *w.shape[1:])  # [edges, heads, size]
+    shrunk = (scale - highest).exp()  # [samples, heads]
+    above = (above * shrunk[..., None]).flatten(1).index_add(0, target, heard.flatten(1)).view_as(w)
+    return above / (below * shrunk).index_add(0, target, weight)[..., None]
 
 
 class StateWeights(nn.Module):
