@@ -1,10 +1,11 @@
-"""Weightings of the whole market's scores: equal, by ICIR, and trees over them, each found on earlier days alone.
+"""Weightings of the whole market's scores: equal, by ICIR, by trees over them, each found on earlier days alone.
 
-    python -m benchmarks.truth_weights --data PROVIDER [--scores .data/truth] [--sources NAME ...]
+    python -m benchmarks.truth_weights --data PROVIDER [--scores .data/truth] [--sources NAME ...] [--risk FOLDER]
 
 The sources are the test scores of runs of ``benchmarks.truth``, the ranks of a run's seeds added. As in the workflows
 market_model0 and its kin each 20 days have a weighting of their own, found on 240 days before them whose labels are
-known by then; the first of those days are history for all, and no weighting is scored on them.
+known by then; the first of those days are history for all, and no weighting is scored on them. With --risk, weightings
+by long-only returns and by the market's state, as market_families_state, see benchmarks/truth_state.py.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import pandas as pd
 from benchmarks.measure import table
 from benchmarks.truth import RESULTS, chosen, read_results, scores_of
 from benchmarks.truth_runs import RUNS, Dates
+from benchmarks.truth_state import by_long_only_and_state
 from benchmarks.truth_table import HEADER_OF_TEST, Line, Scores, held_to_all, mean_of_ranks, test_cells
 from benchmarks.truth_train import ALL, REACH, read_truth
 from qlib_ext.cross_section.ic import cross_sectional_rank, rank_information_coefficient
@@ -44,6 +46,7 @@ def main() -> None:
     parser.add_argument("--scores", type=Path, default=Path(".data/truth"), metavar="DIR", help="of benchmarks.truth")
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help="rows (benchmarks/truth.csv)")
     parser.add_argument("--sources", nargs="+", metavar="NAME", help="these runs (default: all that are tested)")
+    parser.add_argument("--risk", metavar="FOLDER", help="of `qlib-ext risk`: weightings by the market's state as well")
     options = parser.parse_args()
     if not options.data:
         parser.error("name a provider folder with --data or QLIB_DATA")
@@ -62,6 +65,9 @@ def weightings(options: argparse.Namespace) -> str:
     features = np.stack([zscore_of_all(score.to_numpy(), score.notna().to_numpy()) for score in held])
     label = truth[ALL].reindex(index=days, columns=stocks).to_numpy()
     weighted = {name: walked(features, label, weigh) for name, weigh in WEIGHTINGS.items()}
+    if options.risk:
+        windows = range(TRAIN + REACH, len(label), STEP)
+        weighted |= by_long_only_and_state(features, label, days, options.risk, windows, TRAIN, VALID)
     scored = days[-len(weighted[EQUAL]) :]
     part = {name: [pd.DataFrame(score, scored, stocks)] for name, score in weighted.items()}
     cells = [(name, *test_cells(name, part, truth, EQUAL)) for name in part]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -86,13 +87,18 @@ class StateWeight(Weighting):
 
     def fit(self, dataset: Any) -> None:
         """Find v and train g; raises DataError where a day has no state."""
-        assert self.risk is not None  # the constructor has refused it
         super().fit(dataset)
-        train = Moments.of(dataset, "train")
+        assert self.weights_ is not None
         valid = Moments.of(dataset, "valid") if "valid" in dataset.segments else None
+        self.learn(self.weights_, Moments.of(dataset, "train"), valid)
+
+    def learn(self, v: pd.Series, train: Moments, valid: Moments | None) -> None:
+        """Train g beside a given v by feature, whose sum is 1, on the moments of days."""
+        assert self.risk is not None  # the constructor has refused it
+        self.weights_ = v
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            self.state_ = MarketState(self.risk, self.state_days, len(train.names), self.hidden_size)
+            self.state_ = MarketState(self.risk, self.state_days, len(v), self.hidden_size)
         self._train(self.state_, train, valid)
 
     def _train(self, state: MarketState, train: Moments, valid: Moments | None) -> None:
@@ -153,36 +159,43 @@ class StateWeight(Weighting):
         return MarketState.returns_of(self.risk)
 
 
+@dataclass(frozen=True)
 class Moments:
     """What the correlation of a weighted score with the label needs of each day, however the features are weighted.
 
     With z_k and y the z-scores of features and label over the n stocks of the day, ``c_k = z_k' y / (n - 1)`` and
     ``R_kj = z_k' z_j / (n - 1)``, the correlation is ``w' c / sqrt(w' R w)``: c [days, features], R [days, features,
-    features]. Days on which all features, or all labels, are alike are left out.
+    features].
     """
 
-    def __init__(self, features: pd.DataFrame, label: pd.Series) -> None:
-        z, y = zscore_or_mean(features), zscore_or_mean(label.to_frame()).iloc[:, 0]
-        self.names = features.columns
+    days: pd.DatetimeIndex
+    c: Tensor
+    r: Tensor
+
+    @classmethod
+    def of_rows(cls, features: pd.DataFrame, label: pd.Series) -> Moments:
+        """Of rows by (datetime, instrument); days on which all features, or all labels, are alike are left out."""
+        z, y = zscore_or_mean(features).to_numpy(float), zscore_or_mean(label.to_frame()).to_numpy(float)[:, 0]
         days, c, r = [], [], []
-        for day, rows in z.groupby(level="datetime").indices.items():
-            own, other = z.to_numpy(float)[rows], y.to_numpy(float)[rows]
+        for day, rows in features.groupby(level="datetime").indices.items():
+            own, other = z[rows], y[rows]
             if own.any() and other.any():
                 days.append(day)
                 c.append(own.T @ other / (len(rows) - 1))
                 r.append(own.T @ own / (len(rows) - 1))
         if not days:
-            raise DataError(
-                f"On none of {label.index.unique('datetime').size} days do stocks differ in label and feature."
-            )
-        self.days = pd.DatetimeIndex(days)
-        self.c, self.r = torch.from_numpy(np.stack(c)), torch.from_numpy(np.stack(r))
+            count = label.index.unique("datetime").size
+            raise DataError(f"On none of {count} days do stocks differ in label and feature.")
+        return cls(pd.DatetimeIndex(days), torch.from_numpy(np.stack(c)), torch.from_numpy(np.stack(r)))
 
     @classmethod
     def of(cls, dataset: Any, segment: str) -> Moments:
         """Those of the days of a segment that are learnt."""
         rows = dataset.prepare(segment, col_set=["feature", "label"], data_key=DataHandlerLP.DK_L)
-        return cls(rows["feature"], rows["label"].iloc[:, 0])
+        return cls.of_rows(rows["feature"], rows["label"].iloc[:, 0])
+
+    def __getitem__(self, days: slice) -> Moments:
+        return Moments(self.days[days], self.c[days], self.r[days])
 
     def ic(self, weights: Tensor) -> Tensor:
         """The correlation of each day: weights [days, features] -> [days]."""

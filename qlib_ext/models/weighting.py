@@ -124,7 +124,10 @@ class LongOnlyWeight(Weighting):
         """The mean excess of each feature's best stocks, in the label's units, or 0."""
         train = dataset.prepare("train", col_set=["feature", "label"], data_key=DataHandlerLP.DK_L)
         label = to_matrix(train["label"].iloc[:, 0], "label")
-        excess = {name: long_only_excess(to_matrix(of, name), label, self.top) for name, of in train["feature"].items()}
+        excess = {
+            name: long_only_excess_by_day(to_matrix(of, name), label, self.top).mean()
+            for name, of in train["feature"].items()
+        }
         weights = pd.Series(excess).clip(lower=0.0).fillna(0.0)
         if not weights.any():
             logger.warning(
@@ -161,12 +164,12 @@ def icir_of(feature: pd.DataFrame, label: pd.DataFrame) -> float:
     return float(ic_summary(pd.Series(ic, feature.index)).loc["all", "icir"])
 
 
-def long_only_excess(feature: pd.DataFrame, label: pd.DataFrame, top: float) -> float:
-    """Mean over the days of the mean label of the best stocks less that of all: two frames [days, stocks]."""
+def long_only_excess_by_day(feature: pd.DataFrame, label: pd.DataFrame, top: float) -> pd.Series:
+    """The mean label of the day's best stocks less that of all: two frames [days, stocks] -> [days]."""
     label = label.reindex_like(feature)
     feature = feature.where(label.notna())
     best = feature.rank(axis=1, pct=True) > 1 - top
-    return float((label.where(best).mean(axis=1) - label.where(feature.notna()).mean(axis=1)).mean())
+    return label.where(best).mean(axis=1) - label.where(feature.notna()).mean(axis=1)
 
 
 def require_columns(names: pd.Index, features: pd.DataFrame) -> None:

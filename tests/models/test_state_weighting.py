@@ -97,7 +97,7 @@ def test_where_no_features_best_stocks_win_all_count_the_same_and_it_is_said(mon
 def test_the_correlation_by_moments_is_that_of_the_weighted_score():
     train = part(ROWS, "train").dropna()
     weights = np.random.default_rng(0).uniform(size=(train.index.unique("datetime").size, 3))
-    moments = Moments(train["feature"], train["label"]["LABEL0"])
+    moments = Moments.of_rows(train["feature"], train["label"]["LABEL0"])
     z = z_scored(train["feature"])
     expected = [
         np.corrcoef(z.loc[day].to_numpy() @ w, train["label"]["LABEL0"].loc[day])[0, 1]
