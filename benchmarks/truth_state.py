@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -35,7 +36,7 @@ def by_long_only_and_state(
     excess = np.stack([long_only_excess_by_day(pd.DataFrame(own), pd.DataFrame(label), TOP) for own in features])
     starts = [*windows, len(label)]
     scores: dict[str, list[Array]] = {"long-only": [], "state, from long-only": [], "state, from equal": []}
-    for first, after in zip(starts[:-1], starts[1:], strict=True):
+    for first, after in pairwise(starts):
         known = slice(first - train - REACH, first - REACH)
         of_training = moments[known.start : known.start + int(train * (1 - valid)) - REACH]
         of_valid = moments[known.start + int(train * (1 - valid)) : known.stop]
@@ -56,6 +57,6 @@ def moments_of(features: Array, label: Array, days: pd.DatetimeIndex) -> Moments
     there = np.isfinite(features).all(0) & np.isfinite(label)
     z = np.stack([np.where(there, zscore_of_all(own, there), 0.0) for own in features], -1)  # [days, stocks, sources]
     y = np.where(there, zscore_of_all(label, there), 0.0)
-    n = there.sum(1)
+    n = np.maximum(there.sum(1), 1)
     c, r = np.einsum("dsk,ds->dk", z, y) / n[:, None], z.transpose(0, 2, 1) @ z / n[:, None, None]
     return Moments(days, torch.from_numpy(c), torch.from_numpy(r))
