@@ -43,8 +43,9 @@ def check_task(
     importable         whether every module that it names can be imported by now
     backtests_follow   whether its records are to be run
 
-    A strategy's class may have a ``check_backtest(options, backtest, provider, last)``, which is called, a record
-    and a handler a ``needs()``, a model ``segments_read``, the segments without which it cannot be trained. Raises
+    A strategy's class may have a ``check_backtest(options, config, provider, test)``, which is called with its kwargs,
+    the record's config and the first and last day of the test, a record and a handler a ``needs()``, a model
+    ``segments_read``, the segments without which it cannot be trained. Raises
     ConfigError for names and options, SegmentError for days, DataError for the universe and relations, ProviderError
     for what the provider lacks.
     """
@@ -72,7 +73,7 @@ def check_task(
     check_features(provider, sorted(fields), instruments_with_features(provider))
     for config in backtests(task) if backtests_follow else ():
         test = segments.get("test")
-        _check_strategy(config, provider, None if test is None else bounds_of("test", test)[1], importable)
+        _check_strategy(config, provider, (None, None) if test is None else bounds_of("test", test), importable)
         warnings += check_benchmark(config.get("backtest") or {}, test, needs.universe, provider)
     return warnings
 
@@ -129,8 +130,8 @@ def _prices(backtest: Mapping[str, Any]) -> Iterator[str]:
     yield from filter(None, price if isinstance(price, list | tuple) else [price])
 
 
-def _check_strategy(config: Mapping[str, Any], provider: Path, last: Any, importable: bool) -> None:
+def _check_strategy(config: Mapping[str, Any], provider: Path, test: tuple[Any, Any], importable: bool) -> None:
     strategy = config.get("strategy")
     klass = class_of(strategy, None, importable) if isinstance(strategy, Mapping) and "class" in strategy else None
     if klass is not None and isinstance(strategy, Mapping) and hasattr(klass, "check_backtest"):
-        klass.check_backtest(strategy.get("kwargs") or {}, config.get("backtest") or {}, provider, last)
+        klass.check_backtest(strategy.get("kwargs") or {}, config, provider, test)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from qlib.utils.time import Freq
 
 from qlib_ext.errors import ConfigError, DataError, ProviderError
 from qlib_ext.keywords import refuse_unknown
@@ -18,6 +19,7 @@ from qlib_ext.provider.calendar import read_calendar
 from qlib_ext.provider.names import feature_folder, instruments_with_features
 from qlib_ext.provider.panels import checked_folder, fields_known, read_spans
 from qlib_ext.risk.build import build
+from qlib_ext.risk.covariance import LEAST_DAYS
 from qlib_ext.risk.files import RiskFiles
 from qlib_ext.risk.market import source_of
 from qlib_ext.risk.model import SOURCE
@@ -26,19 +28,19 @@ OF_SETTING = ("benchmark", "constraints", "objective", "rebalance", "relax")
 
 
 def check_enhancement(
-    strategy: Mapping[str, Any],
-    backtest: Mapping[str, Any],
-    provider: str | Path,
-    last: Any = None,
+    strategy: Mapping[str, Any], config: Mapping[str, Any], provider: str | Path, test: Sequence[Any] = (None, None)
 ) -> None:
     """Raise for what an IndexEnhancement would fail by at the end of a run.
 
-    strategy   its kwargs; backtest: that of EnhancementRecord
-    last       the last day with a score, None: not known
+    strategy   its kwargs; config: that of EnhancementRecord, or of PortAnaRecord
+    test       the first and the last day with a score, None: not known
 
-    Raises ConfigError for options that make no sense, ProviderError for a provider without the index, its members,
-    their weights, or what the risk model reads, DataError for a folder of the risk model that is none, or ends before.
+    Raises ConfigError for options that make no sense, and for an executor whose steps are no days, ProviderError for a
+    provider without the index, its members, their weights, or what the risk model reads, DataError for a folder of the
+    risk model that is none, begins after the first day, or ends before the last.
     """
+    backtest = config.get("backtest") or {}
+    check_executor(config)
     given = {name: strategy[name] for name in OF_SETTING if name in strategy}
     setting = setting_of(**{"benchmark": None, "constraints": (), **given})
     if not backtest.get("benchmark"):
@@ -49,7 +51,29 @@ def check_enhancement(
         BoardExchange.check_options({**(exchange.get("kwargs") or {}), "start_time": 0, "end_time": 0})
     folder = checked_folder(provider)
     _check_index(folder, setting.benchmark)
-    _check_risk(folder, setting, dict((strategy.get("risk") or {}).get("kwargs") or {}), last)
+    _check_risk(folder, setting, dict((strategy.get("risk") or {}).get("kwargs") or {}), test)
+
+
+def check_executor(config: Mapping[str, Any]) -> None:
+    """Raise ConfigError for an executor, where the config of a record names one, whose steps are no days."""
+    if executor := config.get("executor"):
+        refuse_other_steps((executor.get("kwargs") or {}).get("time_per_step"))
+
+
+def refuse_other_steps(time_per_step: Any) -> None:
+    """Raise ConfigError for an executor of weeks, months or minutes: index enhancement decides day by day.
+
+    Of a step of a week, Qlib's calendar misses some, its score is a week old, and its price the last day's.
+    """
+    try:
+        of_days = Freq(time_per_step) == Freq("day")
+    except (ValueError, NotImplementedError):  # no step at all
+        of_days = False
+    if not of_days:
+        raise ConfigError(
+            f"The executor's time_per_step is {time_per_step}, and index enhancement needs an account of each day: "
+            "write time_per_step: day in the executor, and rebalance: day, week or month in the strategy."
+        )
 
 
 def _check_index(folder: Path, benchmark: Benchmark) -> None:
@@ -65,7 +89,7 @@ def _check_index(folder: Path, benchmark: Benchmark) -> None:
         raise ProviderError(f"{folder} has no $close of the index {index}; name its instrument.")
 
 
-def _check_risk(folder: Path, setting: Setting, options: dict[str, Any], last: Any) -> None:
+def _check_risk(folder: Path, setting: Setting, options: dict[str, Any], test: Sequence[Any]) -> None:
     """The model of the folder, or what the provider must have for one that is made."""
     made_of = {name: options[name] for name in SOURCE if name in options}
     files = RiskFiles(options["folder"]) if options.get("folder") else None
@@ -79,14 +103,24 @@ def _check_risk(folder: Path, setting: Setting, options: dict[str, Any], last: A
     else:
         about = files.about() or {}
         styles = about.get("styles", [])
-        calendar = read_calendar(folder)
-        wanted = calendar[calendar <= pd.Timestamp(last)][-1] if last is not None else calendar[-1]
-        ends = pd.Timestamp(days["datetime"][-1])
-        if ends < wanted:
-            raise DataError(
-                f"The risk model in {files.folder} ends on {ends:%Y-%m-%d}, scores on {wanted:%Y-%m-%d}; add "
-                "its days with `qlib-ext risk`."
-            )
+        _check_days(files.folder, pd.DatetimeIndex(days["datetime"].to_numpy()), read_calendar(folder), *test)
     for constraint in setting.constraints:
         if isinstance(constraint, Styles):
             refuse_unknown(constraint.by_name, styles, "The risk model, for Styles,")
+
+
+def _check_days(model: Path, known: pd.DatetimeIndex, calendar: pd.DatetimeIndex, first: Any, last: Any) -> None:
+    """Raise DataError for a risk model whose days are not those of the score, from its first forecast on."""
+    scored = calendar[calendar.slice_indexer(first, last)]
+    if not len(scored):
+        raise DataError(f"The provider has no day from {first} to {last}, of which a score is to be held.")
+    if known[-1] < scored[-1]:
+        raise DataError(
+            f"The risk model in {model} ends on {known[-1]:%Y-%m-%d}, scores on {scored[-1]:%Y-%m-%d}; add its days "
+            "with `qlib-ext risk`."
+        )
+    if (before := int((known < scored[0]).sum())) < LEAST_DAYS:
+        raise DataError(
+            f"The risk model in {model} begins on {known[0]:%Y-%m-%d}, {before} days before the scores of "
+            f"{scored[0]:%Y-%m-%d}, and needs {LEAST_DAYS}; let the test begin later, or make it of earlier bars."
+        )

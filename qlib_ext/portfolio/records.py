@@ -18,6 +18,7 @@ from qlib_ext.analysis.score import Score
 from qlib_ext.errors import ConfigError
 from qlib_ext.keywords import check_types, keywords_of, refuse_unknown
 from qlib_ext.portfolio.history import History
+from qlib_ext.portfolio.needs import check_executor
 from qlib_ext.portfolio.quotes import read_quotes
 from qlib_ext.portfolio.results import results_of
 from qlib_ext.portfolio.strategy import IndexEnhancement
@@ -42,7 +43,8 @@ class EnhancementRecord(PortAnaRecord):
           kwargs:
               config: {strategy: ..., executor: ..., backtest: ...}
 
-    config    as that of PortAnaRecord; the strategy is an IndexEnhancement, the backtest names the index as benchmark.
+    config    as that of PortAnaRecord; the strategy is an IndexEnhancement, the backtest names the index as benchmark,
+              and the steps of an executor, where there is one, are days.
               Where start_time and end_time are null, the backtest's are the first day of the score and the day after
               its last, and the exchange's are those of the backtest
     report    whether to write the page of ``qlib-ext report`` about this run as well; lang: its language, en or zh
@@ -52,7 +54,8 @@ class EnhancementRecord(PortAnaRecord):
     ``qlib_ext.portfolio.results.results_of`` names, and report.html where report is true. The figures of the excess
     return are logged as metrics, ``enhancement.information_ratio`` and so on.
 
-    Raises ConfigError for a strategy of another kind, a backtest without benchmark, and unknown options.
+    Raises ConfigError for a strategy of another kind, a backtest without benchmark, an executor that keeps no account
+    of each day, and unknown options.
     """
 
     depend_cls = Score
@@ -73,17 +76,22 @@ class EnhancementRecord(PortAnaRecord):
         refuse_unknown(unknown, keywords_of(EnhancementRecord), type(self).__name__)
         check_types(EnhancementRecord.__init__, locals())
         refuse_unknown([lang], LANGUAGES, "lang")
+        given = config or {}
         for part in ("strategy", "backtest"):
-            if not (config or {}).get(part):
+            if not given.get(part):
                 raise ConfigError(f"EnhancementRecord has no {part}; write config: {{strategy: ..., backtest: ...}}.")
-        klass, _ = get_callable_kwargs(config["strategy"])  # type: ignore[index]
+        klass, _ = get_callable_kwargs(given["strategy"])
         if not (isinstance(klass, type) and issubclass(klass, IndexEnhancement)):
             raise ConfigError(
                 f"EnhancementRecord reports on IndexEnhancement and classes made of it, not on {klass.__name__}; "
                 "PortAnaRecord takes every strategy."
             )
-        if not config["backtest"].get("benchmark"):  # type: ignore[index]
+        if not given["backtest"].get("benchmark"):
             raise ConfigError("The backtest has no benchmark; write the index that is enhanced, benchmark: SH000905.")
+        check_executor(given)
+        executor = given.get("executor")
+        if executor and not (executor.get("kwargs") or {}).get("generate_portfolio_metrics"):
+            raise ConfigError("The executor keeps no account; write generate_portfolio_metrics: true in its kwargs.")
         super().__init__(recorder, config, skip_existing=skip_existing)
         self.report, self.lang = report, lang
 

@@ -22,7 +22,7 @@ from qlib_ext.portfolio.boards import Boards
 from qlib_ext.portfolio.constraints import TrackingError
 from qlib_ext.portfolio.days import Days
 from qlib_ext.portfolio.decision import Decision, Lots, decide, no_score
-from qlib_ext.portfolio.needs import check_enhancement
+from qlib_ext.portfolio.needs import check_enhancement, refuse_other_steps
 from qlib_ext.portfolio.setting import rebalancing_days, setting_of
 from qlib_ext.risk.model import StyleRiskModel
 
@@ -43,7 +43,7 @@ class IndexEnhancement(BaseSignalStrategy):
 
     It decides for the first trading day of a week, day or month, and for the first day with a score where nothing is
     held, at the close of the trading day before, from that day's score; its orders are of that close's prices, sales
-    first.
+    first. The executor's steps are days, whatever ``rebalance`` is.
 
     signal         as in Qlib
     benchmark, constraints, objective, rebalance, relax   see ``qlib_ext.portfolio.setting.setting_of``
@@ -51,8 +51,9 @@ class IndexEnhancement(BaseSignalStrategy):
     risk           the risk model, a dict of Qlib's form, by default StyleRiskModel of the provider's whole market
 
     ``decisions`` keeps what was decided. Raises ConfigError for options that make no sense when it is made,
-    ProviderError for a provider without the index or its members; as it trades, DataError for a day without scores,
-    InfeasibleError where no portfolio keeps what may not give way, SolverError for a failure of a solver.
+    ProviderError for a provider without the index or its members; as it trades, ConfigError for steps that are no days,
+    DataError for a day without scores, InfeasibleError where no portfolio keeps what may not give way, SolverError for
+    a failure of a solver.
     """
 
     def __init__(
@@ -87,12 +88,12 @@ class IndexEnhancement(BaseSignalStrategy):
 
     @classmethod
     def check_backtest(
-        cls, options: Mapping[str, Any], backtest: Mapping[str, Any], provider: str | Path, last: Any
+        cls, options: Mapping[str, Any], config: Mapping[str, Any], provider: str | Path, test: Sequence[Any]
     ) -> None:
         """Raise what a backtest of these kwargs would fail by at the end of a run; see ``check_enhancement``."""
         refuse_unknown(options, keywords_of(cls), cls.__name__)
         check_types(IndexEnhancement.__init__, options)
-        check_enhancement(options, backtest, provider, last)
+        check_enhancement(options, config, provider, test)
 
     def generate_trade_decision(self, execute_result: list | None = None) -> TradeDecisionWO:
         """The orders of a step, none on days between; see the class."""
@@ -101,6 +102,7 @@ class IndexEnhancement(BaseSignalStrategy):
         if before >= traded:
             raise DataError(f"{traded:%Y-%m-%d} is the provider's first day: nothing is known before it. Begin later.")
         if step == 0:
+            refuse_other_steps(self.trade_calendar.get_freq())
             self.decisions = []
             self._check_scores()
         due = rebalancing_days(pd.DatetimeIndex([before, traded]), self.setting.rebalance)[1]

@@ -68,6 +68,12 @@ def test_a_risk_model_that_ends_before_the_score_is_named(workflow, tmp_path, pr
     assert "scores on 2099-12-31; add its days with `qlib-ext risk`" in missing_data(workflow)
 
 
+def test_a_risk_model_that_begins_with_the_score_is_named(workflow, market):
+    workflow.config["task"]["dataset"]["kwargs"]["segments"]["test"][0] = f"{market.calendar[40]:%Y-%m-%d}"
+    assert "40 days before the scores of" in missing_data(workflow)
+    assert "and needs 63; let the test begin later" in missing_data(workflow)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -90,6 +96,7 @@ def test_a_risk_model_that_ends_before_the_score_is_named(workflow, tmp_path, pr
         (lambda s, b: exchange(b).update(limit="closed"), "did you mean 'close'?"),
         (lambda s, b: exchange(b).pop("open_cost"), "BoardExchange needs open_cost"),
         (lambda s, b: exchange(b).update(close_cost=1.5), "close_cost is a share of the value traded"),
+        (lambda s, b: exchange(b).update(lmit="close"), "did you mean 'limit'?"),
     ],
 )
 def test_what_makes_no_sense_is_said_before_training(workflow, change, message):
@@ -99,3 +106,19 @@ def test_what_makes_no_sense_is_said_before_training(workflow, change, message):
 
 def exchange(backtest: dict) -> dict:
     return backtest["exchange_kwargs"]["exchange"]["kwargs"]
+
+
+@pytest.mark.parametrize(
+    ("record", "step"),
+    [("EnhancementRecord", step) for step in ("week", "month", "30min", "weekly", None)] + [("PortAnaRecord", "week")],
+)
+def test_steps_that_are_no_days_are_refused_before_training(workflow, record, step):
+    (own,) = (each for each in workflow.config["task"]["record"] if each["class"] == "EnhancementRecord")
+    if record == "PortAnaRecord":
+        own |= {"class": record, "module_path": "qlib.workflow.record_temp"}
+    kwargs = {"time_per_step": "day", "generate_portfolio_metrics": True}
+    executor = {"class": "SimulatorExecutor", "module_path": "qlib.backtest.executor", "kwargs": kwargs}
+    own["kwargs"]["config"]["executor"] = executor
+    assert missing_data(workflow) == ""
+    kwargs["time_per_step"] = step
+    assert f"time_per_step is {step}, and index enhancement needs an account of each day" in missing_data(workflow)
