@@ -133,7 +133,21 @@ def test_pictures_are_of_the_frames(frames):
     bands = enhancement.exposures({"enhanced": frames["exposures"]}, {"size": 0.5}, colours, texts)
     assert sorted(shape.y0 for shape in bands.layout.shapes) == [-0.5, 0.5]
     assert len(enhancement.enhancement_part(saved, colours, texts).grids) == 5  # nothing was relaxed
+    decisions = frames["decisions"].assign(relaxed=0)
+    assert not [line for line in members(decisions, colours, texts) if line.mode == "markers"]
+    decisions.iloc[[2, 4], decisions.columns.get_loc("relaxed")] = 1
+    (rings,) = [line for line in members(decisions, colours, texts) if line.mode == "markers"]
+    assert list(rings.x) == [f"{day:%Y-%m-%d}" for day in decisions.index[[2, 4]]]
+    assert list(rings.y) == list(decisions["buys"].iloc[[2, 4]])
     assert not enhancement.enhancement_part({}, {}, texts)
+
+
+def executor(step: str) -> dict:
+    return {"class": "SimulatorExecutor", "module_path": "qlib.backtest.executor", "kwargs": {"time_per_step": step}}
+
+
+def members(decisions, colours, texts) -> tuple:
+    return enhancement.members_and_turnover({"enhanced": decisions}, colours, texts).data
 
 
 @pytest.mark.parametrize(
@@ -148,6 +162,8 @@ def test_pictures_are_of_the_frames(frames):
             ),
             "reports on IndexEnhancement.*not on TopkDropoutStrategy",
         ),
+        (lambda config: config.update(executor=executor("week")), "time_per_step is week, .* an account of each day"),
+        (lambda config: config.update(executor=executor("day")), "keeps no account; write generate_portfolio_metrics"),
     ],
 )
 def test_what_it_cannot_report_on_is_refused_when_it_is_made(model_folder, market, change, message):

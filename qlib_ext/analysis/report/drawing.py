@@ -76,6 +76,19 @@ def add_line(
     figure.add_trace(trace, row, col, secondary_y=secondary_y)
 
 
+def add_dots(figure: go.Figure, values: pd.Series, name: str, colour: str, row: int, col: int) -> None:
+    """Draw single days of values as rings."""
+    trace = go.Scatter(
+        x=values.index.strftime("%Y-%m-%d").tolist(),
+        y=values.to_numpy(),
+        name=label_of(name),
+        mode="markers",
+        marker={"color": "white", "size": 8, "line": {"color": colour, "width": 2}},
+        hovertemplate="%{y:.4f}",
+    )
+    figure.add_trace(trace, row, col)
+
+
 def panels(
     rows: int, columns: int, titles: Sequence[str], height: int, gap: int = 62, spec: dict | None = None, **kwargs: Any
 ) -> go.Figure:

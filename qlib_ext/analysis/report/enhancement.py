@@ -17,6 +17,7 @@ from qlib_ext.analysis.report.drawing import (
     PALETTE,
     Colours,
     Frames,
+    add_dots,
     add_line,
     finish,
     label_days,
@@ -153,12 +154,20 @@ def tracking_errors(decisions: Frames, foreseen: Frames, colours: Colours, texts
 
 
 def members_and_turnover(decisions: Frames, colours: Colours, texts: Texts) -> go.Figure:
-    """After each decision the share that lies in members of the index, and what was bought for it."""
+    """After each decision the share that lies in members of the index, and what was bought for it.
+
+    Dots are decisions for which a constraint gave way.
+    """
     figure = make_subplots(1, 2, subplot_titles=[texts["member_share"], texts["bought"]], horizontal_spacing=0.07)
     for name, frame in decisions.items():
         style = {"color": colours[name], "width": 1.4}
         add_line(figure, frame["member_share"], name, style, 1, 1)
-        add_line(figure, frame["buys"].iloc[1:], name, style, 1, 2, legend=False)  # the first is the whole account
+        bought = frame["buys"].iloc[1:]  # the first is the whole account
+        add_line(figure, bought, name, style, 1, 2, legend=False)
+        gave_way = bought[frame["relaxed"].iloc[1:] > 0]
+        if len(gave_way):
+            of = "" if len(decisions) == 1 else f", {name}"
+            add_dots(figure, gave_way, f"{texts['gave_way']}{of}", colours[name], 1, 2)
     figure.update_yaxes(tickformat=".1~%")
     shares = pd.concat([frame["member_share"] for frame in decisions.values()])
     if np.ptp(shares) < LEAST_SPAN:  # a share that its bound fixes would be drawn as noise of the solver's
