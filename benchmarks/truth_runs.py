@@ -111,7 +111,7 @@ class Job:
 IN_TEST: dict[str, Any] = {"kept": True, "seeds": (0, 1, 2)}
 ONE_IN_TEST: dict[str, Any] = {"kept": True}  # not chosen, shown beside what was
 LIGHTGBM, ALPHA158_GRU = "LightGBM, Alpha158", "GRU, Alpha158, normal scores"
-DAY_GRU, WEEK_NET = "day GRU, normal scores", "week, normal scores"
+DAY_GRU, WEEK_NET, MULTI_NET = "day GRU, normal scores", "week, normal scores", "multi-task, normal scores"
 DAY, WEEK, MULTI = "market_day_gru", "market_week_resnet_gru", "market_multitask_gru"
 TWO_LAYERS = {"num_layers": 2, "dropout": 0.5}
 TECHNICAL_GRU, BOTH_BY_STATE = (
@@ -150,7 +150,7 @@ RUNS = (
     Run("LightGBM, Alpha158, normal scores", 5, "csi300_lightgbm", "normal scores"),
     Run(WEEK_NET, 6, WEEK, "normal scores", **IN_TEST, published="week, GRU", minutes=10),
     Run("week, z-scored", 6, WEEK, "z-scored", minutes=10),
-    Run("multi-task, normal scores", 6, MULTI, "normal scores", start="2011-01-01", **IN_TEST, minutes=10),
+    Run(MULTI_NET, 6, MULTI, "normal scores", start="2011-01-01", **IN_TEST, minutes=10),
     Run("multi-task, z-scored", 6, MULTI, "z-scored", start="2011-01-01", minutes=10),
     Run("LSTM, Alpha158, normal scores", 7, "csi300_lstm", "normal scores", **IN_TEST),
     Run("ASTGNN, Alpha158, normal scores", 7, "csi300_astgnn", "normal scores", **IN_TEST, minutes=8),

@@ -11,14 +11,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
+from scipy.special import ndtri
 
-from benchmarks import truth
+from benchmarks import truth, truth_scores
 from benchmarks.gpu import truth as gpu_truth
-from benchmarks.truth_runs import COMBINATIONS, LABELS, RUNS, Dates, Run, configuration, digest, jobs_of
+from benchmarks.truth_runs import COMBINATIONS, LABELS, RUNS, Dates, Job, Run, configuration, digest, jobs_of
 from benchmarks.truth_table import Line, Scores, mean_of_ranks, paired, summary
 from benchmarks.truth_train import REACH, learnt_rows, of_valid, write_parquet
 from qlib_ext.cross_section.ic import daily_rank_ic
 from qlib_ext.errors import ConfigError, DataError
+from qlib_ext.recorder.out_of_sample import score_of
+from qlib_ext.recorder.runs import find_runs
 from qlib_ext.simulator.simulate import write_market
 
 DATES = Dates("2009-01-05", "2011-01-01", "2011-03-31", (2010,))
@@ -213,6 +216,33 @@ def test_levels_of_a_gpu_machine_become_the_rows_and_scores_of_here(options, sto
     columns = ["run", "configuration", "valid_rank_ic", "test_rank_ic", "test_top"]
     here = pd.read_csv(options.results).head(1)
     pd.testing.assert_frame_equal(pd.read_csv(taken)[columns], here[columns])
+
+
+def test_kept_scores_become_an_experiment(small, tmp_path):
+    random, names = np.random.default_rng(0), [f"SH{600001 + number}" for number in range(12)]
+    own, rows = {}, []
+    for place, (run, seed) in enumerate([(NET, 0), (NET, 1), (TREES, 0)]):
+        index = pd.MultiIndex.from_product([pd.bdate_range("2010-12-01", "2011-01-31"), names[place:]])
+        index = index.set_names(["datetime", "instrument"])
+        own[run.name, seed] = pd.Series(random.standard_normal(len(index)), index, name="score")
+        own[run.name, seed].to_frame().to_parquet(tmp_path / Job(run, 2010, seed, DATES).file)
+        rows.append({"run": run.name, "fold": 2010, "seed": seed, "test_rank_ic": 0.1})
+    scores = Scores(tmp_path, pd.DataFrame(rows), DATES)
+    truth_scores.start_recorder(str(small[0]), tmp_path / "runs")
+    truth_scores.record("both", truth_scores.normal_scores(scores, [NET, TREES]), Job(NET, 2010, 0, DATES))
+
+    trees = own["trees", 0]
+    by_seed = [own["net", seed].reindex(own["net", 1].index).groupby("datetime").rank(pct=True) for seed in (0, 1)]
+    net = sum(by_seed).reindex(trees.index)
+    both = sum(score.groupby("datetime").rank(pct=True) for score in (net, trees)).loc[DATES.test :]
+    days = both.groupby("datetime")
+    expected = ndtri((days.rank() - 0.5) / days.transform("count"))
+    uri = f"sqlite:///{tmp_path}/runs/mlflow.db"
+    read = score_of(uri, find_runs(uri, "both")[0], "both", ["test"])["both"]
+    assert len(read) == len(expected)
+    np.testing.assert_allclose(read.reindex(expected.index), expected)
+    with pytest.raises(DataError, match="other has no row with a test"):
+        truth_scores.normal_scores(scores, [dataclasses.replace(NET, name="other")])
 
 
 def test_bundles_are_small_enough_to_travel(tmp_path, monkeypatch):
