@@ -56,6 +56,19 @@ def init() -> Callable[[Path], None]:
     return lambda folder: qlib.init(provider_uri=str(folder), region="cn", kernels=1, logging_level=40)
 
 
+@pytest.fixture(scope="module")
+def cluster():
+    """A Ray of this machine with two workers."""
+    ray = pytest.importorskip("ray", reason="Ray is not installed (pip install qlib_ext[ray])")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("RAY_ADDRESS", raising=False)
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
+        ray.init(num_cpus=2, object_store_memory=10**8, **quiet)
+    yield ray
+    ray.shutdown()
+
+
 @pytest.fixture
 def copy(small, tmp_path):
     """Another provider like the small one, with other members of csi300 or other bars."""

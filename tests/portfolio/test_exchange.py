@@ -16,6 +16,7 @@ from qlib.contrib.strategy.order_generator import OrderGenWInteract
 
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.portfolio.exchange import BoardExchange
+from qlib_ext.portfolio.orders import in_order
 from tests.portfolio.bars import CLOSED, write_bars
 
 DAYS = pd.bdate_range("2021-03-01", periods=10)
@@ -279,3 +280,25 @@ def test_a_provider_without_what_limits_are_made_of_is_refused(provider, tmp_pat
 def test_an_amount_that_is_no_number_is_refused(provider, amount):
     with pytest.raises(DataError, match="SH600002 on 2021-03-03 is of"):
         board_exchange().deal_order(order("SH600002", amount, Order.BUY), position=Position(1e6))
+
+
+def test_what_is_cut_for_want_of_cash_is_the_smallest_purchase(provider):
+    """exchange.py:929: Qlib cuts the last purchase to the cash at hand, and :637 shuffles which of them is the last."""
+    wanted = {"SH600002": 200.0, "SH600003": 3000.0, "SH600004": 500.0}  # 8,800, 60,000 and 10,960 yuan
+    names, dealt = list(wanted), {}
+    price = np.array([44.0, 20.0, 21.92])
+    in_size = [names[place] for place in in_order(np.array(list(wanted.values())), price)]
+    assert in_size == ["SH600003", "SH600004", "SH600002"]
+    exchange = qlib_exchange(trade_unit=None)
+    shuffled = [
+        each.stock_id
+        for each in exchange.generate_order_for_target_amount_position(wanted, {}, DAYS[6], end_of(DAYS[6]))
+    ]
+    for name, stocks in {"qlib": shuffled, "ours": in_size}.items():
+        position = Position(70_000.0)
+        for stock in stocks:
+            exchange.deal_order(order(stock, wanted[stock], Order.BUY, day=6), position=position)
+        dealt[name] = {stock: position.get_stock_amount(stock) / wanted[stock] for stock in position.get_stock_list()}
+    assert dealt["qlib"]["SH600003"] < 0.9
+    assert dealt["ours"]["SH600003"] == 1
+    assert dealt["ours"].get("SH600002", 0.0) == 0

@@ -77,6 +77,20 @@ def test_a_grid_goes_on_where_it_was(data, tmp_path, monkeypatch):
         run_grid(data, JOBS, tmp_path, backend="serial")
 
 
+@pytest.mark.parametrize("backend", ["loky", pytest.param("ray", marks=pytest.mark.slow)])
+def test_settings_in_other_processes_are_those_of_this_one(backend, data, tmp_path, request):
+    if backend == "ray":
+        request.getfixturevalue("cluster")
+    here = run_grid(data, JOBS, tmp_path / "here", backend="serial")
+    there = run_grid(data, JOBS, tmp_path / "there", backend=backend, n_jobs=2)
+    assert list(there) == JOBS
+    for job in JOBS:
+        assert there[job].keys() == here[job].keys()
+        for name, frame in here[job].items():
+            if name != "about":
+                pd.testing.assert_frame_equal(there[job][name], frame, rtol=1e-9, atol=1e-12, obj=f"{name} of {job}")
+
+
 def test_the_settings_of_the_reports():
     jobs = grid_jobs()
     assert len(jobs) == len({*map(str, jobs)}) == 18

@@ -35,22 +35,6 @@ def expected(bench_in, tmp_path_factory):
     return bench.file(bench.run(rolling(bench.ridge(), **EIGHT), data()), "pred.pkl").read_bytes()
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    """A Ray of this machine with two workers."""
-    ray = pytest.importorskip("ray", reason="Ray is not installed (pip install qlib_ext[ray])")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("RAY_ADDRESS", raising=False)
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        start(ray)
-    yield ray
-    ray.shutdown()
-
-
-def start(ray) -> None:
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR", object_store_memory=10**8)
-
-
 @pytest.fixture
 def temporary(tmp_path, monkeypatch):
     """The folder for temporary files, of this test alone."""
