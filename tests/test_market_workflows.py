@@ -20,6 +20,7 @@ import pytest
 import qlib
 from qlib.model.trainer import task_train
 
+from handlers.bars import LABEL
 from qlib_ext.analysis.report.texts import LANGUAGES
 from qlib_ext.cli import main
 from qlib_ext.simulator.simulate import simulate, write_market
@@ -199,19 +200,21 @@ def test_a_workflow_says_what_the_house_says(name):
     assert records["PortAnaRecord"]["config"]["backtest"]["benchmark"] == "SH000905"
 
 
-@pytest.mark.parametrize("name", [name for name in WORKFLOWS if name.startswith("market_alpha158")])
-def test_alpha158_of_the_market_is_that_of_csi300_at_full_width(name):
-    twin = {"gats": "gats_ts"}.get(name.rpartition("_")[2], name.rpartition("_")[2])
-    wide = copy.deepcopy(WORKFLOWS[name].config["task"])
+@pytest.mark.parametrize("model", ["gru", "astgnn", "gats", "lightgbm"])
+def test_alpha158_of_the_market_is_csi300s_net_on_the_rows_and_label_of_day_bars(model):
+    wide = copy.deepcopy(WORKFLOWS[f"market_alpha158_{model}"].config["task"])
+    twin = {"gats": "gats_ts"}.get(model, model)
     narrow = copy.deepcopy(read_workflows(FILES, {})[f"csi300_{twin}"].config["task"])
+    bars = WORKFLOWS[DAY].config["task"]["dataset"]["kwargs"]
     assert wide["model"] == narrow["model"]
     own, theirs = (task["dataset"]["kwargs"] for task in (wide, narrow))
     assert own["segments"] == theirs["segments"]
-    assert own["handler"]["kwargs"].pop("drop_raw") is True
-    _, label = own["handler"]["kwargs"]["learn_processors"]
-    assert label["class"] == "CSNormalScores"
-    differs = {"instruments": "all", "learn_processors": [{"class": "DropnaLabel"}, label]}
-    assert own["handler"]["kwargs"] == theirs["handler"]["kwargs"] | differs
+    assert own["sample_every"] == bars["sample_every"]
+    handler, of_bars = own["handler"]["kwargs"], bars["handler"]["kwargs"]
+    assert handler.pop("drop_raw") is True
+    assert handler.pop("label") == [list(part) for part in LABEL]
+    shared = ("instruments", "learn_processors", "seasoned_days", "traded_only")
+    assert handler == theirs["handler"]["kwargs"] | {name: of_bars[name] for name in shared}
 
 
 @pytest.mark.parametrize("name", [DAY, WEEK, MSNEW, MS, L2, *(f"{name}_astgnn" for name in SETS)])

@@ -31,7 +31,8 @@ class CrossSectionDataset(DatasetH):
     """Qlib's DatasetH, with windows gathered day by day from one panel.
 
     handler, segments: as in Qlib. step_len: length of the windows in trading days; by default the
-    handler's own. sample_every: train on every n-th day of ``train``; the other segments stay complete.
+    handler's own. sample_every: train on every n-th day of ``train``; the other segments stay complete, and so does
+    ``train`` where it is scored.
     purge: trading days before the start of the next segment whose samples are left out of training and
     validation, because their label reaches into it; "auto" reads the reach from the label's expression,
     ``Ref($vwap, -2)/Ref($vwap, -1) - 1`` reaching two days. ``prepare`` with DK_L purges as well, so that
@@ -124,9 +125,6 @@ class CrossSectionDataset(DatasetH):
         if learn:
             labels = self.prepare(asked, col_set="label", data_key=DataHandlerLP.DK_L)
             index = labels.index[np.isfinite(labels).all(axis=1)]
-            if segment == "train" and self.sample_every > 1:
-                days = index.unique("datetime").sort_values()[:: self.sample_every]
-                index = index[index.get_level_values("datetime").isin(days)]
         else:
             index = self.prepare(asked, col_set="label", data_key=DataHandlerLP.DK_I).index
         if not len(index):
@@ -154,6 +152,9 @@ class CrossSectionDataset(DatasetH):
         start, end = self._bounds(segments)
         days = slice(start, self.purged_end(segments) if data_key == DataHandlerLP.DK_L else end)
         rows = super().prepare(days, col_set, data_key, **kwargs)
+        if segments == "train" and data_key == DataHandlerLP.DK_L and self.sample_every > 1:
+            sampled = rows.index.unique("datetime").sort_values()[:: self.sample_every]
+            rows = rows[rows.index.get_level_values("datetime").isin(sampled)]
         if not len(rows) and not len(self._days_of(segments)):
             raise self._without_samples(segments, learn=False)
         return rows

@@ -29,6 +29,11 @@ class FittedOnTrainingDays(Processor):
     def __call__(self, df: pd.DataFrame) -> pd.DataFrame:
         return self.processor(df)
 
+    @property
+    def row_by_row(self) -> bool:
+        """As the processor itself."""
+        return row_by_row(self.processor)
+
     def is_for_infer(self) -> bool:
         """As the processor itself."""
         return self.processor.is_for_infer()
@@ -40,6 +45,11 @@ class FittedOnTrainingDays(Processor):
     def config(self, **kwargs: Any) -> None:
         """As the processor itself."""
         self.processor.config(**kwargs)
+
+
+def row_by_row(processor: Processor) -> bool:
+    """Whether a fitted processor looks at each row by itself, which it says with ``row_by_row = True``."""
+    return getattr(processor, "row_by_row", False)
 
 
 def fit_on(handler: DataHandlerLP, start: Any, end: Any) -> None:

@@ -16,7 +16,7 @@ from qlib.utils import init_instance_by_config
 
 from qlib_ext.data import cache
 from qlib_ext.data.blocks import copies, written_over
-from qlib_ext.data.fitting import fit_on, require_rows
+from qlib_ext.data.fitting import fit_on, require_rows, row_by_row
 from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.data.needs import Needs
 from qlib_ext.data.views import FEATURES, SharedViews, raw_rows
@@ -40,7 +40,7 @@ class WindowHandler(SharedViews):
 
     Features of history rows pass the fitted inference processors. A processor that works across a day's
     stocks sees them among the members of that day and those who join on the same day, never among stocks
-    whose joining is still unknown when the window is read.
+    whose joining is still unknown when the window is read; one that is ``row_by_row`` sees them all at once.
 
     A subclass gives what its users do not:
 
@@ -172,7 +172,7 @@ class WindowHandler(SharedViews):
     def _process(self, members: pd.DataFrame, history: pd.DataFrame, with_fit: bool) -> pd.DataFrame | None:
         """Make all views and the history's features; the processed history, None where it is not one piece."""
         processors = [*self.shared_processors, *self.infer_processors]
-        cohorts = self._cohorts() if processors else []  # before the members are processed, which may be in place
+        cohorts = self._cohorts(processors) if processors else []  # before members are processed, perhaps in place
         if not self.drop_raw and self._writes():
             members, history = copies([members, history])
         self.make_views(members, with_fit)
@@ -206,9 +206,14 @@ class WindowHandler(SharedViews):
         """Processed features of the days before each stock joined, by (datetime, instrument)."""
         return self._history
 
-    def _cohorts(self) -> list[tuple[pd.DataFrame, pd.MultiIndex]]:
-        """Per joining day: the raw members of the days before it with the joiners' history, and the latter's index."""
+    def _cohorts(self, processors: Sequence[of_qlib.Processor]) -> list[tuple[pd.DataFrame, pd.MultiIndex]]:
+        """Per joining day: the raw members of the days before it with the joiners' history, and the latter's index.
+
+        All at once and without members, where no processor sees more than a row.
+        """
         history = self.data_loader.history_
+        if len(history) and all(map(row_by_row, processors)):
+            return [(history.copy(), history.index)]
         raw = raw_rows(self)
         assert raw is not None
         joined = joining_days(history.index, raw.index)

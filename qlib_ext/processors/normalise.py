@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,8 @@ class RobustZScoreNorm(processor.RobustZScoreNorm):
     ``MAD = median(|x - median|)``; medians over the rows of fit_start_time..fit_end_time, without NaN, in the
     precision of the column.
     """
+
+    row_by_row: ClassVar[bool] = True  # once it is fitted, what becomes of a row depends on that row alone
 
     def fit(self, df: pd.DataFrame) -> None:
         """Take the medians, ``mean_train`` and ``std_train`` ``[columns]``.
@@ -62,6 +64,8 @@ class RobustZScoreNorm(processor.RobustZScoreNorm):
 
 class Fillna(processor.Fillna):
     """``fill_value`` in place of NaN."""
+
+    row_by_row: ClassVar[bool] = True
 
     def __call__(self, df: pd.DataFrame) -> pd.DataFrame:
         def filled(values: np.ndarray, own: np.ndarray, rows: slice) -> np.ndarray:

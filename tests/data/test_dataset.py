@@ -110,6 +110,17 @@ def test_sample_every_thins_the_training_days_only():
     assert len(fifth.samples("valid", learn=True)) == len(every.samples("valid", learn=True))
 
 
+def test_a_model_of_rows_trains_on_the_sampled_days_too():
+    """Qlib's own models read ``prepare``: the same rows are learnt, and all are scored."""
+    data = dataset_of(random_rows(holes=0.0), sample_every=5)
+    learnt = data.prepare("train", col_set="label", data_key=DataHandlerLP.DK_L).dropna()
+    np.testing.assert_array_equal(day_of(learnt).unique(), day_of(data.samples("train", learn=True)).unique())
+    assert len(learnt) == len(data.samples("train", learn=True))
+    whole = dataset_of(random_rows(holes=0.0))
+    for segment, view in (("train", DataHandlerLP.DK_I), ("valid", DataHandlerLP.DK_L)):
+        pd.testing.assert_frame_equal(data.prepare(segment, data_key=view), whole.prepare(segment, data_key=view))
+
+
 def test_several_label_columns():
     rows = random_rows()
     rows["label", "LABEL1"] = 2 * rows["label", "LABEL0"]

@@ -17,6 +17,7 @@ from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.handler import WindowHandler
 from qlib_ext.data.window import Window
 from qlib_ext.expressions.reach import label_reach
+from qlib_ext.processors.normalise import Fillna, RobustZScoreNorm
 from qlib_ext.simulator.index import spans
 from qlib_ext.testing.rows import SEGMENTS, dataset_of, random_rows
 from tests.garbage import garbage_from
@@ -188,6 +189,35 @@ def test_history_is_standardised_among_the_members_and_those_who_join_the_same_d
         peers = raw.loc[[c for c in raw.loc[[day]].index if c in members or joined.get(c) == joined[day, name]]]
         expected = ((raw.loc[(day, name)] - peers.mean()) / peers.std()).fillna(0.0)
         np.testing.assert_allclose(row.to_numpy(), expected.to_numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_processors_that_go_row_by_row_see_the_history_at_once_and_make_the_same_bits_of_it(small, init, monkeypatch):
+    init(small[0])
+    of_ours = "qlib_ext.processors.normalise"
+    kwargs = {"fields_group": "feature", "clip_outlier": True}
+    scale = {"class": "RobustZScoreNorm", "module_path": of_ours, "kwargs": kwargs}
+    fill = {"class": "Fillna", "module_path": of_ours, "kwargs": {"fields_group": "feature"}}
+    frames = []
+
+    def made() -> pd.DataFrame:
+        frames.clear()
+        options = {"instruments": "csi300", "infer_processors": [scale, fill], "traded_only": True}
+        return TwoFields(**options, **TIMES).history()
+
+    def counted(self, frame):
+        frames.append(len(frame))
+        return filled(self, frame)
+
+    filled = Fillna.__call__
+    monkeypatch.setattr(Fillna, "__call__", counted)
+    at_once = made()
+    assert len(frames) == 2  # the members, the history
+    for processor in (RobustZScoreNorm, Fillna):
+        monkeypatch.setattr(processor, "row_by_row", False)
+    by_cohort = made()
+    assert len(frames) > 5
+    assert len(by_cohort) > 100
+    pd.testing.assert_frame_equal(at_once, by_cohort, check_exact=True)
 
 
 def test_a_processor_that_drops_rows_drops_them_from_the_history_too(small, init):

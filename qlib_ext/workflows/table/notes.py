@@ -17,7 +17,6 @@ NOTES = {
     "batch_size": "rows of a step, rounded to whole days",
     "only_tradable": "else what is suspended in the portfolio blocks the places of sales",
     "sample_every": "train on every fifth day: the labels of ten days overlap",
-    "label": "Rank IC and groups of the return of five days, as in the report",
     "LATE_SKEW_RET": "minute bars, exhibit 6",
     "BIGORDER_AMT_PERC": "trades, exhibit 25",
     "SKEW_ORDER_DIFF": "orders, exhibit 36",
