@@ -6,6 +6,7 @@
 # make test-real    the same tests with the real data of ../shared/market
 # make test-slow    the tests that take minutes: runs killed twenty times
 # make gpu-site     what `make gpu` needs beside torch, .gpu/site.tar.xz, for Python 3.12 on Linux x86-64; here
+# make gpu-polars   what networks of stocks need there beside it, .gpu/polars.tar.xz; here
 # make gpu          tests and benchmarks on a GPU, in eight minutes; on the machine that has it, without network;
 #                   GPU_OUT=DIR the folder of the results
 # make gpu-truth    trainings of benchmarks.truth on a GPU, in nine minutes; likewise
@@ -23,7 +24,7 @@ GPU_OUT := $(GPU)/results
 GPU_MOST_KB := 30000
 GPU_PLATFORMS := $(foreach n,1 2014 _2_17 _2_24 _2_27 _2_28,--platform manylinux$(n)_x86_64)
 
-.PHONY: install quickstart reports workflows docs test test-real test-slow lint gpu-site gpu gpu-truth gpu-rsr
+.PHONY: install quickstart reports workflows docs test test-real test-slow lint gpu-site gpu-polars gpu gpu-truth gpu-rsr
 
 install: $(VENV)/.installed
 
@@ -76,6 +77,14 @@ gpu-site:
 	@kilobytes=$$(du -k $(GPU)/site.tar.xz | cut -f1); \
 		echo "$(GPU)/site.tar.xz: $$kilobytes kB of at most $(GPU_MOST_KB)"; test $$kilobytes -le $(GPU_MOST_KB)
 
+gpu-polars:
+	rm -rf $(GPU)/build
+	$(PYTHON) -m pip install --quiet --no-deps --no-compile --only-binary=:all: --python-version 3.12 \
+		--implementation cp $(GPU_PLATFORMS) --target $(GPU)/build \
+		--requirement benchmarks/gpu/polars.txt
+	tar -cJf $(GPU)/polars.tar.xz -C $(GPU)/build .
+	rm -r $(GPU)/build
+
 gpu: $(GPU)/site
 	PYTHONPATH=.:$(GPU)/site $(PYTHON) -m benchmarks.gpu --out $(GPU_OUT)
 
@@ -88,3 +97,4 @@ gpu-rsr:
 $(GPU)/site: $(GPU)/site.tar.xz
 	mkdir -p $@
 	tar -xJf $< -C $@
+	test ! -f $(GPU)/polars.tar.xz || tar -xJf $(GPU)/polars.tar.xz -C $@
