@@ -7,8 +7,11 @@ import pandas as pd
 import pytest
 
 from benchmarks import truth_weights
+from benchmarks.truth_state import by_long_only_and_state
 from benchmarks.truth_train import REACH
 from benchmarks.truth_weights import WEIGHTINGS, by_icir, walked
+from tests.models.cases import risk_folder
+from tests.models.test_state_weighting import slow_long_only
 
 DAYS, STOCKS = 70, 30
 
@@ -58,3 +61,32 @@ def test_trees_find_the_good_source(market):
     scores = pd.DataFrame(walked(features, label, WEIGHTINGS["trees"]))
     ic = scores.corrwith(pd.DataFrame(label[-len(scores) :]), axis=1, method="spearman")
     assert ic.mean() > 0.3
+
+
+def by_state(features, label):
+    days = pd.bdate_range("2020-01-01", periods=DAYS)
+    windows = range(truth_weights.TRAIN + REACH, DAYS, truth_weights.STEP)
+    return by_long_only_and_state(features, label, days, risk_folder(), windows, truth_weights.TRAIN, 0.4)
+
+
+def test_weightings_by_state_know_no_label_that_is_not_known_yet(market):
+    features, label = market
+    garbled = label.copy()
+    garbled[truth_weights.TRAIN + truth_weights.STEP :] *= -7
+    scores, again = by_state(features, label), by_state(features, garbled)
+    for name, score in scores.items():
+        assert score.shape == (DAYS - truth_weights.TRAIN - REACH, STOCKS)
+        until = 2 * truth_weights.STEP
+        np.testing.assert_array_equal(score[:until], again[name][:until])
+    assert not np.allclose(scores["long-only"], again["long-only"], equal_nan=True)
+
+
+def test_long_only_weights_are_what_the_best_stocks_earned_on_the_known_days(market):
+    features, label = market
+    index = pd.MultiIndex.from_product([range(DAYS), range(STOCKS)], names=["datetime", "instrument"])
+    columns = pd.MultiIndex.from_tuples([("feature", "F0"), ("feature", "F1"), ("label", "LABEL0")])
+    rows = pd.DataFrame(np.stack([*features, label], -1).reshape(-1, 3), index, columns)
+    v = slow_long_only(rows.loc[: truth_weights.TRAIN - 1].dropna(), 0.1).to_numpy()
+    first = slice(truth_weights.TRAIN + REACH, truth_weights.TRAIN + REACH + truth_weights.STEP)
+    found = by_state(features, label)["long-only"][: truth_weights.STEP]
+    np.testing.assert_allclose(found, np.tensordot(v / v.sum(), features[:, first], 1), rtol=1e-9)
