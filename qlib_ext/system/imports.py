@@ -8,11 +8,12 @@ import site
 import sys
 import sysconfig
 import time
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import Distribution, distributions
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 
@@ -64,10 +65,7 @@ def code_behind(modules: Iterable[str], without: Collection[str] = ()) -> Code:
             left += imports_of(file, name)
             if is_own(top):
                 code.files.add(file)
-    distributions = _distributions()
-    code.versions = {
-        f"{name} {version(name)}" for package in packages.difference(without) for name in distributions.get(package, ())
-    }
+    code.versions = {entry for package in packages.difference(without) for entry in _versions_of(package)}
     return code
 
 
@@ -85,7 +83,7 @@ def _imports_in(source: bytes, package: str) -> tuple[str, ...]:
 
 
 def _found_in(module: ast.Module, package: str) -> Iterator[str]:
-    for node in ast.walk(module):
+    for node in _statements(module):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -97,6 +95,14 @@ def _found_in(module: ast.Module, package: str) -> Iterator[str]:
             yield from () if dotted.partition(".")[0] in OURS else packages_above(dotted)
 
 
+def _statements(block: ast.AST) -> Iterator[ast.AST]:
+    """All statements within a module or a statement, and none of the expressions, which are most of its nodes."""
+    for name in ("body", "orelse", "handlers", "cases", "finalbody"):
+        for inner in getattr(block, name, []):
+            yield inner
+            yield from _statements(inner)
+
+
 def packages_above(name: str) -> Iterator[str]:
     """The packages that Python imports before a module."""
     while "." in name:
@@ -105,9 +111,29 @@ def packages_above(name: str) -> Iterator[str]:
 
 
 @cache
-def _distributions() -> Mapping[str, list[str]]:
-    """The installed distributions of each package; finding them takes half a second."""
-    return packages_distributions()
+def _versions_of(package: str) -> tuple[str, ...]:
+    """The name and version of each installed distribution that a package of the first level comes from."""
+    return tuple(f"{own.metadata['Name']} {own.version}" for own in _distributions().get(package, ()))
+
+
+@cache
+def _distributions() -> Mapping[str, list[Distribution]]:
+    """The installed distributions of each package, as ``importlib.metadata.packages_distributions`` finds them.
+
+    That takes a second, since it looks for every file of them.
+    """
+    found = defaultdict(list)
+    for own in distributions():
+        declared = (own.read_text("top_level.txt") or "").split()
+        for package in declared or _packages_in(own.read_text("RECORD") or ""):
+            found[package].append(own)
+    return found
+
+
+def _packages_in(record: str) -> set[str]:
+    """The packages of the first level in the list of files of a wheel, whose lines are ``path,hash,size``."""
+    paths = {line.partition(",")[0] for line in record.splitlines()}
+    return {path.partition("/")[0].removesuffix(".py") for path in paths if path.endswith(".py")}
 
 
 @cache

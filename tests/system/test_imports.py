@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,28 @@ def test_packages_of_a_folder_that_pip_filled_are_not_the_users(tmp_path):
         [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == f"[{mine / 'model.py'!r}] {{'lent 1.5'}}"
+
+
+def test_distributions_are_those_that_the_standard_library_finds():
+    mine = {package: {each.metadata["Name"] for each in found} for package, found in imports._distributions().items()}
+    assert mine == {package: set(names) for package, names in packages_distributions().items()}
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "if later:\n    pass\nelse:\n    {}",
+        "for each in []:\n    pass\nelse:\n    {}",
+        "while later:\n    {}",
+        "with later:\n    {}",
+        "try:\n    pass\nexcept ImportError:\n    {}",
+        "try:\n    pass\nfinally:\n    {}",
+        "try:\n    pass\nexcept* ImportError:\n    {}",
+        "match later:\n    case 1:\n        {}",
+        "class Mine:\n    def late(self):\n        {}",
+        "async def late():\n    async with later:\n        {}",
+    ],
+)
+def test_an_import_is_found_in_any_block(folder, block):
+    (folder / "starts.py").write_text(block.format("import my_tools"))
+    assert of_user(folder, "starts") == {"starts.py", "my_tools.py"}
