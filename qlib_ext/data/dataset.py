@@ -12,9 +12,11 @@ from qlib.data.dataset import DatasetH, TSDatasetH
 from qlib.data.dataset.handler import DataHandler, DataHandlerLP
 from qlib.utils import get_callable_kwargs
 
+from qlib_ext.data import cache
 from qlib_ext.data.batch import Samples
 from qlib_ext.data.fitting import fit_ends
 from qlib_ext.data.gather import home_of
+from qlib_ext.data.kept_panel import read_panel, write_panel
 from qlib_ext.data.panel import Panel
 from qlib_ext.data.purging import last_known_day, next_start, trading_days
 from qlib_ext.data.segments import Bounds, bounds_of, refuse_fitted_on_test, refuse_overlap, span_of
@@ -206,12 +208,7 @@ class CrossSectionDataset(DatasetH):
         features = [self.handler.fetch(col_set="feature", data_key=DataHandlerLP.DK_I)]
         if hasattr(self.handler, "history"):
             features.append(self.handler.history())
-        labels = self.handler.fetch(col_set="label", data_key=DataHandlerLP.DK_L)
-        groups = None
-        columns = self.handler.get_cols(col_set=DataHandlerLP.CS_RAW, data_key=DataHandlerLP.DK_I)
-        if "group" in {column[0] for column in columns}:
-            groups = self.handler.fetch(col_set="group", data_key=DataHandlerLP.DK_I).iloc[:, 0]
-        panel = Panel.from_frames(features, labels, groups)
+        panel = self._panel_of(features)
         tables = self.handler.relation_tables() if hasattr(self.handler, "relation_tables") else {}
         if tables:
             from qlib_ext.relations.dated import (
@@ -226,3 +223,18 @@ class CrossSectionDataset(DatasetH):
                 "end_time, or a smaller step_len."
             )
         return panel
+
+    def _panel_of(self, features: list[pd.DataFrame]) -> Panel:
+        """The panel over frames of features, read where it is kept."""
+        views = getattr(self.handler, "key_", None)
+        key = None if views is None else cache.key_of(Panel, views)
+        kept = None if key is None else read_panel(key, features)
+        if kept is not None:
+            return kept
+        labels = self.handler.fetch(col_set="label", data_key=DataHandlerLP.DK_L)
+        groups = None
+        columns = self.handler.get_cols(col_set=DataHandlerLP.CS_RAW, data_key=DataHandlerLP.DK_I)
+        if "group" in {column[0] for column in columns}:
+            groups = self.handler.fetch(col_set="group", data_key=DataHandlerLP.DK_I).iloc[:, 0]
+        panel = Panel.from_frames(features, labels, groups)
+        return panel if key is None else write_panel(key, features, panel)

@@ -65,6 +65,7 @@ class WindowHandler(SharedViews):
     """
 
     window: Window
+    key_: str | None = None  # of the views in the cache; None where they are not kept
 
     def __init__(
         self,
@@ -166,6 +167,7 @@ class WindowHandler(SharedViews):
             infer, beside = self.views()
             if key is not None and beside is not None and history is not None:
                 cache.write(key, [infer, history], beside)
+        self.key_ = key
         if self.drop_raw:
             self.data_loader.history_ = None  # processed in place
 

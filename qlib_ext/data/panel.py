@@ -31,6 +31,7 @@ class Panel:
     labels       [rows, k] float32, NaN where a row has none
     groups       [rows] float32 prior group of the stock on that day (for example its industry), or None
     relations    who is related to whom on each day, or None
+    finite       the values are known to be finite
     member       [rows] bool: the stock is a member of the universe on that day; other rows only complete windows
     days         the trading days, ascending
     instruments  the instruments, ascending
@@ -52,6 +53,7 @@ class Panel:
     next_row: Tensor
     places: Tensor | None = None
     relations: DatedRelations | None = None
+    finite: bool = False
 
     @classmethod
     def from_frames(
@@ -176,9 +178,13 @@ class Panel:
         """The rows of the samples themselves: ``[samples]`` int64."""
         return self.last_row[day, instrument].long()
 
+    def all_finite(self) -> bool:
+        """Whether no feature is NaN or infinite; reads all of them."""
+        return all(torch.isfinite(chunk).all() for chunk in self.values.split(CHUNK_ROWS))
+
     def require_finite(self) -> None:
         """Raise DataError where a feature is NaN or infinite, with the field, the count and the first place."""
-        if all(torch.isfinite(chunk).all() for chunk in self.values.split(CHUNK_ROWS)):
+        if self.finite or self.all_finite():
             return
         for column, name in enumerate(self.fields):
             bad = ~torch.isfinite(self.values[:, column])

@@ -99,9 +99,12 @@ class CSZScoreNorm(processor.CSZScoreNorm):
 
 def between(df: pd.DataFrame, start: Any, end: Any) -> pd.DataFrame:
     """The rows of start..end; no copy of them where they follow each other."""
-    days = df.index.get_level_values("datetime")
-    if days.is_monotonic_increasing:
-        return df.iloc[days.slice_indexer(start, end)]
+    level = df.index.names.index("datetime")
+    days, codes = df.index.levels[level], df.index.codes[level]  # the days of all rows are not written out
+    if len(df) and days.is_monotonic_increasing and codes[0] >= 0 and (codes[1:] >= codes[:-1]).all():
+        within = days.slice_indexer(start, end)
+        first, last = np.searchsorted(codes, np.array([within.start, within.stop], dtype=codes.dtype))
+        return df.iloc[first:last]
     return fetch_df_by_index(df, slice(start, end), level="datetime")
 
 

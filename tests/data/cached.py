@@ -50,8 +50,12 @@ def everything(handler: WindowHandler, segments: dict = SEGMENTS) -> list:
     ]
     panel = CrossSectionDataset(handler, segments).panel()
     windows = panel.windows(*(panel.last_row[:60] >= 0).nonzero().T, 6)
+    values = panel.values if panel.places is None else panel.values[panel.places.long()]
+    whose = [values, panel.labels, panel.groups, panel.member, panel.last_row, panel.next_row]
+    arrays = [own.numpy() for own in whose if own is not None]
+    axes = [np.asarray(panel.days), np.asarray(panel.instruments), np.asarray(panel.fields)]
     learnt = [each.mean_train for each in handler.infer_processors if hasattr(each, "mean_train")]
-    return [*found, handler.history(), pd.DataFrame(windows.flatten(1).numpy()), panel.labels.numpy(), *learnt]
+    return [*found, handler.history(), pd.DataFrame(windows.flatten(1).numpy()), *arrays, *axes, *learnt]
 
 
 def assert_same(mine: list, theirs: list) -> None:

@@ -7,6 +7,7 @@ import pytest
 from qlib_ext.data import cache
 from qlib_ext.data.handler import WindowHandler
 from qlib_ext.data.loader import HistoryLoader
+from qlib_ext.data.panel import Panel
 from qlib_ext.simulator.simulate import write_market
 
 
@@ -35,8 +36,8 @@ def provider(tiny, tmp_path, init):
 
 @pytest.fixture
 def computed(monkeypatch):
-    """How often rows were computed, and how often views."""
-    counts = {"rows": 0, "views": 0}
+    """How often rows were computed, how often views, and how often panels."""
+    counts = {"rows": 0, "views": 0, "panels": 0}
     compute, process = HistoryLoader._compute, WindowHandler._process
 
     def count(what, function):
@@ -48,4 +49,5 @@ def computed(monkeypatch):
 
     monkeypatch.setattr(HistoryLoader, "_compute", count("rows", compute))
     monkeypatch.setattr(WindowHandler, "_process", count("views", process))
+    monkeypatch.setattr(Panel, "from_frames", count("panels", Panel.from_frames))
     return counts

@@ -25,10 +25,22 @@ from qlib_ext.rolling.windows import plan
 from qlib_ext.system import imports
 from tests.data.cached import ACROSS, FIT, ON_TIME, RANK, TIMES, Returns, assert_same, entries, everything
 
+
+class Apart(Processor):
+    """Writes the rows of members into another block, and those of a few stocks in place."""
+
+    def __call__(self, df):
+        df = df.copy() if len(df) > MANY else df
+        df.iloc[:, 0] += np.float32(1.0)
+        return df
+
+
+MANY = 800  # rows, more than are read for the history of one joining day
 OPTIONS = {
     "as a workflow": {},
     "raw dropped": {"drop_raw": True},
     "across stocks": {"infer_processors": ACROSS},
+    "members in another block": {"infer_processors": [Apart()]},
     "no processor": {"infer_processors": [], "learn_processors": []},
     "a learning view of its own": {"learn_processors": [{"class": "Fillna", "kwargs": {"fill_value": 1.0}}]},
     "whole market": {"instruments": "all", "start_time": None, "drop_raw": True},
@@ -51,7 +63,7 @@ def test_what_is_read_is_what_was_computed(provider, folder, monkeypatch, comput
     assert_same(everything(again), expected)
     assert computed["rows"] == before["rows"]
     if options in ("as a workflow", "raw dropped", "across stocks", "whole market", "a group"):
-        assert computed == before, "the views are read as well"
+        assert computed == before, "views and panel are read as well"
     again.fetch(col_set="feature")  # what a reader writes into its memory is not written into the file
     values = again.fetch(col_set="feature").to_numpy()
     values.flags.writeable = True
@@ -65,7 +77,7 @@ def test_what_is_read_is_what_was_computed(provider, folder, monkeypatch, comput
 def test_another_provider_gives_other_numbers(provider, folder, init, computed, monkeypatch, what):
     before = Returns()
     assert_same(everything(Returns()), everything(before))
-    assert computed == {"rows": 1, "views": 1}
+    assert computed == {"rows": 1, "views": 1, "panels": 1}
     close = provider / "features/sh600002/close.day.bin"
     if what.startswith("one value"):
         bars = np.fromfile(close, dtype="<f4")
@@ -88,7 +100,7 @@ def test_another_provider_gives_other_numbers(provider, folder, init, computed, 
         (provider / "calendars/day.txt").write_text((provider / "calendars/day.txt").read_text() + "2030-01-01\n")
     init(provider)  # Qlib itself remembers universes and calendars
     after = Returns()
-    assert computed == {"rows": 2, "views": 2}
+    assert computed == {"rows": 2, "views": 2, "panels": 1}
     assert before.fetch(data_key="raw").equals(after.fetch(data_key="raw")) == (
         what in ("a calendar", "a quarterly value")
     )
@@ -159,7 +171,7 @@ def test_a_processor_that_cannot_be_told_from_others_is_not_kept(provider, folde
     locked.lock = threading.Lock()
     for number, processor in enumerate([Local(), Local(), locked, locked], start=1):
         assert len(Returns(infer_processors=[processor]).fetch()) > 500
-        assert computed == {"rows": 1, "views": number}
+        assert computed == {"rows": 1, "views": number, "panels": 0}
 
 
 MODULE = """
@@ -254,11 +266,13 @@ def test_weeks_and_months_of_the_calendar_are_kept(provider, folder, computed):
 def test_rows_that_are_put_in_later_are_processed_anew(provider, folder, computed):
     first = everything(Returns())
     handler = Returns()
-    assert computed == {"rows": 1, "views": 1}
+    assert computed == {"rows": 1, "views": 1, "panels": 1}
     put_raw_rows(handler, raw_rows(handler) * np.float32(2.0))
     handler.process_data(with_fit=True)
-    assert computed == {"rows": 1, "views": 2}
+    assert computed == {"rows": 1, "views": 2, "panels": 1}
     assert not handler.fetch(col_set="label").equals(first[0])
+    everything(handler)
+    assert computed["panels"] == 2, "that of the other rows is not read"
     assert_same(everything(Returns()), first)
 
 

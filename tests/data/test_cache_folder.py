@@ -29,9 +29,9 @@ def test_what_is_damaged_is_computed_again(provider, folder, computed, file, dam
             half = content[: len(content) // 2]
             path.write_bytes(half + changed + content[len(half) + 1 :] if damage == "a byte" else half)
     assert_same(everything(Returns()), expected)
-    assert computed == {"rows": 2, "views": 2}
+    assert computed == {"rows": 2, "views": 2, "panels": 2}
     assert_same(everything(Returns()), expected)
-    assert computed == {"rows": 2, "views": 2}, "it was written anew"
+    assert computed == {"rows": 2, "views": 2, "panels": 2}, "it was written anew"
 
 
 KEY, OTHER = "0" * 32, "1" * 32
@@ -99,8 +99,8 @@ def test_two_handlers_made_at_once_are_kept_once(provider, folder, computed, mon
     children = [in_child(Returns) for _ in range(2)]
     assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
     mine = everything(Returns())
-    assert computed == {"rows": 0, "views": 0}
-    assert len(entries(folder)) == 2
+    assert computed == {"rows": 0, "views": 0, "panels": 1}
+    assert len(entries(folder)) == 3
     monkeypatch.setenv(cache.VARIABLE, "off")
     assert_same(mine, everything(Returns()))
 
