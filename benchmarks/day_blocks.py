@@ -1,8 +1,8 @@
 """Do blocks of consecutive days in a training step cost Rank IC? Prints one table, of the validation year alone.
 
 Steps of consecutive days could share what their windows have in common. A GRU of the day bars of CSI300, 2014 and 2015
-to train, 2016 to validate: one day a step, several days drawn at random, and as many that follow each other, in blocks
-whose borders and order are drawn anew each epoch. Nothing of the test years is read.
+to train, 2016 to validate: a step's days drawn at random, and as many that follow each other, in blocks whose borders
+and order are drawn anew each epoch. Nothing of the test years is read.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class BlockGRU(GRU):
 
 
 def in_blocks(days: np.ndarray, length: int) -> np.ndarray:
-    """All days in blocks of a length that divides them into the steps of a trainer; borders and order by a permutation.
+    """All days in the blocks of which a trainer makes its steps; a permutation of them draws order and borders.
 
-    The first block of an epoch begins anywhere, and what is left over at both ends is a step of its own.
+    What is left of a block at the end of the days is a step with those at their beginning.
     """
     random = np.random.default_rng(days)
     sizes = [len(step) for step in np.array_split(days, -(-len(days) // length))]
@@ -67,23 +67,22 @@ def main() -> None:
     config = task["dataset"]["kwargs"] | {"segments": SEGMENTS, "sample_every": 1}
     dataset = init_instance_by_config(task["dataset"] | {"kwargs": config})
     net = task["model"]["kwargs"]["model"]["kwargs"] | {"n_epochs": options.epochs}
-    curves: dict[tuple[int, str], list[list[float]]] = {}
+    net["days_per_batch"] = options.days
+    curves: dict[str, list[list[float]]] = {RANDOM: [], BLOCKS: []}
     for seed in range(options.seeds):
-        for days, how in ((1, RANDOM), (options.days, RANDOM), (options.days, BLOCKS)):
-            model = (BlockGRU if how == BLOCKS else GRU)(**net | {"days_per_batch": days, "seed": seed})
+        for how, kind in ((RANDOM, GRU), (BLOCKS, BlockGRU)):
+            model = kind(**net | {"seed": seed})
             model.fit(dataset)
-            curves.setdefault((days, how), []).append(model.curves_[0]["valid_rank_ic"])
-            print(days, how, seed, *(f"{value:.4f}" for value in curves[days, how][-1]), flush=True)
+            curves[how].append(model.curves_[0]["valid_rank_ic"])
+            print(how, seed, *(f"{value:.4f}" for value in curves[how][-1]), flush=True)
     lines = []
-    for (days, how), own in curves.items():
-        mean = np.mean(own, axis=0)
+    for how, own in curves.items():
         best = np.max(own, axis=1)
-        lines.append(
-            (str(days), how, *(f"{value:.4f}" for value in mean), f"{best.mean():.4f} ± {best.std(ddof=1):.4f}")
-        )
+        mean = (f"{value:.4f}" for value in np.mean(own, axis=0))
+        lines.append((how, *mean, f"{best.mean():.4f} ± {best.std(ddof=1):.4f}"))
     print(f"\n{machine(torch.get_num_threads())}\n")
     epochs = (f"epoch {number + 1}" for number in range(options.epochs))
-    print(table(("days a step", "which", *epochs, "best epoch"), lines))
+    print(table((f"the {options.days} days of a step", *epochs, "best epoch"), lines))
 
 
 if __name__ == "__main__":
