@@ -106,7 +106,8 @@ def net_values(daily: Frames, colours: Colours, texts: Texts) -> go.Figure:
         )
     worst = min(float(trace.y.min()) for trace in figure.data if trace.fill)
     # the drawdown hangs from the top and takes the upper quarter of the panel
-    figure.update_yaxes(range=[4 * min(worst, -1e-3), 0], tickformat=".1~%", showgrid=False, secondary_y=True)
+    own = {"range": [4 * min(worst, -1e-3), 0], "tickformat": ".1~%", "tickmode": "auto", "showgrid": False}
+    figure.update_yaxes(own, secondary_y=True)
     figure.add_hline(1.0, line=LEVEL, layer="below", col=1)
     label_days(figure)
     return finish(figure, 380)
