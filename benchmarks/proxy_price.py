@@ -1,12 +1,12 @@
-"""What a proxy of the average price flatters: the same models by the proxy and by the true average, on the same days.
+"""What a proxy of the average price flatters: the same scores by the proxy and by the true average, on the same days.
 
     python -m benchmarks.proxy_price --data PROXY_PROVIDER --true TRUE_PROVIDER [--scores .data/truth]
 
 A provider without amounts has no average price, and (open + high + low + close) / 4 stands in for it: in the label, in
-the features and as the price of the backtest. Each model is trained on 2010-2017 of the proxy, stopped by 2018, and
-scores 2019-08 to 2021 twice, from the proxy's features and from the true ones. Both scores are judged by both labels
-and dealt at both prices: TopkDropout 50/5, costs of the workflows, beside CSI500. The test scores of benchmarks.truth,
-which know the proxy's features alone, are judged by both labels on the same days.
+the features and as the price of the backtest. The test scores of benchmarks.truth, which know the proxy's features
+alone, are judged by both labels from 2019-08 to 2021, and some are dealt at both prices: TopkDropout 50/5, costs of the
+workflows, beside CSI500. --train: runs that are trained on 2010-2017 of the proxy, stopped by 2018, and score the same
+days twice, from the proxy's features and from the true ones.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from qlib.contrib.strategy import TopkDropoutStrategy
 
 from benchmarks.measure import in_fresh_process, table
 from benchmarks.truth import RESULTS, chosen, read_results, scores_of
-from benchmarks.truth_runs import DAY_GRU, LIGHTGBM, RUNS, Dates, Job
+from benchmarks.truth_runs import ALPHA158_GRU, DAY_GRU, LIGHTGBM, RUNS, Dates, Job
 from benchmarks.truth_table import Scores, lines_of, mean_of_ranks, on_common_cells
 from benchmarks.truth_train import ALL, figures, prepare, read_truth, trained, write_parquet, write_rows
 from qlib_ext.analysis.performance import added_up_by_year, returns_after_cost
@@ -30,6 +30,7 @@ from qlib_ext.live.scoring import load_rows, score
 
 FIRST = "2019-08-01"  # the true averages begin in April 2019, a day's features reach 60 days back
 DATES = Dates(test="2019-01-01", folds=(2018,))
+DEALT = (LIGHTGBM, ALPHA158_GRU, DAY_GRU, "LightGBM + both GRUs")
 BACKTEST = {
     "account": 100_000_000,
     "benchmark": "SH000905",
@@ -52,12 +53,23 @@ def main() -> None:
     if not files["true"].exists():
         in_fresh_process(write_rows, options.true, Dates(start=FIRST), files["true"])
     labels = dict(zip(files, on_common_cells([read_truth(file)[ALL] for file in files.values()]), strict=True))
-    lines = []
-    for run in chosen(RUNS, options.only):
+    providers = {"proxy": options.data, "true": options.true}
+    tested = tested_scores(options)
+    cells = [(name, *label_cells(score, labels)) for name, score in tested.items()]
+    print(table(HEADER, cells), "\n")
+    lines = [
+        line
+        for name in DEALT
+        if name in tested
+        for line in dealt_lines(name, {"proxy": tested[name]}, labels, providers)
+    ]
+    for run in chosen(RUNS, options.train) if options.train else []:
         scores = scores_by_price(Job(run, 2018, 0, DATES), options, folder, files["proxy"])
-        lines += dealt_lines(run.name, scores, labels, {"proxy": options.data, "true": options.true})
-    print(table(HEADER, lines), "\n")
-    print(table((HEADER[0], *HEADER[3:-2]), label_lines(options, labels)))
+        frames = on_common_cells([to_matrix(score, "score") for score in scores.values()])
+        lines += dealt_lines(f"{run.name}, trained to 2017", dict(zip(scores, frames, strict=True)), labels, providers)
+    print(
+        table((HEADER[0], "features", "price", *HEADER[1:], "annual excess of the top 50", "information ratio"), lines)
+    )
 
 
 def scores_by_price(job: Job, options: argparse.Namespace, folder: Path, rows: Path) -> dict[str, pd.Series]:
@@ -72,11 +84,7 @@ def scores_by_price(job: Job, options: argparse.Namespace, folder: Path, rows: P
 
 HEADER = (
     "model",
-    "features",
-    "price",
     *(f"{label}'s label: {figure}" for label in ("proxy", "true") for figure in ("Rank IC", "ICIR", "best twentieth")),
-    "annual excess of the top 50",
-    "information ratio",
 )
 
 
@@ -88,7 +96,9 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--data", default=os.environ.get("QLIB_DATA"), metavar="DIR", help="by the proxy ($QLIB_DATA)")
     parser.add_argument("--true", required=True, metavar="DIR", help="the same days with true average prices")
-    parser.add_argument("--only", nargs="+", default=[LIGHTGBM, DAY_GRU], metavar="NAME", help="train these runs")
+    parser.add_argument(
+        "--train", nargs="+", default=[], metavar="NAME", help="runs to train, such as 'day GRU, ranked'"
+    )
     parser.add_argument("--scores", type=Path, default=Path(".data/truth"), metavar="DIR", help="of benchmarks.truth")
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help="rows (benchmarks/truth.csv)")
     options = parser.parse_args()
@@ -116,28 +126,23 @@ def score_again(file: Path, provider: str, again: Path) -> None:
     write_parquet(prediction.rename("score").to_frame(), again)
 
 
+def tested_scores(options: argparse.Namespace) -> dict[str, pd.DataFrame]:
+    """The test scores of ``benchmarks.truth``, the ranks of a run's seeds added."""
+    scores = Scores(scores_of(options.scores, options.data), read_results(options.results), Dates())
+    found = {line.name: scores.test(line) for line in lines_of(RUNS)}
+    return {name: mean_of_ranks(seeds)[FIRST:] for name, seeds in found.items() if seeds}
+
+
 def dealt_lines(
-    name: str, scores: dict[str, pd.Series], labels: dict[str, pd.DataFrame], providers: dict[str, str]
+    name: str, scores: dict[str, pd.DataFrame], labels: dict[str, pd.DataFrame], providers: dict[str, str]
 ) -> list[tuple[str, ...]]:
-    """Three lines: features and price of the proxy, the same scores at the true price, and all true."""
+    """A line for each features that there are scores of, and each price."""
     lines = []
-    frames = on_common_cells([to_matrix(score, "score") for score in scores.values()])
-    own = dict(zip(scores, frames, strict=True))
-    for features, price in (("proxy", "proxy"), ("proxy", "true"), ("true", "true")):
-        excess = in_fresh_process(dealt, own[features].stack().dropna(), providers[price])
-        money = (f"{excess['annual_excess_return']:.1%}", f"{excess['information_ratio']:.2f}")
-        lines.append((name, features, price, *label_cells(own[features], labels), *money))
-    return lines
-
-
-def label_lines(options: argparse.Namespace, labels: dict[str, pd.DataFrame]) -> list[tuple[str, ...]]:
-    """The test scores of ``benchmarks.truth`` by both labels."""
-    known, dates = read_results(options.results), Dates()
-    scores = Scores(scores_of(options.scores, options.data), known, dates)
-    lines = []
-    for line in lines_of(RUNS):
-        if seeds := scores.test(line):
-            lines.append((line.name, *label_cells(mean_of_ranks(seeds)[FIRST:], labels)))
+    for features, score in scores.items():
+        for price, provider in providers.items():
+            excess = in_fresh_process(dealt, score.stack().dropna().rename("score"), provider)
+            money = (f"{excess['annual_excess_return']:.1%}", f"{excess['information_ratio']:.2f}")
+            lines.append((name, features, price, *label_cells(score, labels), *money))
     return lines
 
 
