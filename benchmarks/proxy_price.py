@@ -138,11 +138,11 @@ def dealt_lines(
 ) -> list[tuple[str, ...]]:
     """A line for each features that there are scores of, and each price."""
     lines = []
-    for features, score in scores.items():
+    for features, own in scores.items():
         for price, provider in providers.items():
-            excess = in_fresh_process(dealt, score.stack().dropna().rename("score"), provider)
+            excess = in_fresh_process(dealt, own.stack().dropna().rename("score"), provider)
             money = (f"{excess['annual_excess_return']:.1%}", f"{excess['information_ratio']:.2f}")
-            lines.append((name, features, price, *label_cells(score, labels), *money))
+            lines.append((name, features, price, *label_cells(own, labels), *money))
     return lines
 
 
