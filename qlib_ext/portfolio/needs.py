@@ -119,7 +119,8 @@ def _check_days(model: Path, known: pd.DatetimeIndex, calendar: pd.DatetimeIndex
             f"The risk model in {model} ends on {known[-1]:%Y-%m-%d}, scores on {scored[-1]:%Y-%m-%d}; add its days "
             "with `qlib-ext risk`."
         )
-    if (before := int((known < scored[0]).sum())) < LEAST_DAYS:
+    before = int((known < scored[0]).sum())
+    if first is not None and before < LEAST_DAYS:
         raise DataError(
             f"The risk model in {model} begins on {known[0]:%Y-%m-%d}, {before} days before the scores of "
             f"{scored[0]:%Y-%m-%d}, and needs {LEAST_DAYS}; let the test begin later, or make it of earlier bars."

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from qlib_ext.portfolio.needs import check_enhancement
 from qlib_ext.workflows.checks import missing_data
 from qlib_ext.workflows.reading import Workflow, read_workflow
 
@@ -68,7 +69,9 @@ def test_a_risk_model_that_ends_before_the_score_is_named(workflow, tmp_path, pr
     assert "scores on 2099-12-31; add its days with `qlib-ext risk`" in missing_data(workflow)
 
 
-def test_a_risk_model_that_begins_with_the_score_is_named(workflow, market):
+def test_a_risk_model_that_begins_with_the_score_is_named(workflow, market, provider):
+    strategy, backtest = parts(workflow)
+    check_enhancement(strategy, {"backtest": backtest}, provider)  # of scores whose days are not known
     workflow.config["task"]["dataset"]["kwargs"]["segments"]["test"][0] = f"{market.calendar[40]:%Y-%m-%d}"
     assert "40 days before the scores of" in missing_data(workflow)
     assert "and needs 63; let the test begin later" in missing_data(workflow)
