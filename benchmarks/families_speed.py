@@ -2,7 +2,7 @@
 
     python -m benchmarks.families_speed --data .data/real/cn_2010_2021
 
-All columns of ``handlers.technical.Technical`` of all days of a provider, and a table of random reports of its stocks,
+All columns of ``handlers.technical.Technical``, of all days of a provider, and a table of random reports of its stocks,
 45 quarters and 15 values each, by the measures of ``qlib-ext fundamentals``, into a provider of the same days and
 stocks. One thread, a process of its own each; seconds of the processor, which other jobs hardly lengthen, and of the
 clock.
@@ -20,13 +20,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import qlib
 
 from benchmarks.measure import in_fresh_process, machine, peak_bytes, table, target
-from handlers.technical import Technical
+from qlib_ext.data.own_days_loader import BARS
+from qlib_ext.factors.candle_states import STATES
+from qlib_ext.factors.own_days import over_own_days
+from qlib_ext.factors.technical import INDICATORS, SHARED
 from qlib_ext.fundamentals.fields import add_fundamentals
 from qlib_ext.provider.calendar import read_calendar
-from qlib_ext.provider.panels import read_spans
+from qlib_ext.provider.panels import read_panels, read_spans
 from qlib_ext.provider.writer import write_provider
 
 QUARTERS, VALUES, GOAL = 45, 15, 60.0
@@ -51,13 +53,19 @@ def main() -> None:
 
 
 def technical(provider: str) -> tuple[str, float, float, int]:
-    """Every column of Technical, from the files to the handler's frame, after a first call for numba's compiler."""
-    qlib.init(provider_uri=provider, region="cn", kernels=1, logging_level=30)
-    spans = read_spans(Path(provider), "all")
-    Technical(instruments=spans["instrument"].unique()[:3].tolist())
-    handler, processor, clock = measured(Technical, instruments="all", learn_processors=[])
-    columns = handler.fetch(col_set="feature", data_key="raw").shape
-    return f"{columns[0]:,} rows, {columns[1]} columns", processor, clock, peak_bytes()
+    """Every column of Technical, from the files to matrices of all days and stocks, after a call for numba's compiler."""
+    folder = Path(provider)
+    days, symbols = read_calendar(folder), sorted(read_spans(folder, "all")["instrument"].unique())
+    functions = INDICATORS | {name: function for name, (function, _) in STATES.items()}
+
+    def columns(stocks: list[str]) -> int:
+        panels = read_panels(folder, BARS, stocks)
+        bars = {name: pd.DataFrame(panels[name], days, stocks) for name in BARS}
+        return sum(1 for _ in over_own_days(bars, functions, SHARED))
+
+    columns(symbols[:3])
+    count, processor, clock = measured(columns, symbols)
+    return f"{len(symbols):,} x {len(days):,}, {count} columns", processor, clock, peak_bytes()
 
 
 def reports(provider: str) -> tuple[str, float, float, int]:
