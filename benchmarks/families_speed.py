@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def technical(provider: str) -> tuple[str, float, float, int]:
-    """Every column of Technical, from the files to matrices of all days and stocks, after a call for numba's compiler."""
+    """Every column of Technical, from the files to matrices [days, stocks], after a call for numba's compiler."""
     folder = Path(provider)
     days, symbols = read_calendar(folder), sorted(read_spans(folder, "all")["instrument"].unique())
     functions = INDICATORS | {name: function for name, (function, _) in STATES.items()}
