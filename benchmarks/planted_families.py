@@ -54,8 +54,8 @@ def seen(market: Market) -> str:
     split = market.calendar[WARM + 2 * (len(market.calendar) - WARM) // 3]
     lines = []
     for name, part in market.parts.items():
-        planted = zscore(pd.DataFrame(part, market.calendar, market.symbols).stack().rename(name).to_frame())[name]
-        planted = planted.rename_axis(["datetime", "instrument"])
+        frame = pd.DataFrame(part, market.calendar, market.symbols).rename_axis(index="datetime", columns="instrument")
+        planted = zscore(frame.stack().rename(name).to_frame())[name]
         lines.append((name, *(f"{fitted(values, planted, split):.2f}" for values in families.values())))
     return table(("planted", *families), lines)
 
