@@ -41,7 +41,8 @@ class TrainingOptions:
     seed             of the initial weights, dropout and the order of days; None draws one
     seeds            several nets, one per seed; their standardised scores are averaged
     checkpoint       keep the state after each epoch in the recorder until the run has finished, so that one that was
-                     stopped goes on there, run again, with the same bits; needs a seed
+                     stopped goes on there, run again, with the same bits; needs a seed. What nobody goes on from is
+                     removed after 30 days
     n_jobs           accepted for the Zoo's sake: windows are gathered on the device, without worker processes
     """
 

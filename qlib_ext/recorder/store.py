@@ -10,7 +10,6 @@ from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-from mlflow.utils.file_utils import local_file_uri_to_path
 from qlib.config import C
 from qlib.log import get_module_logger
 from qlib.utils.exceptions import ExpAlreadyExistError
@@ -25,7 +24,7 @@ from qlib_ext.recorder.checkpoints import FOLDER, Checkpoints
 from qlib_ext.recorder.location import ARTIFACTS, SQLITE, artifact_location, database_of, follow_move
 from qlib_ext.recorder.provider import tag_provider
 from qlib_ext.recorder.running import RunningRun, mark_killed
-from qlib_ext.recorder.runs import deleted
+from qlib_ext.recorder.runs import artifacts_of, deleted
 from qlib_ext.system.files import require_writable
 from qlib_ext.system.locks import locked
 from qlib_ext.system.quiet import quieten, quieten_qlib
@@ -110,7 +109,9 @@ class SQLiteExpManager(MLflowExpManager):
         recorder = None if self.active_experiment is None else self.active_experiment.active_recorder
         super().end_exp(*args, **kwargs)
         if recorder is not None and recorder.status == recorder.STATUS_FI:
-            Checkpoints(Path(local_file_uri_to_path(recorder.artifact_uri)) / FOLDER).remove()
+            run = self.client.get_run(recorder.id)
+            if (artifacts_of(run) / FOLDER).is_dir():
+                Checkpoints.of(run, self.uri).remove()
         if self.running is not None:
             self.running.end()
             self.running = None

@@ -88,6 +88,8 @@ def test_a_killed_training_ends_in_the_same_bits(case, store, monkeypatch):
     trained = epochs_trained(monkeypatch)
     resumed = fit(made.make(**KEPT | options), dataset)
     assert len(trained) == done - after, "no epoch is trained again"
+    kept = [path for path in store.rglob(f"{FOLDER}/*") if path.suffix == ""]
+    assert len(kept) == len(whole.nets_), "one of each net, which the run that goes on has taken over"
     require_equal(resumed, whole, dataset)
     if case == "tasks":
         assert resumed.undefined_ == whole.undefined_

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import mlflow
 import numpy as np
@@ -16,6 +17,7 @@ from qlib.workflow import R
 from qlib_ext.errors import ConfigError, DataError, OutputError, ProviderError
 from qlib_ext.provider.writer import add_future_days
 from qlib_ext.recorder import record_in, store
+from qlib_ext.recorder.checkpoints import FOLDER, active_checkpoints
 from qlib_ext.recorder.location import follow_move
 from qlib_ext.recorder.runs import artifacts_of, find_runs, load, store_of
 from qlib_ext.recorder.store import SQLiteExpManager
@@ -155,6 +157,31 @@ def test_a_run_that_was_killed_as_it_began_is_marked(manager):
     run = client.create_run(client.create_experiment("trial")).info.run_id
     manager()
     assert client.get_run(run).info.status == "KILLED"
+
+
+def test_checkpoints_stay_until_a_run_that_goes_on_has_finished_or_for_thirty_days(manager, tmp_path):
+    recording = manager()
+
+    def run(status: str, **written: bytes) -> dict[str, bytes | None]:
+        recording.start_exp(experiment_name="trial")
+        read = {key: active_checkpoints().read(key) for key in written}
+        for key, content in written.items():
+            active_checkpoints().write(key, content)
+        recording.end_exp(status)
+        return read
+
+    def kept() -> list[str]:
+        return sorted(path.name for path in tmp_path.rglob(f"{FOLDER}/*") if path.suffix == "")
+
+    assert run("FAILED", a=b"1", b=b"2") == {"a": None, "b": None}
+    assert run("FAILED", a=b"3") == {"a": b"1"}
+    assert kept() == ["a", "b"], "one of each training: whoever goes on takes it over"
+    assert run("FINISHED", a=b"4") == {"a": b"3"}
+    assert kept() == ["b"], "of another training, which may go on yet"
+    for path in tmp_path.rglob(f"{FOLDER}/*"):
+        os.utime(path, (time.time() - 31 * 86_400,) * 2)
+    run("FINISHED", c=b"5")
+    assert not list(tmp_path.rglob(FOLDER))
 
 
 @pytest.mark.parametrize("folder", ["with a space", "a#b", "a&b=c", "因子"])

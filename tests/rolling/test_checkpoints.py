@@ -34,3 +34,5 @@ def test_a_killed_window_goes_on_after_its_last_epoch(small, bench, monkeypatch)
     assert seen == [1, 2]
     assert bench.file(done, "pred.pkl").read_bytes() == bench.file(whole, "pred.pkl").read_bytes()
     assert not list(bench.folder.rglob(f"artifacts/roll/{done}/**/{FOLDER}"))
+    left = [path for path in bench.folder.rglob(f"{FOLDER}/**/*") if path.is_file()]
+    assert not left, "nor does the one that was killed keep what is finished now"
