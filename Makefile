@@ -48,7 +48,6 @@ workflows: install
 	$(BIN)/qlib-ext init workflows --overwrite
 
 docs: install
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lint: install

@@ -33,7 +33,7 @@ what comes next:
 def add_provider(commands: argparse._SubParsersAction) -> None:
     """``qlib-ext provider``."""
     parser = add_command(
-        commands, "provider", _provider, "a table of day bars -> a provider", _PROVIDER, _PROVIDER_EXAMPLE
+        commands, "provider", _provider, "make a provider of a table of day bars", _PROVIDER, _PROVIDER_EXAMPLE
     )
     parser.add_argument("--bars", required=True, metavar="FILE", help="CSV or Parquet with a row a stock and day")
     parser.add_argument(

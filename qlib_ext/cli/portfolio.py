@@ -28,7 +28,7 @@ examples:
 def add_enhance(commands: argparse._SubParsersAction) -> None:
     """``qlib-ext enhance``."""
     parser = add_command(
-        commands, "enhance", _enhance, "a score -> enhanced indices of many settings", _ENHANCE, _ENHANCE_EXAMPLE
+        commands, "enhance", _enhance, "hold a score as enhanced indices of many settings", _ENHANCE, _ENHANCE_EXAMPLE
     )
     parser.add_argument("experiment", metavar="EXPERIMENT", help="whose last finished run's score is held")
     add_runs(parser)

@@ -35,7 +35,7 @@ what comes next:
 
 def add_fields(commands: argparse._SubParsersAction) -> None:
     """``qlib-ext fields``."""
-    parser = add_command(commands, "fields", _fields, "a table -> fields of a provider", _FIELDS, _FIELDS_EXAMPLE)
+    parser = add_command(commands, "fields", _fields, "write columns of a table as fields of a provider", _FIELDS, _FIELDS_EXAMPLE)
     parser.add_argument("--table", required=True, metavar="FILE", help="CSV or Parquet with a row a stock and day")
     parser.add_argument("--columns", required=True, nargs="+", metavar="NAME", help="the columns that become fields")
     parser.add_argument("--out", required=True, metavar="PROVIDER", help="a Qlib provider of day bars")
@@ -88,7 +88,7 @@ def add_group_mean(commands: argparse._SubParsersAction) -> None:
         commands,
         "group-mean",
         _group_mean,
-        "add the mean of a stock's group as a field",
+        "write the mean of a stock's group as a field of a provider",
         _GROUP_MEAN,
         _GROUP_MEAN_EXAMPLE,
     )
@@ -138,7 +138,7 @@ def add_fundamentals(commands: argparse._SubParsersAction) -> None:
         commands,
         "fundamentals",
         _fundamentals,
-        "companies' reports -> fields of a provider, as each day knew them",
+        "write companies' reports as fields of a provider, as each day knew them",
         _FUNDAMENTALS.format(measures=measures),
         _FUNDAMENTALS_EXAMPLE,
     )

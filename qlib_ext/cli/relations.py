@@ -37,7 +37,7 @@ what comes next:
 def add_relations(commands: argparse._SubParsersAction) -> None:
     """``qlib-ext relations``."""
     parser = add_command(
-        commands, "relations", _relations, "relations between stocks -> beside a provider", _RELATIONS, _EXAMPLES
+        commands, "relations", _relations, "write relations between stocks beside a provider", _RELATIONS, _EXAMPLES
     )
     parser.add_argument("--kind", required=True, metavar="NAME", help="what handlers call it, such as industry")
     parser.add_argument("--out", required=True, metavar="PROVIDER", help="a Qlib provider of day bars")

@@ -50,7 +50,7 @@ examples:
 def add_weights(commands: argparse._SubParsersAction) -> None:
     """``qlib-ext weights``."""
     parser = add_command(
-        commands, "weights", _weights, "an index's weights -> a field of a provider", _WEIGHTS, _WEIGHTS_EXAMPLE
+        commands, "weights", _weights, "write an index's weights as a field of a provider", _WEIGHTS, _WEIGHTS_EXAMPLE
     )
     parser.add_argument("--index", required=True, metavar="CODE", help="the instrument of the index's bars: SH000905")
     parser.add_argument("--members", required=True, metavar="NAME", help="its instruments file: csi500")

@@ -77,7 +77,7 @@ what comes next:
 
 def add_ticks(commands: argparse._SubParsersAction) -> None:
     """``qlib-ext ticks``, which has subcommands of its own."""
-    parser = add_command(commands, "ticks", None, "daily factors of trades and orders", _TICKS, _TICKS_EXAMPLE)
+    parser = add_command(commands, "ticks", None, "make daily factors of trades and orders", _TICKS, _TICKS_EXAMPLE)
     parts = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_read(parts)
     _add_build(parts)

@@ -66,7 +66,7 @@ examples:
 def add_workflows(commands: argparse._SubParsersAction) -> None:
     """``qlib-ext workflows``."""
     parser = add_command(
-        commands, "workflows", _list, "what workflows there are, and what they take", _WORKFLOWS, _WORKFLOWS_EXAMPLE
+        commands, "workflows", _list, "list the workflows and what they take", _WORKFLOWS, _WORKFLOWS_EXAMPLE
     )
     parser.add_argument("names", nargs="*", metavar="WORKFLOW", help="a name, or a pattern such as 'market_*'")
 
