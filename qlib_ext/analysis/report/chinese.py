@@ -177,7 +177,7 @@ CHINESE = {
     "no_risk": (
         "{names}：没有风险因子；请设置 FactorRecord 的 risk: {{kwargs: {{folder: DIR}}}}（qlib-ext risk --out DIR）。"
     ),
-    "left_out": "{name}：未计算 {parts}，因为 {reason}。",
+    "left_out": "{name}：未计算 {parts}，因为{reason}。",
     "no_curves": "{names}：没有训练曲线；模型未按轮次向记录器写入指标。",
     "no_config": "{names}：没有配置；该运行不是由 qrun 或 task_train 启动的。",
 }

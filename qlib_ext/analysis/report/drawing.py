@@ -119,7 +119,7 @@ def finish(figure: go.Figure, height: int) -> go.Figure:
         hoverlabel={"namelength": -1, "bgcolor": "rgba(255,255,255,0.93)"},
         bargap=0.2,
     )
-    figure.update_annotations(font_size=13)
+    figure.update_annotations(font_size=13, yshift=4)
     figure.update_xaxes(showline=True, linecolor="#999", ticks="outside", tickcolor="#999")
     return figure
 

@@ -26,6 +26,7 @@
     found.forEach((panel, place) => {
       layout[panel.x].domain = [0, 1];
       layout[panel.x].showticklabels = layout[panel.y].showticklabels = true;
+      if (layout[panel.x].type === "category") Object.assign(layout[panel.x], {tickangle: 0, tickfont: {size: 9}});  // months
       layout[panel.y].domain = [1 - (place + 1) / found.length + gap / 2, 1 - place / found.length - gap / 2];
       const title = (layout.annotations || [])[place];
       if (title) Object.assign(title, {x: 0.5, y: layout[panel.y].domain[1], font: {size: 12}});
