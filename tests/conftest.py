@@ -52,6 +52,16 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Market]:
 
 
 @pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database of runs; mlflow takes seconds to make one."""
+    from qlib_ext.recorder.store import create_database  # with what a machine of the tests marked cuda does without
+
+    file = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    create_database(file)
+    return file
+
+
+@pytest.fixture(scope="session")
 def init() -> Callable[[Path], None]:
     return lambda folder: qlib.init(provider_uri=str(folder), region="cn", kernels=1, logging_level=40)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import shutil
 import subprocess
 import sys
 from datetime import date
@@ -35,7 +36,7 @@ ZOO_ROWS = {
     "csi300_lstm": ["LSTM"],
     "csi300_rsr": [],
 }
-MARKET = {"stocks": 60, "days": 520, "seed": 0, "start": "2015-03-02"}  # all segments have days; few, for speed
+MARKET = {"stocks": 60, "days": 470, "seed": 0, "start": "2015-05-04"}  # all segments have days; few, for speed
 QUICK = {"EPOCHS": "1"}
 TWO_WINDOWS = {"TRAIN": "1Y", "VALID": "3M", "STEP": "2M", "TEST": "2017-01-01"}  # in the days of the market
 
@@ -73,9 +74,12 @@ def expected():
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def finished(request, provider, tmp_path_factory):
-    """A finished run: its name, its folder and what it printed."""
+def finished(request, provider, database, tmp_path_factory):
+    """A finished run: its name, its folder and what it printed. The first one makes the database of its runs itself."""
     cwd = tmp_path_factory.mktemp(request.param) / "here"
+    if request.param != NAMES[0]:
+        (cwd / "mlruns").mkdir(parents=True)
+        shutil.copy(database, cwd / "mlruns")
     done = qrun(request.param, provider, cwd)
     assert done.returncode == 0, done.stderr[-4000:]
     return request.param, cwd, done.stdout + done.stderr

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +10,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from qlib_ext.provider.calendar import read_calendar
 from qlib_ext.simulator.simulate import write_market
+from tests.docs.terminal import Terminal
 
 FEATURES = ["RESI5", "WVMA5", "RSQR5", "KLEN", "RSQR10", "CORR5", "CORD5", "CORR10", "ROC60", "RESI10", "VSTD5"]
 FEATURES += ["RSQR60", "CORR60", "WVMA60", "STD5", "RSQR20", "CORD60", "CORD10", "CORR20", "KLOW"]
@@ -50,7 +50,7 @@ def workflow(name: str, provider: Path) -> dict:
     manager["kwargs"] = {"uri": "sqlite:///mlruns/mlflow.db", "default_exp_name": name}
     record = {"module_path": "qlib.workflow.record_temp"}
     return {
-        "qlib_init": {"provider_uri": str(provider), "region": "cn", "exp_manager": manager},
+        "qlib_init": {"provider_uri": str(provider), "region": "cn", "kernels": 1, "exp_manager": manager},
         "experiment_name": name,
         "task": {
             "model": {
@@ -79,23 +79,19 @@ def workflow(name: str, provider: Path) -> dict:
 def provider(tmp_path_factory):
     """A market that has days in all segments of the Zoo."""
     folder = tmp_path_factory.mktemp("zoo") / "market"
-    write_market(folder, stocks=30, days=1500, start="2014-09-01")
+    write_market(folder, stocks=20, days=680, start="2014-09-01")
     return folder
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_zoo_workflow_runs_after_its_module_path_is_changed(name, provider, tmp_path):
+def test_a_zoo_workflow_runs_after_its_module_path_is_changed(name, provider, database, tmp_path):
     (tmp_path / "zoo.yaml").write_text(yaml.safe_dump(workflow(name, provider)))
-    program = Path(sys.executable).with_name("qrun")
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [program, "zoo.yaml"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    (tmp_path / "mlruns").mkdir()
+    shutil.copy(database, tmp_path / "mlruns")
+    Terminal(tmp_path)("qrun zoo.yaml")
     (pred,) = (tmp_path / "mlruns" / "artifacts" / name).glob("*/artifacts/pred.pkl")
     score = pd.read_pickle(pred)["score"]
     assert np.isfinite(score).all()
-    days = score.index.unique("datetime")
-    assert days.is_monotonic_increasing
-    assert len(days) > 800
+    days = read_calendar(provider)
+    assert list(score.index.unique("datetime")) == list(days[days >= "2017-01-01"])
     assert score.groupby(level="datetime").size().min() > 10

@@ -27,7 +27,7 @@ KEPT_DAYS = 30  # how long one that nobody goes on from stays, as what a handler
 class Checkpoints:
     """Checkpoints by key: ``folder`` keeps those of this run, ``earlier`` those of runs that did not finish.
 
-    A key is a hash of all that a training is made of, so whoever finds a checkpoint may go on from it, and takes it over.
+    A key is a hash of all that a training is made of, so whoever finds a checkpoint may go on from it.
     """
 
     folder: Path

@@ -13,7 +13,6 @@ from qlib_ext.errors import ConfigError
 from qlib_ext.models.base import NeuralModel
 from qlib_ext.models.gru import GRU
 from qlib_ext.recorder.checkpoints import FOLDER
-from qlib_ext.recorder.store import create_database
 from qlib_ext.testing.rows import dataset_of, random_rows
 from tests.killed import epochs_trained, kill_in_epoch
 from tests.models.cases import case_of
@@ -30,18 +29,10 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory):
-    """A database without runs; mlflow takes seconds to make one."""
-    file = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    create_database(file)
-    return file
-
-
 @pytest.fixture
-def store(empty, tmp_path):
+def store(database, tmp_path):
     """The folder of a store of runs of its own, which is the active one."""
-    shutil.copy(empty, tmp_path)
+    shutil.copy(database, tmp_path)
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
     mlflow.create_experiment("net", artifact_location=(tmp_path / "artifacts").as_uri())
     return tmp_path
