@@ -25,7 +25,7 @@ from qlib_ext.analysis.report.texts import LANGUAGES
 from qlib_ext.cli import main
 from qlib_ext.simulator.simulate import simulate, write_market
 from qlib_ext.ticks.factors import BUILT, FAMILIES, FLOWS
-from qlib_ext.workflows.reading import in_order, read_workflows
+from qlib_ext.workflows.reading import Workflow, in_order, read_workflows
 from tests.handlers import half_hours
 from tests.models.cases import risk_model_of
 
@@ -52,12 +52,12 @@ FIRST = {"train": "25D", "valid": "15D", "step": "40D"}
 SECOND = {"train": "26D", "valid": 0.5, "step": "5D"}
 
 
-def quick(name: str) -> dict:
+def quick(workflow: Workflow) -> dict:
     """The task with one epoch and windows that three months suffice for, and the score as its only record."""
-    task = copy.deepcopy(WORKFLOWS[name].config["task"])
-    second = name in MODELS
+    task = copy.deepcopy(workflow.config["task"])
+    second = workflow.name in MODELS
     dataset, options = task["dataset"]["kwargs"], task["model"]["kwargs"]
-    first_day = FIRST_TEST if WORKFLOWS[name].inputs else half_hours.FIRST
+    first_day = FIRST_TEST if workflow.inputs else half_hours.FIRST
     dataset["handler"]["kwargs"] |= {"start_time": first_day, "end_time": half_hours.LAST}
     once = ONCE if "train" in dataset["segments"] else {}
     dataset["segments"] = {**once, "test": [SECOND_TEST if second else FIRST_TEST, half_hours.LAST]}
@@ -113,7 +113,7 @@ def predictions(provider, tmp_path_factory):
     manager = {"class": "SQLiteExpManager", "module_path": "qlib_ext.recorder.store"}
     manager["kwargs"] = {"uri": f"sqlite:///{tmp_path_factory.mktemp('runs')}/mlflow.db", "default_exp_name": "default"}
     qlib.init(provider_uri=str(provider), region="cn", kernels=1, logging_level=40, exp_manager=manager)
-    return {w.name: task_train(quick(w.name), w.name).load_object("pred.pkl")["score"] for w in in_order(WORKFLOWS)}
+    return {w.name: task_train(quick(w), w.name).load_object("pred.pkl")["score"] for w in in_order(WORKFLOWS)}
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
@@ -126,6 +126,14 @@ def test_a_workflow_scores_its_stocks_on_all_test_days(predictions, name, market
     expected = days[days].index
     assert list(score.index.sort_values()) == list(expected.sort_values())
     assert np.isfinite(score).all()
+
+
+def test_a_graph_of_industries_gives_other_scores(predictions):
+    """What the page of ASTGNN sets before qrun."""
+    workflow = read_workflows(FILES, FACTORS | {"GRAPH_GROUP": "$industry"})["market_day_astgnn"]
+    score = task_train(quick(workflow), "grouped").load_object("pred.pkl")["score"]
+    assert score.index.equals(predictions[workflow.name].index)
+    assert (score != predictions[workflow.name]).any()
 
 
 def test_the_stages_are_these():

@@ -132,7 +132,9 @@ def add_check(commands: argparse._SubParsersAction) -> None:
 
 def add_orders(commands: argparse._SubParsersAction) -> None:
     """``qlib-ext orders``."""
-    parser = add_command(commands, "orders", _orders, "write tomorrow's orders of a run's strategy", _ORDERS, _ORDERS_EXAMPLE)
+    parser = add_command(
+        commands, "orders", _orders, "write tomorrow's orders of a run's strategy", _ORDERS, _ORDERS_EXAMPLE
+    )
     parser.add_argument("experiment", metavar="EXPERIMENT", help="experiment_name of a workflow with a backtest")
     parser.add_argument("--holdings", type=Path, required=True, metavar="FILE", help="what is held, see below")
     parser.add_argument("--cash", type=float, required=True, metavar="YUAN", help="of the account")

@@ -35,7 +35,9 @@ what comes next:
 
 def add_fields(commands: argparse._SubParsersAction) -> None:
     """``qlib-ext fields``."""
-    parser = add_command(commands, "fields", _fields, "write columns of a table as fields of a provider", _FIELDS, _FIELDS_EXAMPLE)
+    parser = add_command(
+        commands, "fields", _fields, "write columns of a table as fields of a provider", _FIELDS, _FIELDS_EXAMPLE
+    )
     parser.add_argument("--table", required=True, metavar="FILE", help="CSV or Parquet with a row a stock and day")
     parser.add_argument("--columns", required=True, nargs="+", metavar="NAME", help="the columns that become fields")
     parser.add_argument("--out", required=True, metavar="PROVIDER", help="a Qlib provider of day bars")

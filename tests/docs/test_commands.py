@@ -14,7 +14,7 @@ import pytest
 from qlib_ext.cli import make_parser
 from qlib_ext.workflows.table import TABLE
 from qlib_ext.workflows.variables import MEANINGS
-from tests.docs.pages import PAGES, ROOT, blocks, commands
+from tests.docs.pages import PAGES, ROOT, blocks, command_lines, commands
 
 TARGETS = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)[1].split()
 MAKE_VARIABLES = set(re.findall(r"^(\w+) [:?]?=", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)) | {"DATA"}
@@ -23,16 +23,7 @@ OTHERS = {"cd", "echo", "export", "pip", "update-the-bars", "mlflow"}  # which a
 SUBSTITUTED = {"date": "2021-12-31", "cat": "250000"}  # $(date +%F), $(cat cash.txt)
 
 
-def lines(page: Path) -> list[str]:
-    """The command lines of a page: of its blocks of bash, and indented ones that begin with a command of ours."""
-    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
-    fenced = [
-        line for block in re.findall(r"^```bash\n(.*?)^```", text, re.DOTALL | re.MULTILINE) for line in commands(block)
-    ]
-    return fenced + re.findall(r"^ {4}((?:qlib-ext|qrun|make) .*)$", text, flags=re.MULTILINE)
-
-
-LINES = [pytest.param(line, id=f"{page.stem}: {line}") for page in PAGES for line in lines(page)]
+LINES = [pytest.param(line, id=f"{page.stem}: {line}") for page in PAGES for line in command_lines(page)]
 
 
 def check(line: str) -> None:
@@ -116,6 +107,13 @@ def test_options_within_a_sentence_are_those_of_the_command():
             assert not set(options) - known, f"{page.name}: {code}"
 
 
+@pytest.mark.parametrize("page", ["README.md", "README.zh.md"])
+def test_the_table_of_the_readme_names_every_command(page):
+    named = re.findall(r"^\|(?:[^|]*\|){2} `([^`]*)`", (ROOT / page).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    (commands_there,) = (action.choices for action in make_parser()._actions if isinstance(action.choices, dict))
+    assert sorted(" ".join(named[1:]).split()) == sorted(commands_there), "the first is the heading"
+
+
 def test_the_readme_in_chinese_has_the_same_commands():
     english, chinese = ([commands(block) for block in blocks(page, "bash")] for page in ("README.md", "README.zh.md"))
     assert english == chinese
@@ -126,6 +124,9 @@ def test_the_readme_in_chinese_has_the_same_links():
         re.findall(r"\]\(([^)]+)\)", (ROOT / page).read_text()) for page in ("README.md", "README.zh.md")
     )
     other = {"README.zh.md": "README.md"}
+    other |= {
+        f"docs/images/{name}": f"docs/images/{name.replace('.', '_zh.')}" for name in ("report.png", "architecture.svg")
+    }
     assert [other.get(link, link) for link in english] == chinese
 
 
