@@ -109,9 +109,9 @@ class SQLiteExpManager(MLflowExpManager):
         recorder = None if self.active_experiment is None else self.active_experiment.active_recorder
         super().end_exp(*args, **kwargs)
         if recorder is not None and recorder.status == recorder.STATUS_FI:
-            run = self.client.get_run(recorder.id)
+            run = recorder.client.get_run(recorder.id)  # of the store it was recorded in, which R.start may have named
             if (artifacts_of(run) / FOLDER).is_dir():
-                Checkpoints.of(run, self.uri).remove()
+                Checkpoints.of(run, recorder.uri).remove()
         if self.running is not None:
             self.running.end()
             self.running = None

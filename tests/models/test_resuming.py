@@ -13,6 +13,7 @@ from qlib_ext.errors import ConfigError
 from qlib_ext.models.base import NeuralModel
 from qlib_ext.models.gru import GRU
 from qlib_ext.recorder.checkpoints import FOLDER
+from qlib_ext.system.files import CHECKSUM
 from qlib_ext.testing.rows import dataset_of, random_rows
 from tests.killed import epochs_trained, kill_in_epoch
 from tests.models.cases import case_of
@@ -79,7 +80,7 @@ def test_a_killed_training_ends_in_the_same_bits(case, store, monkeypatch):
     trained = epochs_trained(monkeypatch)
     resumed = fit(made.make(**KEPT | options), dataset)
     assert len(trained) == done - after, "no epoch is trained again"
-    kept = [path for path in store.rglob(f"{FOLDER}/*") if path.suffix == ""]
+    kept = [path for path in store.rglob(f"{FOLDER}/*") if path.suffix != CHECKSUM]
     assert len(kept) == len(whole.nets_), "one of each net, which the run that goes on has taken over"
     require_equal(resumed, whole, dataset)
     if case == "tasks":
