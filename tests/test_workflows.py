@@ -36,7 +36,7 @@ ZOO_ROWS = {
     "csi300_lstm": ["LSTM"],
     "csi300_rsr": [],
 }
-MARKET = {"stocks": 60, "days": 470, "seed": 0, "start": "2015-05-04"}  # all segments have days; few, for speed
+MARKET = {"stocks": 60, "days": 520, "seed": 0, "start": "2015-03-02"}  # all segments have days; few, for speed
 QUICK = {"EPOCHS": "1"}
 TWO_WINDOWS = {"TRAIN": "1Y", "VALID": "3M", "STEP": "2M", "TEST": "2017-01-01"}  # in the days of the market
 
