@@ -39,7 +39,8 @@ RUN_BY = {
     "qlib-ext fields * --hold --out *": f"{DATA}::test_bars_of_ones_own_train_a_net",
     "QLIB_DATA=~/.qlib/my_data qrun *": f"{DATA}::test_bars_of_ones_own_train_a_net",
     "qlib-ext fields * --digits 2 *": f"{README}::test_a_table_becomes_fields",
-    "qlib-ext fields --table moneyflow.parquet *": "tests/handlers/test_flows.py::test_a_vendors_table_becomes_the_same_fields",
+    "qlib-ext fields --table moneyflow.parquet *": "tests/handlers/test_flows.py"
+    "::test_a_vendors_table_becomes_the_same_fields",
     "qlib-ext fundamentals --table *": f"{README}::test_a_table_becomes_fields",
     "qlib-ext fundamentals --pit *": f"{DATA}::test_qlibs_point_in_time_data",
     "qlib-ext factor *": f"{DATA}::test_factors_are_tested_and_searched",
