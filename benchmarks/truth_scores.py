@@ -30,6 +30,7 @@ EXPERIMENTS: dict[str, tuple[str, ...]] = {
     "truth_day_gru": (DAY_GRU,),
     "truth_week": (WEEK_NET,),
     "truth_multitask": (MULTI_NET,),
+    "truth_alpha158": (LIGHTGBM, ALPHA158_GRU),
     "truth_weighting": (LIGHTGBM, ALPHA158_GRU, DAY_GRU, WEEK_NET),
 }
 
