@@ -64,7 +64,8 @@ def normal_scores(scores: Scores, members: Sequence[Run]) -> pd.DataFrame:
     found = scores.test(Line("", tuple(members)))
     if not found:
         raise DataError(f"{' or '.join(run.name for run in members)} has no row with a test; run benchmarks.truth.")
-    return CSNormalScores()(found[0].rename("score").to_frame())
+    score = found[0].stack().dropna().rename_axis(["datetime", "instrument"])
+    return CSNormalScores()(score.rename("score").to_frame())
 
 
 def record(experiment: str, score: pd.DataFrame, job: Job) -> None:

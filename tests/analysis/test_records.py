@@ -379,7 +379,7 @@ def test_the_weights_of_a_models_networks_are_kept_and_drawn(record, signal):
     pd.testing.assert_frame_equal(results["state_weights.pkl"], Weighing().state_weights(signal.index))
     (last,) = R.get_exp(experiment_name="loose").list_recorders("list", max_results=1)
     page = Path(last.download_artifact("factor_analysis/report.html")).read_text(encoding="utf-8")
-    assert "Weights by the market's state" in page
+    assert "Weights by the market&#39;s state" in page
     assert "figure-networks" in page
     assert "state_weights.pkl" not in record(signal, label=LABEL, model=object(), report=False)
 

@@ -14,7 +14,6 @@ from qlib_ext.checks import task as module
 from qlib_ext.errors import OutputError, QlibExtError
 from qlib_ext.provider.panels import read_spans
 from tests.checks.tasks import TrainingReachedError, task
-from tests.recorder.conftest import database  # noqa: F401 (fixture)
 
 
 def parts(of: dict) -> dict:
@@ -74,7 +73,7 @@ SPOILT = [
 
 
 @pytest.fixture(scope="module")
-def begin(tmp_path_factory, database):  # noqa: F811
+def begin(tmp_path_factory, database):
     """Runs a task as qrun does, on a provider; all tests in one folder, as mlflow takes its time for each."""
     folder = tmp_path_factory.mktemp("spoilt")
     shutil.copy(database, folder / "mlflow.db")
@@ -176,7 +175,7 @@ ROLLED = {"class": "RollingModel", "module_path": "qlib_ext.rolling", "kwargs": 
 
 
 @pytest.mark.parametrize("model", [NET, ROLLED], ids=["net", "rolled"])
-def test_a_model_of_ours_checks_where_the_recorder_is_qlibs_own(small, tmp_path, database, monkeypatch, model):  # noqa: F811
+def test_a_model_of_ours_checks_where_the_recorder_is_qlibs_own(small, tmp_path, database, monkeypatch, model):
     shutil.copy(database, tmp_path / "mlflow.db")
     monkeypatch.chdir(tmp_path)  # into which mlflow puts the artifacts
     manager = {"class": "MLflowExpManager", "module_path": "qlib.workflow.expm"}

@@ -94,7 +94,7 @@ def test_networks_of_reports_are_weighed_by_the_risk_model(terminal):
     dates = "START=2016-02-01 TRAIN=100D VALID=40D STEP=1Y TEST=2017-01-01 BENCHMARK=SH000300"
     terminal(f"QLIB_DATA=~/{HOME_MARKET} {dates} {train}")
     (weights,) = terminal.folder.glob(
-        "mlruns/artifacts/market_network_gat/*/artifacts/factor_analysis/network_weights.pkl"
+        "mlruns/artifacts/market_network_gat/*/artifacts/factor_analysis/state_weights.pkl"
     )
     table = pd.read_pickle(weights)
     assert {"$industry", "financial"} <= set(table)
