@@ -61,8 +61,7 @@ def test_a_workflow_trains_the_score_that_it_holds(provider, model_folder, marke
     task = workflow.config["task"]
     task["record"] = task["record"][:-1]
     task["record"][-1]["kwargs"]["report"] = False  # and that of the enhancement with the record
-    lighter = {"lambda_l1": 0.0, "lambda_l2": 0.0}  # the Zoo's allow no split of every fifth day of so few stocks
-    task["model"]["kwargs"] |= {"num_boost_round": 20, "num_threads": 1} | lighter
+    task["model"]["kwargs"] |= {"num_boost_round": 20, "num_threads": 1}
     recorder = task_train(task, workflow.name)
     score = recorder.load_object("pred.pkl")["score"]
     assert score.groupby(level="datetime").std().min() > 0

@@ -11,8 +11,8 @@ from qlib_ext.workflows.table.frequencies import added
 
 ABOUT = """\
 Training, validation, test and net are those of csi300_{}.yaml; rows and label are those of market_day_gru.yaml: the
-return of ten days, as normal scores of its ranks, learnt on every fifth day, of stocks that have been listed for sixty
-days and have a close. market_alpha158_day.yaml adds such scores. One block of float32 holds the features from the
+return of ten days, as normal scores of its ranks, of stocks that have been listed for sixty days and have a close; a
+net learns every fifth day. market_alpha158_day.yaml adds such scores. One block of float32 holds the features from the
 expressions to the model; QLIB_EXT_CACHE names the folder where it is kept for the next run, or is off."""
 TEN_DAYS: Options = {"label": "[['Ref($vwap, -11)/Ref($vwap, -1) - 1'], [LABEL0]]"}
 
@@ -28,7 +28,8 @@ def whole_market(name: str, title: str) -> Entry:
         label_norm=NORMAL_SCORES,
         universe="all",
         benchmark="SH000905",
-        dataset=(once.dataset or {}) | {"sample_every": 5},
+        # trees of a small market need all days to split
+        dataset=(once.dataset or {}) | ({} if once.model.name == "LGBModel" else {"sample_every": 5}),
         strategy={"only_tradable": True},
         analysis={"groups": 20} | INDICES,
     )
