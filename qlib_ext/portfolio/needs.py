@@ -45,6 +45,9 @@ def check_enhancement(
     setting = setting_of(**{"benchmark": None, "constraints": (), **given})
     if not backtest.get("benchmark"):
         raise ConfigError("The backtest has no benchmark; write the index that is enhanced, benchmark: SH000905.")
+    account = backtest.get("account", 1)
+    if isinstance(account, str | bool) or (isinstance(account, int | float) and not account > 0):
+        raise ConfigError(f"The backtest's account is an amount of money above 0, not {account!r}.")
     exchange = (backtest.get("exchange_kwargs") or {}).get("exchange")
     if isinstance(exchange, Mapping) and exchange.get("class") == BoardExchange.__name__:
         # days that are null are filled in by the record

@@ -97,6 +97,8 @@ def test_a_risk_model_that_begins_with_the_score_is_named(workflow, market, prov
         (lambda s, b: s["benchmark"].update(members="csi500"), "csi500"),
         (lambda s, b: s["benchmark"].update(weights="$csi300_weigth"), "no $csi300_weigth of any member of csi300"),
         (lambda s, b: exchange(b).update(limit="closed"), "did you mean 'close'?"),
+        (lambda s, b: b.update(account=0), "account is an amount of money above 0, not 0"),
+        (lambda s, b: b.update(account="1e8"), "account is an amount of money above 0, not '1e8'"),
         (lambda s, b: exchange(b).pop("open_cost"), "BoardExchange needs open_cost"),
         (lambda s, b: exchange(b).update(close_cost=1.5), "close_cost is a share of the value traded"),
         (lambda s, b: exchange(b).update(lmit="close"), "did you mean 'limit'?"),
