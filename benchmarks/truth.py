@@ -179,7 +179,8 @@ def scores_of(folder: Path, provider: str) -> Path:
 
 
 def read_results(file: Path) -> pd.DataFrame:
-    return pd.read_csv(file) if file.exists() else pd.DataFrame()
+    """The rows; a commit such as 9390e87 is no number."""
+    return pd.read_csv(file, dtype={"commit": str, "configuration": str}) if file.exists() else pd.DataFrame()
 
 
 def recorded(job: Job, known: pd.DataFrame, provider: str) -> bool:

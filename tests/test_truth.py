@@ -196,6 +196,15 @@ def test_the_test_of_each_year_is_put_together(tmp_path):
     assert Scores(tmp_path, known[:1], dates).test(Line("yearly", (run,), ("", "", "mse"))) == []
 
 
+def test_a_commit_that_looks_like_a_number_stays_as_it_is(tmp_path):
+    row = {"run": "net", "fold": 2010, "seed": 0, "provider": "p", "configuration": "12e4", "commit": "9390e87"}
+    for seed in (0, 1):
+        truth.record(tmp_path / "truth.csv", row | {"seed": seed})
+    assert (
+        truth.read_results(tmp_path / "truth.csv")[["configuration", "commit"]].eq(["12e4", "9390e87"]).all(axis=None)
+    )
+
+
 def test_a_name_that_is_no_run_is_refused():
     with pytest.raises(ConfigError, match="There is no run 'GRU'"):
         truth.chosen(RUNS, ["GRU"])
