@@ -12,7 +12,6 @@ days twice, from the proxy's features and from the true ones.
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 import pandas as pd
@@ -20,9 +19,10 @@ from qlib.contrib.evaluate import backtest_daily
 from qlib.contrib.strategy import TopkDropoutStrategy
 
 from benchmarks.measure import in_fresh_process, table
-from benchmarks.truth import RESULTS, chosen, read_results, scores_of
+from benchmarks.truth import chosen
+from benchmarks.truth_kept import kept_options, kept_parser, kept_scores
 from benchmarks.truth_runs import ALPHA158_GRU, DAY_GRU, LIGHTGBM, RUNS, Dates, Job
-from benchmarks.truth_table import Scores, lines_of, mean_of_ranks, on_common_cells
+from benchmarks.truth_table import lines_of, mean_of_ranks, on_common_cells
 from benchmarks.truth_train import ALL, figures, prepare, read_truth, trained, write_parquet, write_rows
 from qlib_ext.analysis.performance import added_up_by_year, returns_after_cost
 from qlib_ext.cross_section.matrix import to_matrix
@@ -89,22 +89,12 @@ HEADER = (
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.proxy_price",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--data", default=os.environ.get("QLIB_DATA"), metavar="DIR", help="by the proxy ($QLIB_DATA)")
+    parser = kept_parser("proxy_price", __doc__)
     parser.add_argument("--true", required=True, metavar="DIR", help="the same days with true average prices")
     parser.add_argument(
         "--train", nargs="+", default=[], metavar="NAME", help="runs to train, such as 'day GRU, ranked'"
     )
-    parser.add_argument("--scores", type=Path, default=Path(".data/truth"), metavar="DIR", help="of benchmarks.truth")
-    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help="rows (benchmarks/truth.csv)")
-    options = parser.parse_args()
-    if not options.data:
-        parser.error("name the provider with the proxy with --data or QLIB_DATA")
-    return options
+    return kept_options(parser)
 
 
 def train_and_score(job: Job, provider: str, rows: Path, file: Path) -> None:
@@ -128,7 +118,7 @@ def score_again(file: Path, provider: str, again: Path) -> None:
 
 def tested_scores(options: argparse.Namespace) -> dict[str, pd.DataFrame]:
     """The test scores of ``benchmarks.truth``, the ranks of a run's seeds added."""
-    scores = Scores(scores_of(options.scores, options.data), read_results(options.results), Dates())
+    scores = kept_scores(options)
     found = {line.name: scores.test(line) for line in lines_of(RUNS)}
     return {name: mean_of_ranks(seeds)[FIRST:] for name, seeds in found.items() if seeds}
 

@@ -8,18 +8,15 @@ factors: what a regression on the day's exposures leaves of it (``qlib_ext.analy
 
 from __future__ import annotations
 
-import argparse
-import os
-from pathlib import Path
-
 import pandas as pd
 import qlib
 
 from benchmarks.measure import table
-from benchmarks.truth import RESULTS, chosen, read_results, scores_of
-from benchmarks.truth_runs import RUNS, Dates
-from benchmarks.truth_table import Scores, lines_of, mean_of_ranks
-from benchmarks.truth_train import ALL, read_truth
+from benchmarks.truth import chosen
+from benchmarks.truth_kept import kept_options, kept_parser, kept_scores, kept_truth
+from benchmarks.truth_runs import RUNS
+from benchmarks.truth_table import lines_of, mean_of_ranks
+from benchmarks.truth_train import ALL
 from qlib_ext.analysis.risk_factors import risk_frames
 
 SPACED = 10  # days between two that are looked at
@@ -28,23 +25,12 @@ HEADER = ("model", "Rank IC", "ICIR", "explained by factors", "without them: Ran
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.truth_factors",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--data", default=os.environ.get("QLIB_DATA"), metavar="DIR", help="provider ($QLIB_DATA)")
+    parser = kept_parser("truth_factors", __doc__)
     parser.add_argument("--risk", required=True, metavar="DIR", help="the folder of qlib-ext risk")
-    parser.add_argument("--scores", type=Path, default=Path(".data/truth"), metavar="DIR", help="of benchmarks.truth")
-    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help="rows (benchmarks/truth.csv)")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these runs alone")
-    options = parser.parse_args()
-    if not options.data:
-        parser.error("name a provider folder with --data or QLIB_DATA")
+    options = kept_options(parser)
     qlib.init(provider_uri=options.data, region="cn", logging_level=30)
-    dates, folder = Dates(), scores_of(options.scores, options.data)
-    scores = Scores(folder, read_results(options.results), dates)
-    label = read_truth(folder / f"rows_{dates.start}_{dates.end}.parquet")[ALL]
+    scores, label = kept_scores(options), kept_truth(options)[ALL]
     lines = []
     for line in lines_of(chosen(RUNS, options.only)):
         if seeds := scores.test(line):

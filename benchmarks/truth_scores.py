@@ -9,7 +9,6 @@ normal distribution is: runs count alike, and neither outliers nor the levels in
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,8 @@ import pandas as pd
 import qlib
 from qlib.workflow import R
 
-from benchmarks.truth import RESULTS, chosen, read_results, scores_of
+from benchmarks.truth import chosen
+from benchmarks.truth_kept import kept_options, kept_parser, kept_scores
 from benchmarks.truth_runs import ALPHA158_GRU, DAY_GRU, LIGHTGBM, MULTI_NET, RUNS, WEEK_NET, Dates, Job, Run
 from benchmarks.truth_table import Line, Scores
 from qlib_ext.errors import DataError
@@ -36,14 +36,11 @@ EXPERIMENTS: dict[str, tuple[str, ...]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = kept_parser("truth_scores", __doc__)
     parser.add_argument("experiments", nargs="*", default=[*EXPERIMENTS], help="these alone")
-    parser.add_argument("--data", required=True, help="the provider that the runs were trained on")
-    parser.add_argument("--scores", type=Path, default=Path(".data/truth"), help="where benchmarks.truth keeps them")
     parser.add_argument("--runs", type=Path, required=True, help="the folder of mlflow.db")
-    options = parser.parse_args()
-    dates, folder = Dates(), scores_of(options.scores, options.data)
-    scores = Scores(folder, read_results(RESULTS), dates)
+    options = kept_options(parser)
+    dates, scores = Dates(), kept_scores(options)
     start_recorder(options.data, options.runs)
     for experiment in options.experiments:
         members = chosen(RUNS, EXPERIMENTS[experiment])

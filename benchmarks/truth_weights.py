@@ -11,20 +11,19 @@ by long-only returns and by the market's state, as market_families_state, see be
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import lightgbm
 import numpy as np
 import pandas as pd
 
 from benchmarks.measure import table
-from benchmarks.truth import RESULTS, chosen, read_results, scores_of
-from benchmarks.truth_runs import RUNS, Dates
+from benchmarks.truth import chosen
+from benchmarks.truth_kept import kept_options, kept_parser, kept_scores, kept_truth
+from benchmarks.truth_runs import RUNS
 from benchmarks.truth_state import by_long_only_and_state
-from benchmarks.truth_table import HEADER_OF_TEST, Line, Scores, held_to_all, mean_of_ranks, test_cells
-from benchmarks.truth_train import ALL, REACH, read_truth
+from benchmarks.truth_table import HEADER_OF_TEST, Line, held_to_all, mean_of_ranks, test_cells
+from benchmarks.truth_train import ALL, REACH
 from qlib_ext.cross_section.ic import cross_sectional_rank, rank_information_coefficient
 from qlib_ext.cross_section.zscore import zscore_of_all
 from qlib_ext.workflows.table.market import LIGHTGBM
@@ -37,29 +36,18 @@ EQUAL = "equal"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.truth_weights",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--data", default=os.environ.get("QLIB_DATA"), metavar="DIR", help="provider ($QLIB_DATA)")
-    parser.add_argument("--scores", type=Path, default=Path(".data/truth"), metavar="DIR", help="of benchmarks.truth")
-    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help="rows (benchmarks/truth.csv)")
+    parser = kept_parser("truth_weights", __doc__)
     parser.add_argument("--sources", nargs="+", metavar="NAME", help="these runs (default: all that are tested)")
     parser.add_argument("--risk", metavar="FOLDER", help="of `qlib-ext risk`: weightings by the market's state as well")
-    options = parser.parse_args()
-    if not options.data:
-        parser.error("name a provider folder with --data or QLIB_DATA")
+    options = kept_options(parser)
     print(weightings(options))
 
 
 def weightings(options: argparse.Namespace) -> str:
     """One line a weighting, all on the same days and stocks."""
-    dates, folder = Dates(), scores_of(options.scores, options.data)
-    scores = Scores(folder, read_results(options.results), dates)
+    scores, truth = kept_scores(options), kept_truth(options)
     runs = [run for run in chosen(RUNS, options.sources) if len(run.seeds) > 1]  # those that were chosen
     sources = {run.name: found for run in runs if (found := scores.test(Line(run.name, (run,))))}
-    truth = read_truth(folder / f"rows_{dates.start}_{dates.end}.parquet")
     held = [mean_of_ranks(seeds) for seeds in held_to_all(sources, truth[ALL]).values()]
     days, stocks = held[0].index, held[0].columns
     features = np.stack([zscore_of_all(score.to_numpy(), score.notna().to_numpy()) for score in held])

@@ -61,7 +61,8 @@ class Checkpoints:
         files = [path for folder in (self.folder, *self.earlier) if (path := folder / key).is_file()]
         for path in sorted(files, key=lambda path: path.stat().st_mtime, reverse=True):
             if (content := read_checked(path)) is not None:
-                self.write(key, content)
+                if path.parent != self.folder:
+                    self.write(key, content)
                 self._remove_earlier(key)
                 return content
         return None
