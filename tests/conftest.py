@@ -13,13 +13,14 @@ import pytest
 import qlib
 import torch
 
+from qlib_ext.data import cache
 from qlib_ext.simulator.simulate import Market, simulate, write_market
 from tests.garbage import DAY_BINS, edit_bins
 
 pd.set_option("compute.use_bottleneck", False)  # alphalens brings it along; a user's arithmetic is without
 torch.set_num_threads(1)  # the nets of the tests are too small to share
 
-os.environ["QLIB_EXT_CACHE"] = "off"  # of this process and those it starts; tests of the cache name a folder
+os.environ[cache.VARIABLE] = "off"  # of this process and those it starts; tests of the cache name a folder
 
 REASONS = {
     "real": "QLIB_EXT_REAL does not name the folder of the real providers (make test-real)",
@@ -35,6 +36,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for mark, reason in REASONS.items():
             if mark in item.keywords and not present[mark]:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def cache_folder(tmp_path, monkeypatch) -> Path:
+    """The folder of a cache that is empty and may fill the disk."""
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr(cache, "LEAST_FREE", 0)
+    return tmp_path / "cache"
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ VARIABLE = "QLIB_EXT_CACHE"  # off, or the folder of the cache
 SIZE_VARIABLE = "QLIB_EXT_CACHE_GB"
 MOST_GB = 30.0  # of all entries, where SIZE_VARIABLE does not say it
 MOST_DAYS = 30  # since an entry was last used
-SHARE_FREE = 0.1  # of the disk, which stays free
+LEAST_FREE = 5e9  # bytes of the disk, which stay free
 VALUES, REST, LOCK = "values.f4", "rest.pkl", ".lock"
 PARTS = {part(Path(name)).name for name in (VALUES, REST) for part in (Path, checksum_of, times_of)}
 ENTRY = re.compile(r"[0-9a-f]{32}")  # the name of an entry
@@ -156,9 +156,12 @@ def write(key: str, frames: Sequence[pd.DataFrame], rest: Any = None) -> None:
             if _is_whole(root / key):  # another process was quicker
                 return
             tidy(root, most - values.nbytes)
-            disk = shutil.disk_usage(root)
-            if disk.free - values.nbytes < SHARE_FREE * disk.total:
-                logger.warning(f"The cache {root} keeps nothing more: {SHARE_FREE:.0%} of its disk are to stay free.")
+            free = shutil.disk_usage(root).free
+            if free - values.nbytes < LEAST_FREE:
+                logger.warning(
+                    f"The cache {root} keeps nothing more: its disk has {free / 1e9:.1f} GB free, and {LEAST_FREE / 1e9:g} "
+                    f"are to stay free beside the {values.nbytes / 1e9:.1f} here. {VARIABLE} names another folder."
+                )
                 return
             with whole_folder(root / key, PARTS, "entry of the cache", overwrite=True) as folder:
                 write_checked(folder / VALUES, values.data.cast("B"), "")

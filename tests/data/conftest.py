@@ -4,7 +4,6 @@ import shutil
 
 import pytest
 
-from qlib_ext.data import cache
 from qlib_ext.data.handler import WindowHandler
 from qlib_ext.data.loader import HistoryLoader
 from qlib_ext.data.panel import Panel
@@ -17,13 +16,6 @@ def tiny(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny") / "provider"
     assert write_market(folder, stocks=10, days=300, seed=3)
     return folder
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """The folder of a cache that is empty."""
-    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 @pytest.fixture

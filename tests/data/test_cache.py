@@ -52,11 +52,11 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("options", OPTIONS)
-def test_what_is_read_is_what_was_computed(provider, folder, monkeypatch, computed, options):
+def test_what_is_read_is_what_was_computed(provider, cache_folder, monkeypatch, computed, options):
     monkeypatch.setenv(cache.VARIABLE, "off")
     expected = everything(Returns(**OPTIONS[options]))
-    assert not folder.exists()
-    monkeypatch.setenv(cache.VARIABLE, str(folder))
+    assert not cache_folder.exists()
+    monkeypatch.setenv(cache.VARIABLE, str(cache_folder))
     assert_same(everything(Returns(**OPTIONS[options])), expected)
     before = dict(computed)
     again = Returns(**OPTIONS[options])
@@ -74,7 +74,7 @@ def test_what_is_read_is_what_was_computed(provider, folder, monkeypatch, comput
 @pytest.mark.parametrize(
     "what", ["one value", "one value and the old time", "a bar less", "a universe", "a calendar", "a quarterly value"]
 )
-def test_another_provider_gives_other_numbers(provider, folder, init, computed, monkeypatch, what):
+def test_another_provider_gives_other_numbers(provider, cache_folder, init, computed, monkeypatch, what):
     before = Returns()
     assert_same(everything(Returns()), everything(before))
     assert computed == {"rows": 1, "views": 1, "panels": 1}
@@ -134,7 +134,7 @@ class Times:
         return self.by * x
 
 
-def test_other_options_of_a_processor_give_other_numbers(provider, folder, tmp_path, computed):
+def test_other_options_of_a_processor_give_other_numbers(provider, cache_folder, tmp_path, computed):
     def mean(**options):
         return Returns(infer_processors=[Scaled(**options)]).fetch(col_set="feature")["TURNOVER"].mean()
 
@@ -155,7 +155,7 @@ def test_other_options_of_a_processor_give_other_numbers(provider, folder, tmp_p
     assert computed["views"] == 10
 
 
-def test_processors_of_a_cached_start_are_fitted_like_those_of_the_first(provider, folder, computed):
+def test_processors_of_a_cached_start_are_fitted_like_those_of_the_first(provider, cache_folder, computed):
     first, again = Scaled(), Scaled()
     for processor in (first, again):
         Returns(infer_processors=[processor])
@@ -163,7 +163,7 @@ def test_processors_of_a_cached_start_are_fitted_like_those_of_the_first(provide
     pd.testing.assert_series_equal(first._mean, again._mean, check_exact=True)
 
 
-def test_a_processor_that_cannot_be_told_from_others_is_not_kept(provider, folder, computed):
+def test_a_processor_that_cannot_be_told_from_others_is_not_kept(provider, cache_folder, computed):
     class Local(Scaled):
         """Another class of this name may stand in the same file."""
 
@@ -186,7 +186,7 @@ class TheScaled(Scaled):
 
 @pytest.mark.parametrize("running", [False, True])
 def test_other_code_of_a_processor_gives_other_numbers(
-    provider, folder, tmp_path, monkeypatch, computed, users_module, running
+    provider, cache_folder, tmp_path, monkeypatch, computed, users_module, running
 ):
     """Where the code was changed under a running process, this still computes as before, and keeps nothing."""
     config = {"class": "TheScaled", "module_path": users_module.stem}
@@ -200,7 +200,7 @@ def test_other_code_of_a_processor_gives_other_numbers(
     assert means[1] == means[0]
     assert means[2] == pytest.approx(1.5 * means[0])
     assert computed["views"] == 2
-    assert len(entries(folder)) == (2 if running else 3)
+    assert len(entries(cache_folder)) == (2 if running else 3)
 
 
 @pytest.fixture
@@ -235,7 +235,7 @@ def users_module(tmp_path, monkeypatch):
     ],
     ids=lambda options: next(iter(options)),
 )
-def test_other_options_of_the_handler_are_computed(provider, folder, monkeypatch, options):
+def test_other_options_of_the_handler_are_computed(provider, cache_folder, monkeypatch, options):
     class Other(Returns):
         def __init__(self, label=(["Ref($vwap, -2)/Ref($vwap, -1) - 1"], ["LABEL0"]), **kwargs):
             features = (["$close/Ref($close, 1) - 1", "$turnover"], ["RETURN", "TURNOVER"])
@@ -248,7 +248,7 @@ def test_other_options_of_the_handler_are_computed(provider, folder, monkeypatch
     assert_same(found, everything(Other(**options)))
 
 
-def test_rows_of_more_than_the_provider_are_not_kept(provider, folder):
+def test_rows_of_more_than_the_provider_are_not_kept(provider, cache_folder):
     class Own(HistoryLoader):
         """May read whatever it likes."""
 
@@ -256,14 +256,14 @@ def test_rows_of_more_than_the_provider_are_not_kept(provider, folder):
         assert HistoryLoader._key(object.__new__(kind), "csi300", None, None) is None
 
 
-def test_weeks_and_months_of_the_calendar_are_kept(provider, folder, computed):
+def test_weeks_and_months_of_the_calendar_are_kept(provider, cache_folder, computed):
     options = {"instruments": "csi300", "lengths": {"day": 5, "week": 2, "month": 2}, "calendar": True}
     first, again = (MultiFrequencyBars(**options, start_time=date(2015, 6, 1)) for _ in range(2))
     pd.testing.assert_frame_equal(first.fetch(), again.fetch(), check_exact=True)
     assert computed["rows"] == 1
 
 
-def test_rows_that_are_put_in_later_are_processed_anew(provider, folder, computed):
+def test_rows_that_are_put_in_later_are_processed_anew(provider, cache_folder, computed):
     first = everything(Returns())
     handler = Returns()
     assert computed == {"rows": 1, "views": 1, "panels": 1}
@@ -276,7 +276,7 @@ def test_rows_that_are_put_in_later_are_processed_anew(provider, folder, compute
     assert_same(everything(Returns()), first)
 
 
-def test_the_windows_of_a_rolling_model_are_those_of_an_uncached_one(provider, folder, computed, monkeypatch):
+def test_the_windows_of_a_rolling_model_are_those_of_an_uncached_one(provider, cache_folder, computed, monkeypatch):
     def windows():
         data = CrossSectionDataset(
             Returns(**FIT | {"fit_end_time": "2015-06-30"}), {"test": ("2015-07-01", "2015-09-30")}
@@ -290,9 +290,9 @@ def test_the_windows_of_a_rolling_model_are_those_of_an_uncached_one(provider, f
 
     monkeypatch.setenv(cache.VARIABLE, "off")
     uncached = windows()
-    monkeypatch.setenv(cache.VARIABLE, str(folder))
+    monkeypatch.setenv(cache.VARIABLE, str(cache_folder))
     for _ in range(2):
         for mine, theirs in zip(windows(), uncached, strict=True):
             assert_same(mine, theirs)
     assert computed["rows"] == 2
-    assert len(entries(folder)) == 2, "rows and views of the handler, and no windows"
+    assert len(entries(cache_folder)) == 2, "rows and views of the handler, and no windows"

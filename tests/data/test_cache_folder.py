@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 import traceback
@@ -19,9 +20,9 @@ from tests.data.cached import Returns, assert_same, entries, everything
 
 @pytest.mark.parametrize("file", [cache.VALUES, cache.REST])
 @pytest.mark.parametrize("damage", ["a byte", "the end", "gone"])
-def test_what_is_damaged_is_computed_again(provider, folder, computed, file, damage):
+def test_what_is_damaged_is_computed_again(provider, cache_folder, computed, file, damage):
     expected = everything(Returns())
-    for path in folder.glob(f"*/{file}"):
+    for path in cache_folder.glob(f"*/{file}"):
         content = path.read_bytes()
         path.unlink()
         if damage != "gone":
@@ -52,7 +53,7 @@ def in_child(function) -> int:
 
 
 @pytest.mark.parametrize("files", [0, 1])
-def test_a_run_killed_while_it_writes_breaks_nothing(folder, monkeypatch, files):
+def test_a_run_killed_while_it_writes_breaks_nothing(cache_folder, monkeypatch, files):
     write, left = cache.write_checked, files
 
     def killed(path, content, advice):
@@ -67,13 +68,13 @@ def test_a_run_killed_while_it_writes_breaks_nothing(folder, monkeypatch, files)
         patch.setattr(cache, "write_checked", killed)
         _, status = os.waitpid(in_child(lambda: cache.write(KEY, frames_of(1))), 0)
     assert os.WTERMSIG(status) == signal.SIGKILL
-    assert [name[:33] for name in entries(folder)] == [f".{KEY}"], "what it began lies beside"
+    assert [name[:33] for name in entries(cache_folder)] == [f".{KEY}"], "what it began lies beside"
     assert cache.read(KEY) is None
     cache.write(KEY, frames_of(1))
     assert_same(cache.read(KEY)[0], frames_of(1))
 
 
-def test_processes_that_write_and_read_and_clear_at_once_see_whole_entries(folder, monkeypatch):
+def test_processes_that_write_and_read_and_clear_at_once_see_whole_entries(cache_folder, monkeypatch):
     monkeypatch.setenv(cache.SIZE_VARIABLE, "4e-6")  # room for one entry
 
     def work():
@@ -92,15 +93,15 @@ def test_processes_that_write_and_read_and_clear_at_once_see_whole_entries(folde
     monkeypatch.setattr(cache.logger, "warning", lambda line: os._exit(2))
     children = [in_child(work) for _ in range(3)]
     assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
-    assert entries(folder) == [OTHER]
+    assert entries(cache_folder) == [OTHER]
 
 
-def test_two_handlers_made_at_once_are_kept_once(provider, folder, computed, monkeypatch):
+def test_two_handlers_made_at_once_are_kept_once(provider, cache_folder, computed, monkeypatch):
     children = [in_child(Returns) for _ in range(2)]
     assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
     mine = everything(Returns())
     assert computed == {"rows": 0, "views": 0, "panels": 1}
-    assert len(entries(folder)) == 3
+    assert len(entries(cache_folder)) == 3
     monkeypatch.setenv(cache.VARIABLE, "off")
     assert_same(mine, everything(Returns()))
 
@@ -115,13 +116,16 @@ def test_a_folder_that_cannot_be_written_costs_a_warning_and_no_run(provider, tm
     assert "is not kept in the cache" in lines[0]
 
 
-def test_a_disk_that_is_nearly_full_is_left_alone(provider, folder, monkeypatch):
-    monkeypatch.setattr(cache, "SHARE_FREE", 1.0)
+def test_a_disk_that_is_nearly_full_is_left_alone(provider, cache_folder, monkeypatch):
+    lines = []
+    monkeypatch.setattr(cache.logger, "warning", lines.append)
+    monkeypatch.setattr(cache, "LEAST_FREE", shutil.disk_usage(provider).total)
     assert len(Returns().fetch()) > 500
-    assert entries(folder) == []
+    assert entries(cache_folder) == []
+    assert all(text in lines[0] for text in ("GB free", str(cache_folder), cache.VARIABLE))
 
 
-def test_a_provider_that_changes_while_it_is_read_is_not_kept(provider, folder, monkeypatch):
+def test_a_provider_that_changes_while_it_is_read_is_not_kept(provider, cache_folder, monkeypatch):
     compute = HistoryLoader._compute
 
     def disturbed(self, *args):
@@ -133,7 +137,7 @@ def test_a_provider_that_changes_while_it_is_read_is_not_kept(provider, folder, 
 
     monkeypatch.setattr(HistoryLoader, "_compute", disturbed)
     assert Returns().data_loader.key_ is None
-    assert not folder.exists()
+    assert not cache_folder.exists()
 
 
 def entry(root, name: str, days: float, size: int = 1000) -> None:
@@ -155,7 +159,7 @@ def test_old_entries_and_what_is_too_much_are_cleared_and_nothing_else(tmp_path)
         assert {path.name for path in tmp_path.iterdir()} == names | others
 
 
-def test_what_is_larger_than_the_cache_is_not_kept_and_clears_nothing(folder, monkeypatch):
+def test_what_is_larger_than_the_cache_is_not_kept_and_clears_nothing(cache_folder, monkeypatch):
     lines = []
     monkeypatch.setattr(cache.logger, "warning", lines.append)
     cache.write(KEY, frames_of(1))
@@ -168,32 +172,32 @@ def test_what_is_larger_than_the_cache_is_not_kept_and_clears_nothing(folder, mo
 
 
 @pytest.mark.parametrize("size", ["much", "0", "-1", "nan"])
-def test_a_wrong_size_is_refused_before_rows_are_loaded(provider, folder, monkeypatch, computed, size):
+def test_a_wrong_size_is_refused_before_rows_are_loaded(provider, cache_folder, monkeypatch, computed, size):
     monkeypatch.setenv(cache.SIZE_VARIABLE, size)
     with pytest.raises(ConfigError, match=f"{cache.SIZE_VARIABLE} is the most gigabytes .* not '{size}'"):
         Returns()
     assert computed["rows"] == 0
 
 
-def test_one_line_says_once_where_the_cache_lies_and_how_large_it_becomes(provider, folder, monkeypatch):
+def test_one_line_says_once_where_the_cache_lies_and_how_large_it_becomes(provider, cache_folder, monkeypatch):
     lines = []
     monkeypatch.setattr(cache.logger, "info", lines.append)
     Returns()
     Returns()
     assert len(lines) == 1
-    assert all(each in lines[0] for each in (str(folder), "30 GB", cache.VARIABLE, cache.SIZE_VARIABLE))
+    assert all(each in lines[0] for each in (str(cache_folder), "30 GB", cache.VARIABLE, cache.SIZE_VARIABLE))
 
 
-def test_frames_that_are_no_block_of_float32_are_not_kept(folder):
+def test_frames_that_are_no_block_of_float32_are_not_kept(cache_folder):
     (frame, _) = frames_of(1)
     for frames in ([frame, frame[["y", "x", "z"]]], [frame, frame[["x"]]], [frame.astype(np.float64)] * 2):
         cache.write(KEY, frames)
         assert cache.read(KEY) is None
 
 
-def test_what_was_used_today_is_not_old(provider, folder):
+def test_what_was_used_today_is_not_old(provider, cache_folder):
     Returns()
-    paths = [folder / name for name in entries(folder)]
+    paths = [cache_folder / name for name in entries(cache_folder)]
     for path in paths:
         os.utime(path, (time.time() - 29 * 86_400,) * 2)
     Returns()

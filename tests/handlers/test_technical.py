@@ -104,8 +104,7 @@ def test_states_may_be_left_out():
     assert list(names) == list(INDICATORS)
 
 
-def test_what_was_computed_is_kept_by_its_functions(made, init, tmp_path, monkeypatch):
-    monkeypatch.setenv("QLIB_EXT_CACHE", str(tmp_path))
+def test_what_was_computed_is_kept_by_its_functions(made, init, cache_folder, monkeypatch):
     computed = []
     monkeypatch.setattr(own_days_loader, "over_own_days", lambda *given: computed.append(1) or over_own_days(*given))
     frames = [Technical(**TIMES, states=states).fetch(col_set="feature") for states in ("one_hot", "number", "none")]
