@@ -159,8 +159,8 @@ def write(key: str, frames: Sequence[pd.DataFrame], rest: Any = None) -> None:
             free = shutil.disk_usage(root).free
             if free - values.nbytes < LEAST_FREE:
                 logger.warning(
-                    f"The cache {root} keeps nothing more: {free / 1e9:.1f} GB of its disk are free, {LEAST_FREE / 1e9:g} "
-                    f"are to stay so beside the {values.nbytes / 1e9:.1f} here. {VARIABLE} names another folder."
+                    f"The cache {root} keeps nothing more: {free / 1e9:.1f} GB of its disk are free, of which "
+                    f"{LEAST_FREE / 1e9:g} stay so; {VARIABLE} names another folder."
                 )
                 return
             with whole_folder(root / key, PARTS, "entry of the cache", overwrite=True) as folder:

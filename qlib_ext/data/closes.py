@@ -27,12 +27,18 @@ def seasoned(spans: Spans, calendar: pd.DatetimeIndex, days: int) -> Spans:
     return left
 
 
-def has_close(days: pd.DatetimeIndex, names: pd.Index, calendar: pd.DatetimeIndex) -> np.ndarray:
-    """True where an instrument has a close on a day: ``[days, instruments]``."""
-    on = np.zeros((len(calendar), len(names)), dtype=bool)
-    for column, name in enumerate(names):
-        on[places_of_closes(name), column] = True
-    return on[calendar.get_indexer(days)]
+def traded(spans: Spans, calendar: pd.DatetimeIndex) -> Spans:
+    """The parts of the spans in which a stock has a close on every day."""
+    parts: Spans = {}
+    for name, times in spans.items():
+        closes, runs = places_of_closes(name), []
+        for start, end in times:
+            inside = slice(
+                *closes.searchsorted([calendar.searchsorted(start), calendar.searchsorted(end, side="right")])
+            )
+            runs += np.split(closes[inside], np.flatnonzero(np.diff(closes[inside]) > 1) + 1)
+        parts[name] = [(calendar[run[0]], calendar[run[-1]]) for run in runs if len(run)]
+    return parts
 
 
 def places_of_closes(name: str) -> np.ndarray:

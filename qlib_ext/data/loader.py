@@ -13,9 +13,9 @@ from qlib.data import D
 from qlib.data.dataset.loader import QlibDataLoader
 from qlib.log import get_module_logger
 
-from qlib_ext.cross_section.cells import CHUNK_ROWS, by_row
+from qlib_ext.cross_section.cells import CHUNK_ROWS
 from qlib_ext.data import cache
-from qlib_ext.data.closes import has_close, seasoned
+from qlib_ext.data.closes import seasoned, traded
 from qlib_ext.data.labels import drop_unpriced_labels
 from qlib_ext.data.needs import Needs
 from qlib_ext.errors import ConfigError, DataError
@@ -123,10 +123,9 @@ class HistoryLoader(QlibDataLoader):
             name: [(earlier(calendar, start, self.history), end) for start, end in times]
             for name, times in spans.items()
         }
+        if self.traded_only:  # after ``extended``: windows look back over suspensions
+            spans = traded(spans, calendar)
         members, others = self._read(spans, extended, end_time)
-        if self.traded_only:
-            on = by_row(members.index, lambda days, names: has_close(days, names, calendar))
-            members, others = members[on], pd.concat([others, members[~on]]).sort_index()
         if not len(members):
             inside = D.calendar(start_time, end_time, freq="day")
             cause = "has bars of other days" if len(inside) else "has no trading day between them"

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from handlers.bars import DayBars
+from qlib_ext.data.blocks import joined
 from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.data.loader import HistoryLoader
 
@@ -27,6 +28,7 @@ def test_a_row_without_a_close_goes_to_the_history(provider, seasoned_days):
     assert 0 < (~on).sum() < len(on) / 2, "some are suspended"
     pd.testing.assert_frame_equal(members, rows[on])
     pd.testing.assert_frame_equal(only.history_, pd.concat([every.history_, rows[~on]]).sort_index())
+    assert joined([members, only.history_]) is not None, "both share one block"
 
 
 def test_windows_after_a_suspension_are_what_they_were(provider, small):
