@@ -18,7 +18,7 @@ import qlib
 from qlib.contrib.data.loader import Alpha158DL
 
 from handlers.alpha158vwap import FEATURES
-from handlers.expressions import read_columns
+from handlers.expression_file import read_columns
 from qlib_ext.cli.search import days
 from qlib_ext.provider.names import fields_in
 from qlib_ext.search.evaluation import unit_ranks

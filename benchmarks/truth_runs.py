@@ -111,6 +111,7 @@ class Job:
 IN_TEST: dict[str, Any] = {"kept": True, "seeds": (0, 1, 2)}
 ONE_IN_TEST: dict[str, Any] = {"kept": True}  # not chosen, shown beside what was
 LIGHTGBM, ALPHA158_GRU = "LightGBM, Alpha158", "GRU, Alpha158, normal scores"
+FOUND = {"file": "benchmarks/found.yaml"}  # what a search found in 2010-2015 and checked in 2016
 DAY_GRU, WEEK_NET, MULTI_NET = "day GRU, normal scores", "week, normal scores", "multi-task, normal scores"
 DAY, WEEK, MULTI = "market_day_gru", "market_week_resnet_gru", "market_multitask_gru"
 TWO_LAYERS = {"num_layers": 2, "dropout": 0.5}
@@ -132,6 +133,8 @@ RUNS = (
     Run("day GRU, winsorised", 1, DAY, "winsorised"),
     Run(LIGHTGBM, 2, "csi300_lightgbm", **IN_TEST),
     Run("LightGBM, Alpha158, each year", 2, "csi300_lightgbm", yearly=True, **ONE_IN_TEST),
+    Run("LightGBM, Alpha158 and found factors", 2, "csi300_lightgbm", handler=FOUND, **IN_TEST),
+    Run("GRU, Alpha158 and found factors", 3, "csi300_gru", "normal scores", handler=FOUND, **IN_TEST),
     Run("GRU, Alpha158", 3, "csi300_gru", **ONE_IN_TEST),
     Run(ALPHA158_GRU, 3, "csi300_gru", "normal scores", **IN_TEST),
     Run("GRU, Alpha158, normal scores, each year", 3, "csi300_gru", "normal scores", yearly=True, **ONE_IN_TEST),

@@ -5,14 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ruamel.yaml import YAML, YAMLError  # which, unlike PyYAML, refuses a name that stands there twice
-
 from handlers.alpha158vwap import LEARN_PROCESSORS
 from handlers.bars import LABEL
-from qlib_ext.data.handler import Columns, WindowHandler
+from handlers.expression_file import read_columns
+from qlib_ext.data.handler import WindowHandler
 from qlib_ext.data.window import Window
-from qlib_ext.errors import ConfigError
-from qlib_ext.expressions.reach import reach_of
 from qlib_ext.keywords import check_types
 
 
@@ -38,30 +35,3 @@ class Expressions(WindowHandler):
     ) -> None:
         check_types(Expressions.__init__, locals())
         super().__init__(features=read_columns(Path(file)), label=label, learn_processors=learn_processors, **kwargs)
-
-
-def read_columns(file: Path) -> Columns:
-    """The expressions of a file and the names of their columns."""
-    try:
-        columns = YAML(typ="safe").load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
-        raise ConfigError(f"{file} cannot be read as YAML, a line NAME: expression for each column: {error}") from error
-    if not isinstance(columns, dict) or not columns:
-        raise ConfigError(f"{file} names no column; write a line for each, such as REVERSAL: $close / Ref($close, 20).")
-    for name, expression in columns.items():
-        if not isinstance(name, str) or not isinstance(expression, str):
-            raise ConfigError(f"{file}: {name!r} is {expression!r}, where a name and the text of an expression belong.")
-        refuse_future(f"{file}: {name}, {expression!r},", expression)
-    return list(columns.values()), list(columns)
-
-
-def refuse_future(name: str, expression: str) -> None:
-    """Raise ConfigError, which calls it ``name``, for what is no expression or reads a later day than its own."""
-    try:
-        days = reach_of(expression)
-    except ConfigError:
-        raise
-    except Exception as error:  # whatever evaluating a text raises
-        raise ConfigError(f"{name} is no expression: {error}") from error
-    if days > 0:
-        raise ConfigError(f"{name} reads {days} days after its own: a factor knows the past alone.")

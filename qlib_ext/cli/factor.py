@@ -105,7 +105,7 @@ def _factor(args: argparse.Namespace) -> int:
     provider = Path(args.data).expanduser().absolute()
     qlib.init(provider_uri=str(provider), region="cn", logging_level=30)
 
-    from handlers.expressions import read_columns, refuse_future
+    from handlers.expression_file import read_columns, refuse_future
     from qlib_ext.analysis.single_factor.names import named_factors
     from qlib_ext.analysis.single_factor.testing import factor_tests, printed_summary
     from qlib_ext.system.files import write_whole

@@ -7,7 +7,7 @@ import re
 import pandas as pd
 import pytest
 
-from handlers.expressions import read_columns
+from handlers.expression_file import read_columns
 from qlib_ext.cli import main
 from qlib_ext.recorder.provider import provider_of
 from qlib_ext.recorder.runs import artifacts_of, find_runs, store_of

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from qlib.data import D
 
+from handlers.alpha158vwap import Alpha158vwap
 from handlers.expressions import Expressions
 from qlib_ext.data.needs import needs_of
 from qlib_ext.errors import ConfigError
@@ -69,3 +71,18 @@ def test_a_file_that_is_not_there(tmp_path):
         Expressions(str(tmp_path / "none.yaml"), **TIMES)
     with pytest.raises(ConfigError, match="file"):
         Expressions(7, **TIMES)
+
+
+def test_columns_of_a_file_stand_beside_alpha158(tmp_path):
+    file = file_of(tmp_path, "".join(f"{name}: {expression}\n" for name, expression in COLUMNS.items()))
+    both, alpha, own = (
+        handler.fetch(col_set="feature")
+        for handler in (Alpha158vwap(file=file, **TIMES), Alpha158vwap(**TIMES), Expressions(file, **TIMES))
+    )
+    assert both.shape[1] == 158 + len(COLUMNS)
+    pd.testing.assert_frame_equal(both, pd.concat([alpha, own], axis=1))
+
+
+def test_a_file_does_not_name_a_column_of_alpha158(tmp_path):
+    with pytest.raises(ConfigError, match="'KMID', which is one of Alpha158's own columns"):
+        Alpha158vwap(file=file_of(tmp_path, "KMID: $close"), **TIMES)
