@@ -51,6 +51,19 @@ ZOO: dict[str, tuple[str, str, dict[str, Any]]] = {
     "ALSTM": ("pytorch_alstm_ts.ALSTM", "windows", NET | SHORT | {"dropout": 0.0, "lr": 1e-3, "rnn_type": "GRU"}),
     "GATs, leaking": ("pytorch_gats_ts.GATs", "windows", GATS),
 }
+ENSEMBLE = {"base_model": "gbm", "loss": "mse", "num_models": 3, "sub_weights": [1, 1, 1], "epochs": 28, "decay": 0.5}
+ENSEMBLE |= {"enable_sr": True, "enable_fs": True, "alpha1": 1, "alpha2": 1, "bins_sr": 10, "bins_fs": 5}
+ENSEMBLE |= {"sample_ratios": [0.8, 0.7, 0.6, 0.5, 0.4], "colsample_bytree": 0.8879, "subsample": 0.8789}
+ENSEMBLE |= {"learning_rate": 0.2, "lambda_l1": 205.6999, "lambda_l2": 580.9768, "max_depth": 8, "num_leaves": 210}
+ENSEMBLE |= {"verbosity": -1, "num_threads": 1}
+TREES: dict[str, dict[str, Any]] = {  # what stands in the workflow csi300_lightgbm in its model's place
+    "Zoo LightGBM": {},
+    "Zoo DoubleEnsemble": {
+        "class": "DEnsembleModel",
+        "module_path": "qlib.contrib.model.double_ensemble",
+        "kwargs": ENSEMBLE,
+    },
+}
 OURS: dict[str, tuple[str, dict[str, Any]]] = {
     "GRU": ("csi300_gru", {}),
     "LSTM": ("csi300_lstm", {}),
@@ -58,9 +71,11 @@ OURS: dict[str, tuple[str, dict[str, Any]]] = {
     "GATs K=2": ("csi300_gats_ts", {"num_layers_gat": 2}),
     "GATs K=3": ("csi300_gats_ts", {"num_layers_gat": 3}),
     "ASTGNN": ("csi300_astgnn", {}),
+    "GRU, three seeds": ("csi300_gru", {"seeds": [0, 1, 2]}),
+    "ASTGNN, three seeds": ("csi300_astgnn", {"seeds": [0, 1, 2]}),
 }
-NAMES = ["Zoo LightGBM", *(f"Zoo {name}" for name in ZOO), *OURS]
-UNSEEDED = {"Zoo Linear"}  # the same numbers for any seed
+NAMES = [*TREES, *(f"Zoo {name}" for name in ZOO), *OURS]
+UNSEEDED = {"Zoo Linear", *(name for name, (_, changes) in OURS.items() if "seeds" in changes)}  # run once
 
 
 def main() -> None:
@@ -130,8 +145,9 @@ def configuration(name: str, seed: int, environment: dict[str, str]) -> dict:
         workflow["task"]["model"]["kwargs"].update(changes)
         return workflow
     seeded = {} if name in UNSEEDED else {"seed": seed}
-    if name == "Zoo LightGBM":
+    if name in TREES:
         workflow = read_workflow(WORKFLOWS / "csi300_lightgbm.yaml", environment).config
+        workflow["task"]["model"] |= copy.deepcopy(TREES[name])
         workflow["task"]["model"]["kwargs"].update(seeded)
         return workflow
     workflow = read_workflow(WORKFLOWS / "csi300_gru.yaml", environment).config
