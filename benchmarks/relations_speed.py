@@ -1,7 +1,9 @@
-"""Relational embedding of 5,000 stocks: attention within groups beside the same pairs as edges. Prints one table.
+"""Attention among related stocks, 5,000 of them: within groups beside the same pairs as edges, and on several networks.
 
-31 groups of 22 to about 300 stocks, a million pairs; forward and backward with 64 hidden values, one torch thread. The
-ratio is to the same pairs listed as edges and summed by scatter; "encoder" is the step of a 2-layer LSTM of 30 days.
+31 groups of 22 to about 300 stocks, a million pairs; forward and backward with 64 hidden values, one torch thread. In
+the first table, of the relational embedding, the ratio is to the same pairs listed as edges and summed by scatter, and
+the encoder is a 2-layer LSTM of 30 days. The second is of NetworkGAT's attention, 4 heads of 16, on the groups, on
+networks of 15 neighbours a stock and on both, beside its encoder, a GRU of one layer; the memory is that of one step.
 """
 
 from __future__ import annotations
@@ -13,19 +15,29 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from benchmarks.measure import machine, ratio, table, target, times
+from benchmarks.measure import in_fresh_process, machine, peak_bytes, ratio, reset_peak, table, target, times
 from qlib_ext.layers.encoder import RecurrentEncoder
+from qlib_ext.layers.network_attention import NetworkAttention
 from qlib_ext.layers.relation_embedding import STRENGTHS, RelationalEmbedding
 from qlib_ext.layers.relation_graph import RelationGraph
 
 STOCKS, GROUPS, HIDDEN, DAYS, FIELDS = 5_000, 31, 64, 30, 6
 FASTER, SHARE = 15.0, 0.1  # than edges, at least; of the encoder's step, at most; both for implicit
+NEIGHBOURS = 15
+NETWORK_SHARE, NETWORK_GB = 0.25, 3.0  # of the encoder's step, and of memory for a step, at most
 
 
 def main() -> None:
     options = parse_arguments()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
+    print(machine(options.threads), end="\n\n")
+    print(embedding(options.rounds), end="\n\n")
+    print(networks(options.rounds, options.threads))
+
+
+def embedding(rounds: int) -> str:
+    """The table of the relational embedding."""
     groups, edges = graphs()
     e = torch.randn(STOCKS, HIDDEN, requires_grad=True)
     x = torch.randn(DAYS, STOCKS, FIELDS).transpose(0, 1)
@@ -34,7 +46,7 @@ def main() -> None:
     for strength in STRENGTHS:
         layer = RelationalEmbedding(HIDDEN, GROUPS, strength)
         by_group, by_edge, encoding = [], [], []
-        for _ in range(options.rounds):  # the sides take turns
+        for _ in range(rounds):  # the sides take turns
             by_group.append(step(layer, e, groups))
             by_edge.append(step(layer, e, edges))
             encoding.append(step(encoder, x))
@@ -42,9 +54,45 @@ def main() -> None:
         goals = (target(FASTER, faster, True), target(SHARE, share, False)) if strength == "implicit" else ("", "")
         figures = (f"{1000 * median(by_group):.0f}", f"{1000 * median(by_edge):.0f}", times(faster), goals[0])
         lines.append((strength, *figures, f"{share:.3f}", goals[1]))
-    print(machine(options.threads), end="\n\n")
     head = ("strength", "groups, ms", "edges, ms", "faster", "target", "of the encoder's step", "target")
-    print(table(head, lines))
+    return table(head, lines)
+
+
+def networks(rounds: int, threads: int) -> str:
+    """The table of NetworkGAT's attention."""
+    groups, _ = graphs()
+    beside = {
+        "groups": [groups],
+        f"{NEIGHBOURS} neighbours": [neighbours()],
+        f"groups and {NEIGHBOURS} neighbours": [groups, neighbours()],
+        f"two of {NEIGHBOURS} neighbours": [neighbours(), neighbours()],
+        f"groups and two of {NEIGHBOURS} neighbours": [groups, neighbours(), neighbours()],
+    }
+    lines = []
+    for name, networks in beside.items():
+        attending, encoding, peak = in_fresh_process(network_steps, networks, rounds, threads)
+        share = ratio(attending, encoding)
+        figures = (f"{1000 * median(attending):.0f}", f"{1000 * median(encoding):.0f}", f"{share:.0%}")
+        goals = target(NETWORK_SHARE, share, False), target(NETWORK_GB, peak, False)
+        lines.append((name, *figures, goals[0], f"{peak:.2f}", goals[1]))
+    head = ("networks", "attention, ms", "encoder, ms", "share", "target", "peak of a step, GB", "target")
+    return table(head, lines)
+
+
+def network_steps(networks: list[RelationGraph], rounds: int, threads: int) -> tuple[list[float], list[float], float]:
+    """Seconds of the attention's and the encoder's steps, in turns, and the peak GB of a step of both together."""
+    torch.set_num_threads(threads)
+    encoder, attention = RecurrentEncoder(FIELDS, HIDDEN, 1), NetworkAttention(HIDDEN, len(networks))
+    x = torch.randn(DAYS, STOCKS, FIELDS).transpose(0, 1)
+    before = reset_peak()
+    attention(encoder(x), networks).square().sum().backward()
+    peak = (peak_bytes() - before) / 1e9
+    e = torch.randn(STOCKS, HIDDEN, requires_grad=True)
+    attending, encoding = [], []
+    for _ in range(rounds):  # the sides take turns
+        attending.append(step(attention, e, networks))
+        encoding.append(step(encoder, x))
+    return attending, encoding, peak
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -66,7 +114,16 @@ def graphs() -> tuple[RelationGraph, RelationGraph]:
     return groups, RelationGraph(alone, none, target, source, edge, group[target], torch.ones(len(target)))
 
 
-def step(module: nn.Module, *inputs: Tensor | RelationGraph) -> float:
+def neighbours() -> RelationGraph:
+    """So many random neighbours of each stock."""
+    target = torch.arange(STOCKS).repeat_interleave(NEIGHBOURS)
+    source = torch.randint(STOCKS, target.shape)
+    edge, none = torch.arange(len(target)), torch.zeros(0, dtype=torch.long)
+    alone = torch.full((STOCKS,), -1)
+    return RelationGraph(alone, none, target, source, edge, torch.zeros_like(target), torch.ones(len(target)))
+
+
+def step(module: nn.Module, *inputs: Tensor | RelationGraph | list[RelationGraph]) -> float:
     """Seconds of forward and backward."""
     start = time.perf_counter()
     module(*inputs).square().sum().backward()
