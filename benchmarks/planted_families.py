@@ -3,8 +3,10 @@
     python -m benchmarks.planted_families
 
 Each planted part is regressed on all values of a family's windows on training days; the table has the correlation of
-fit and part on the days after. PV are 30 days of bars, G the last day of technical indicators and candle states, F the
-indicators of reports; "industry" is the mean PV of the other stocks of the industry, what a network hears.
+fit and part on the days after. Accruals last for quarters, in which prices follow them: the last line is of what a
+report said that the one before did not, in its first five days, when prices cannot have followed yet. PV are 30 days of
+bars, G the last day of technical indicators and candle states, F the indicators of reports; "industry" is the mean PV
+of the other stocks of the industry, what a network hears.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from qlib_ext.data.dataset import CrossSectionDataset
 from qlib_ext.simulator.simulate import Market, simulate, write_market
 
 WARM, DAYS_A_BATCH, RIDGE = 270, 5, 1e-3  # days before which momentum and growth are not known; of all a batch
-ACCRUALS = 0.0006
+ACCRUALS, NEWS_DAYS = 0.0006, 5
 
 
 def main() -> None:
@@ -53,8 +55,12 @@ def seen(market: Market) -> str:
     }
     split = market.calendar[WARM + 2 * (len(market.calendar) - WARM) // 3]
     lines = []
-    for name, part in market.parts.items():
-        frame = pd.DataFrame(part, market.calendar, market.symbols).rename_axis(index="datetime", columns="instrument")
+    parts = {name: pd.DataFrame(part, market.calendar, market.symbols) for name, part in market.parts.items()}
+    quarter = market.calendar.to_period("Q")
+    news = parts["accruals"].diff()[quarter != np.roll(quarter, 1)]
+    parts["news of accruals"] = news.reindex(market.calendar).ffill(limit=NEWS_DAYS - 1)
+    for name, part in parts.items():
+        frame = part.rename_axis(index="datetime", columns="instrument")
         planted = zscore(frame.stack().rename(name).to_frame())[name]
         lines.append((name, *(f"{fitted(values, planted, split):.2f}" for values in families.values())))
     return table(("planted", *families), lines)
