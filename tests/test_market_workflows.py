@@ -219,6 +219,7 @@ def test_alpha158_of_the_market_is_csi300s_net_on_the_rows_and_label_of_day_bars
     assert own["segments"] == theirs["segments"]
     assert own.get("sample_every") == (None if model == "lightgbm" else bars["sample_every"])
     handler, of_bars = own["handler"]["kwargs"], bars["handler"]["kwargs"]
+    assert handler.pop("file") == FACTORS["FACTORS"]
     assert handler.pop("drop_raw") is True
     assert handler.pop("label") == [list(part) for part in LABEL]
     shared = ("instruments", "learn_processors", "seasoned_days", "traded_only")

@@ -6,15 +6,17 @@ from dataclasses import replace
 
 from qlib_ext.workflows.table.csi300 import ONCE
 from qlib_ext.workflows.table.data import NORMAL_SCORES, TRADED
-from qlib_ext.workflows.table.entry import INDICES, Entry, Options
+from qlib_ext.workflows.table.entry import INDICES, Entry, Options, variable
 from qlib_ext.workflows.table.frequencies import added
 
 ABOUT = """\
 Training, validation, test and net are those of csi300_{}.yaml; rows and label are those of market_day_gru.yaml: the
 return of ten days, as normal scores of its ranks, of stocks that have been listed for sixty days and have a close; a
-net learns every fifth day. market_alpha158_day.yaml adds such scores. One block of float32 holds the features from the
-expressions to the model; QLIB_EXT_CACHE names the folder where it is kept for the next run, or is off."""
+net learns every fifth day. FACTORS names columns beside the 158. market_alpha158_day.yaml adds such scores. One block
+of float32 holds the features from the expressions to the model; QLIB_EXT_CACHE names the folder where it is kept for
+the next run, or is off."""
 TEN_DAYS: Options = {"label": "[['Ref($vwap, -11)/Ref($vwap, -1) - 1'], [LABEL0]]"}
+FOUND: Options = {"file": variable("FACTORS", "'null'")}
 
 
 def whole_market(name: str, title: str) -> Entry:
@@ -24,7 +26,7 @@ def whole_market(name: str, title: str) -> Entry:
         once,
         title=title,
         about=ABOUT.format(name),
-        data=replace(once.data, options=once.data.options | {"drop_raw": True} | TRADED | TEN_DAYS),
+        data=replace(once.data, options=once.data.options | FOUND | {"drop_raw": True} | TRADED | TEN_DAYS),
         label_norm=NORMAL_SCORES,
         universe="all",
         benchmark="SH000905",
