@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 import qlib
 import torch
+from sqlalchemy import Engine, event
 
 from qlib_ext.data import cache
 from qlib_ext.simulator.simulate import Market, simulate, write_market
@@ -21,6 +23,14 @@ pd.set_option("compute.use_bottleneck", False)  # alphalens brings it along; a u
 torch.set_num_threads(1)  # the nets of the tests are too small to share
 
 os.environ[cache.VARIABLE] = "off"  # of this process and those it starts; tests of the cache name a folder
+
+
+@event.listens_for(Engine, "connect")
+def wait_for_no_disk(connection, _) -> None:
+    """A commit of SQLite waits 20 ms for the disk, and a run of mlflow has dozens: no test looks at a loss of power."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
+
 
 REASONS = {
     "real": "QLIB_EXT_REAL does not name the folder of the real providers (make test-real)",

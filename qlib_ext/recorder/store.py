@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from qlib.utils.exceptions import ExpAlreadyExistError
 from qlib.workflow import QlibRecorder, R
 from qlib.workflow.exp import Experiment
 from qlib.workflow.expm import MLflowExpManager
+from sqlalchemy import Engine, event
 
 from qlib_ext.errors import ConfigError, DataError
 from qlib_ext.provider.check import check_future_days, check_provider
@@ -131,10 +133,23 @@ def record_in(folder: str | Path = "mlruns", experiment: str = "Experiment") -> 
 
 
 def create_database(database: Path) -> None:
-    """Make mlflow's tables in a file beside it, which takes its name when it is whole: a kill spoils nothing."""
+    """Make mlflow's tables in a file beside it, which takes its name when it is whole: a kill spoils nothing.
+
+    They are made in hundreds of steps, and SQLite would wait for the disk at each; here the last one alone does.
+    """
     part = database.with_name(f".{database.name}.part")
     for leftover in (part, part.with_name(f"{part.name}-journal")):
         leftover.unlink(missing_ok=True)
-    store = SqlAlchemyStore(f"{SQLITE}{part}", str(database.parent / ARTIFACTS))
+    event.listen(Engine, "connect", _wait_for_no_disk)
+    try:
+        store = SqlAlchemyStore(f"{SQLITE}{part}", str(database.parent / ARTIFACTS))
+    finally:
+        event.remove(Engine, "connect", _wait_for_no_disk)
     store.engine.dispose()  # its connections would know the file by the name that it loses
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
     part.replace(database)
+
+
+def _wait_for_no_disk(connection: Any, _: Any) -> None:
+    connection.execute("PRAGMA synchronous = OFF")
