@@ -112,11 +112,15 @@ def in_order(workflows: Mapping[str, Workflow | DataError], names: Sequence[str]
 
 
 def select(names: Mapping[str, Any], pattern: str) -> list[str]:
-    """The names that a pattern fits; raises ConfigError, with the nearest name, where there is none."""
+    """The names that a pattern fits; raises ConfigError where there is none, with a name that is near."""
     found = matching(names, pattern)
     if not found:
-        nearest = get_close_matches(Path(pattern).stem, names, n=1, cutoff=0.0)[0]
+        path = Path(pattern)
+        is_missing_file = path.suffix in (".yaml", ".yml") and not path.is_file()
+        near = get_close_matches(path.stem, names, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
         raise ConfigError(
-            f"There is no workflow {pattern!r}; did you mean {nearest!r}? `qlib-ext workflows` lists them."
+            f"There is no {'file' if is_missing_file else 'workflow'} {pattern!r}{hint} `qlib-ext workflows` lists the "
+            "workflows, which are named without a folder and without .yaml."
         )
     return found

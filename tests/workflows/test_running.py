@@ -323,10 +323,23 @@ def test_a_broken_file_that_is_asked_for_or_read_stops_the_run(project, broken, 
     assert not started
 
 
-@pytest.mark.parametrize("name", ["market_dya", "workflows/market_dya.yaml"])
-def test_a_workflow_that_is_not_there_is_answered_with_the_nearest(project, capsys, name):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("market_dya", "There is no workflow 'market_dya'; did you mean 'market_day'? `qlib-ext workflows`"),
+        ("nowhere/market_dya.yaml", "There is no file 'nowhere/market_dya.yaml'; did you mean 'market_day'?"),
+        ("nofile.yaml", "There is no file 'nofile.yaml'. `qlib-ext workflows` lists the workflows"),
+    ],
+)
+def test_a_workflow_or_a_file_that_is_not_there_is_named(project, capsys, name, message):
     assert project[0](name) == 2
-    assert f"There is no workflow {name!r}; did you mean 'market_day'?" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
+
+
+def test_the_path_of_a_file_that_is_there_is_answered_with_its_name(project, tmp_path, capsys):
+    path = tmp_path / "workflows/market_day.yaml"
+    assert project[0](str(path)) == 2
+    assert f"There is no workflow '{path}'; did you mean 'market_day'?" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_no_provider_or_has_no_workflow_is_named(tmp_path, small, capsys):
