@@ -5,8 +5,8 @@
 Each planted part is regressed on all values of a family's windows on training days; the table has the correlation of
 fit and part on the days after. Accruals last for quarters, in which prices follow them: the last line is of what a
 report said that the one before did not, in its first five days, when prices cannot have followed yet. PV are 30 days of
-bars, G the last day of technical indicators and candle states, F the indicators of reports; "industry" is the mean PV
-of the other stocks of the industry, what a network hears.
+bars, standardised over the day or on one scale for all days, G the last day of technical indicators and candle states,
+F the indicators of reports; "industry" is the mean PV of the other stocks of the industry, what a network hears.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import qlib
 
+from benchmarks.fixed_scale import FixedScaleBars
 from benchmarks.measure import table
 from handlers.bars import DayBars
 from handlers.fundamentals import Fundamentals
@@ -49,6 +50,7 @@ def seen(market: Market) -> str:
     bars = values_of(DayBars, first, last)
     families = {
         "PV": bars,
+        "PV, one scale": values_of(FixedScaleBars, first, last),
         "G": values_of(Technical, first, last, 87),
         "F": values_of(Fundamentals, first, last),
         "industry": of_others(bars, pd.DataFrame(market.fields["industry"], market.calendar, market.symbols)),

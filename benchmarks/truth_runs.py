@@ -47,6 +47,7 @@ class Run:
     name, stage  stages run in their order: the cheap and telling ones first
     workflow     whose model, handler and processors are taken; ``model``, ``dataset`` and ``handler`` are keywords put
                  over its own
+    handler_class  its class and module_path, in the place of the workflow's
     label        of LABELS
     start        first training day where the windows reach too far back for that of the dates
     seeds        of which the first is run before any other
@@ -63,6 +64,7 @@ class Run:
     model: Mapping[str, Any] = field(default_factory=dict)
     dataset: Mapping[str, Any] = field(default_factory=dict)
     handler: Mapping[str, Any] = field(default_factory=dict)
+    handler_class: Mapping[str, str] = field(default_factory=dict)
     universe: str = "all"
     start: str | None = None
     seeds: tuple[int, ...] = (0,)
@@ -114,6 +116,7 @@ LIGHTGBM, ALPHA158_GRU = "LightGBM, Alpha158", "GRU, Alpha158, normal scores"
 FOUND = {"file": "benchmarks/found.yaml"}  # what a search found in 2010-2015 and checked in 2016
 DAY_GRU, WEEK_NET, MULTI_NET = "day GRU, normal scores", "week, normal scores", "multi-task, normal scores"
 DAY, WEEK, MULTI = "market_day_gru", "market_week_resnet_gru", "market_multitask_gru"
+FIXED_SCALE = {"class": "FixedScaleBars", "module_path": "benchmarks.fixed_scale"}
 TWO_LAYERS = {"num_layers": 2, "dropout": 0.5}
 TECHNICAL_GRU, BOTH_BY_STATE = (
     "technical GRU, normal scores",
@@ -143,6 +146,7 @@ RUNS = (
     Run("day GRU, IC loss, normal scores", 4, DAY, "normal scores", {"loss": "ic"}),
     Run("day GRU, pairwise loss", 4, DAY, model={"loss": "rank"}),
     Run("day GRU, pairwise loss, normal scores", 4, DAY, "normal scores", {"loss": "rank"}),
+    Run("day GRU, one scale, normal scores", 4, DAY, "normal scores", handler_class=FIXED_SCALE),
     Run("day GRU, 60 days, normal scores", 4, DAY, "normal scores", dataset={"step_len": 60}, minutes=10),
     Run("day GRU, 128 wide, normal scores", 4, DAY, "normal scores", {"hidden_size": 128}, minutes=10),
     Run("day GRU, two layers, dropout .5, normal scores", 4, DAY, "normal scores", TWO_LAYERS, minutes=10),
@@ -260,6 +264,7 @@ def configuration(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
     segments = {"train": train, "valid": (f"{job.fold}-01-01", f"{job.fold}-12-31")}
     if job.tested:
         segments["test"] = job.test
+    dataset["kwargs"]["handler"] |= job.run.handler_class
     handler = dataset["kwargs"]["handler"]["kwargs"]
     handler |= job.run.handler
     handler |= {"start_time": job.start, "end_time": list(segments.values())[-1][1], "label": LABEL}
