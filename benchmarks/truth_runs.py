@@ -114,6 +114,8 @@ IN_TEST: dict[str, Any] = {"kept": True, "seeds": (0, 1, 2)}
 ONE_IN_TEST: dict[str, Any] = {"kept": True}  # not chosen, shown beside what was
 LIGHTGBM, ALPHA158_GRU = "LightGBM, Alpha158", "GRU, Alpha158, normal scores"
 FOUND = {"file": "benchmarks/found.yaml"}  # what a search found in 2010-2015 and checked in 2016
+PLAIN = {"file": "benchmarks/plain.yaml"}  # its fields in plain forms
+LIGHTGBM_FOUND, GRU_FOUND = (f"{model}, Alpha158 and found factors" for model in ("LightGBM", "GRU"))
 DAY_GRU, WEEK_NET, MULTI_NET = "day GRU, normal scores", "week, normal scores", "multi-task, normal scores"
 DAY, WEEK, MULTI = "market_day_gru", "market_week_resnet_gru", "market_multitask_gru"
 FIXED_SCALE = {"class": "FixedScaleBars", "module_path": "benchmarks.fixed_scale"}
@@ -136,8 +138,9 @@ RUNS = (
     Run("day GRU, winsorised", 1, DAY, "winsorised"),
     Run(LIGHTGBM, 2, "csi300_lightgbm", **IN_TEST),
     Run("LightGBM, Alpha158, each year", 2, "csi300_lightgbm", yearly=True, **ONE_IN_TEST),
-    Run("LightGBM, Alpha158 and found factors", 2, "csi300_lightgbm", handler=FOUND, **IN_TEST),
-    Run("GRU, Alpha158 and found factors", 3, "csi300_gru", "normal scores", handler=FOUND, **IN_TEST),
+    Run(LIGHTGBM_FOUND, 2, "csi300_lightgbm", handler=FOUND, **IN_TEST),
+    Run("LightGBM, Alpha158 and plain factors", 2, "csi300_lightgbm", handler=PLAIN, **IN_TEST),
+    Run(GRU_FOUND, 3, "csi300_gru", "normal scores", handler=FOUND, **IN_TEST),
     Run("GRU, Alpha158", 3, "csi300_gru", **ONE_IN_TEST),
     Run(ALPHA158_GRU, 3, "csi300_gru", "normal scores", **IN_TEST),
     Run("GRU, Alpha158, normal scores, each year", 3, "csi300_gru", "normal scores", yearly=True, **ONE_IN_TEST),
@@ -214,6 +217,7 @@ COMBINATIONS: dict[str, tuple[str, ...]] = {
     "LightGBM + day GRU": (LIGHTGBM, DAY_GRU),
     "LightGBM + GRU": (LIGHTGBM, ALPHA158_GRU),
     "LightGBM + both GRUs": (LIGHTGBM, ALPHA158_GRU, DAY_GRU),
+    "LightGBM + both GRUs, with found factors": (LIGHTGBM_FOUND, GRU_FOUND, DAY_GRU),
     "LightGBM + both GRUs + week": (LIGHTGBM, ALPHA158_GRU, DAY_GRU, WEEK_NET),
     "LightGBM + day GRU + nets on Alpha158": (LIGHTGBM, DAY_GRU, *ALPHA158_NETS),
     "PV + G": (DAY_GRU, TECHNICAL_GRU),
