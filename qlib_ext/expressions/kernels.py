@@ -2,7 +2,8 @@
 
 Every function reads ``[rows]`` float64 and ascending ``windows`` and returns ``[..., windows, rows]`` float64. The
 window of N at row t is the rows t-N+1..t, fewer at the start; NaN stands for no value and is passed over; a window
-without a value gives NaN. Windows are nested, so one walk from the newest row to the oldest serves all of them.
+without a value gives NaN. Windows are nested, so one walk from the newest row to the oldest serves all of them. Here
+are sums of values and of their products; ``order`` has what depends on the order of the values.
 
 Squares are summed about the window's newest value: a constant window gives exactly zero, and what left the window
 long ago leaves no trace, as it does in sums that slide.
@@ -13,8 +14,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-# the inner loops run over slices, side by side: an index that might be negative would keep them from SIMD
+# the inner loops run over slices, side by side: an index that might be negative would keep them from SIMD, and so
+# would more than about five arrays in one loop, whose overlaps are checked before it
 compiled = njit(cache=True, error_model="numpy")
+STEPS = 5  # older rows that a walk takes at once, so that the sums of a row are read and written once for all of them
 
 
 @compiled
@@ -30,24 +33,73 @@ def newest(values):
 
 
 @compiled
+def counts(values, window):
+    """How many rows of the window have a value: ``[rows]``."""
+    result = np.empty(len(values))
+    count = 0.0
+    for row in range(len(values)):
+        count += 0.0 if np.isnan(values[row]) else 1.0
+        if row >= window:
+            count -= 0.0 if np.isnan(values[row - window]) else 1.0
+        result[row] = count
+    return result
+
+
+@compiled
+def preceded(values, windows):
+    """The values after as many rows without one as a walk of these windows may reach back: ``[before + rows]``."""
+    before = min(windows[-1], len(values)) + STEPS
+    result = np.full(before + len(values), np.nan)
+    result[before:] = values
+    return result
+
+
+@compiled
+def steps_of(values, back, rows):
+    """What ``preceded`` gave, from ``STEPS - 1`` rows before that which is ``back`` before the first of ``rows``."""
+    newest_row = len(values) - rows - back
+    return values[newest_row - STEPS + 1 : newest_row + rows]
+
+
+@compiled
+def add_sums(first, second, past, origin, steps):
+    """Add the distances of some older rows, and their squares, to the sums of each row."""
+    for i in range(len(origin)):
+        total, squares = first[i], second[i]
+        for step in range(STEPS):
+            distance = past[i + STEPS - 1 - step] - origin[i]
+            distance = distance if (distance == distance) & (step < steps) else 0.0
+            total += distance
+            squares += distance * distance
+        first[i], second[i] = total, squares
+
+
+@compiled
+def add_products(product, left, origin_left, right, origin_right, steps):
+    """Add the products of two distances of some older rows to the sum of each row."""
+    for i in range(len(product)):
+        total = product[i]
+        for step in range(STEPS):
+            older = i + STEPS - 1 - step
+            both = (left[older] - origin_left[i]) * (right[older] - origin_right[i])
+            total += both if (both == both) & (step < steps) else 0.0
+        product[i] = total
+
+
+@compiled
 def moments(values, windows):
     """Sum, mean and sample standard deviation: ``[3, windows, rows]``."""
     rows = len(values)
-    anchor = newest(values)
-    count, first, second = np.zeros(rows), np.zeros(rows), np.zeros(rows)
+    anchor, past = newest(values), preceded(values, windows)
+    first, second = np.zeros(rows), np.zeros(rows)
     out = np.empty((3, len(windows), rows))
     back = 0
     for w in range(len(windows)):
         while back < min(windows[w], rows):
-            past, origin = values[: rows - back], anchor[back:]
-            n, s, ss = count[back:], first[back:], second[back:]
-            for i in range(len(past)):
-                distance = past[i] - origin[i]
-                known = distance == distance
-                n[i] += 1.0 if known else 0.0
-                s[i] += distance if known else 0.0
-                ss[i] += distance * distance if known else 0.0
-            back += 1
+            steps = min(STEPS, windows[w] - back)
+            add_sums(first, second, steps_of(past, back, rows), anchor, steps)
+            back += steps
+        count = counts(values, windows[w])
         total, mean, deviation = out[0, w], out[1, w], out[2, w]
         for i in range(rows):
             offset = first[i] / count[i]
@@ -58,6 +110,23 @@ def moments(values, windows):
 
 
 @compiled
+def times(values, window):
+    """Number, sum and sum of squares of the times of a window's values, 0 at its last row: ``[3, rows]``."""
+    result = np.empty((3, len(values)))
+    count, first, second = 0, 0, 0  # whole numbers, which slide without a trace
+    for row in range(len(values)):
+        second += count - 2 * first  # all times are one earlier
+        first -= count
+        if row >= window and not np.isnan(values[row - window]):
+            count -= 1
+            first += window
+            second -= window * window
+        count += 0 if np.isnan(values[row]) else 1
+        result[0, row], result[1, row], result[2, row] = count, first, second
+    return result
+
+
+@compiled
 def lines(values, windows):
     """The least-squares line over time: slope a row, r squared, and the last row's residual: ``[3, windows, rows]``.
 
@@ -65,26 +134,19 @@ def lines(values, windows):
     ``residual = y[t] - mean(y) + slope mean(x)``; NaN where fewer than two rows have a value.
     """
     rows = len(values)
-    anchor = newest(values)
-    count, x, xx = np.zeros(rows), np.zeros(rows), np.zeros(rows)
+    anchor, past = newest(values), preceded(values, windows)
+    time = np.arange(rows - len(past), rows).astype(np.float64)
+    now = time[len(past) - rows :]
     y, yy, xy = np.zeros(rows), np.zeros(rows), np.zeros(rows)
     out = np.empty((3, len(windows), rows))
     back = 0
     for w in range(len(windows)):
         while back < min(windows[w], rows):
-            past, origin, time = values[: rows - back], anchor[back:], -float(back)
-            n, sx, sxx, sy, syy, sxy = count[back:], x[back:], xx[back:], y[back:], yy[back:], xy[back:]
-            for i in range(len(past)):
-                distance = past[i] - origin[i]
-                known = 1.0 if distance == distance else 0.0
-                height = distance if distance == distance else 0.0
-                n[i] += known
-                sx[i] += time * known
-                sxx[i] += time * time * known
-                sy[i] += height
-                syy[i] += height * height
-                sxy[i] += time * height
-            back += 1
+            steps, heights = min(STEPS, windows[w] - back), steps_of(past, back, rows)
+            add_sums(y, yy, heights, anchor, steps)
+            add_products(xy, steps_of(time, back, rows), now, heights, anchor, steps)
+            back += steps
+        count, x, xx = times(values, windows[w])
         slope, square, residual = out[0, w], out[1, w], out[2, w]
         for i in range(rows):
             across = xx[i] - x[i] * x[i] / count[i]
@@ -96,191 +158,27 @@ def lines(values, windows):
 
 
 @compiled
-def highest(values, windows):
-    """The maximum and its place counted from the window's oldest row, 1 the oldest: ``[2, windows, rows]``.
-
-    Of equal maxima the oldest counts. A window with a NaN has its place at the oldest NaN, as numpy's argmax.
-
-    A window is two overlapping blocks of a power of two rows, and a block two halves: log2(window) steps, not window.
-    """
-    rows = len(values)
-    top, place, hole = np.empty(rows), np.empty(rows), np.empty(rows)  # of the block that ends at each row
-    for i in range(rows):
-        known = values[i] == values[i]
-        top[i] = values[i] if known else -np.inf
-        place[i] = float(i)
-        hole[i] = np.inf if known else float(i)
-    out = np.empty((2, len(windows), rows))
-    block = 1
-    for w in range(len(windows)):
-        window = min(windows[w], rows)
-        while 2 * block <= window:
-            top, place, hole = joined(top, place, hole, block)
-            block *= 2
-        own_top, own_place, own_hole = top, place, hole
-        if block < window:
-            own_top, own_place, own_hole = joined(top, place, hole, window - block)
-        best, at = out[0, w], out[1, w]
-        for i in range(rows):
-            oldest = float(max(i - window + 1, 0))
-            first = own_place[i] if own_hole[i] == np.inf else own_hole[i]
-            some = own_top[i] > -np.inf
-            best[i] = own_top[i] if some else np.nan
-            at[i] = first - oldest + 1.0 if some else np.nan
-    return out
-
-
-@compiled
-def joined(top, place, hole, before):
-    """Maximum, its row and the oldest NaN's row of each block together with the block so many rows before it."""
-    new_top, new_place, new_hole = top.copy(), place.copy(), hole.copy()
-    rows = len(top) - before
-    old_top, old_place, old_hole = top[:rows], place[:rows], hole[:rows]
-    later_top, later_place, later_hole = new_top[before:], new_place[before:], new_hole[before:]
-    for i in range(rows):
-        older = old_top[i] >= later_top[i]
-        later_place[i] = old_place[i] if older else later_place[i]
-        later_top[i] = old_top[i] if older else later_top[i]
-        later_hole[i] = min(old_hole[i], later_hole[i])
-    return new_top, new_place, new_hole
-
-
-@compiled
-def ranks(values, windows):
-    """The last row's rank among the window's values, ties at their mean, over their number: ``[windows, rows]``."""
-    rows = len(values)
-    count, less, equal = np.zeros(rows), np.zeros(rows), np.zeros(rows)
-    out = np.empty((len(windows), rows))
-    back = 0
-    for w in range(len(windows)):
-        while back < min(windows[w], rows):
-            past, last = values[: rows - back], values[back:]
-            n, below, same = count[back:], less[back:], equal[back:]
-            for i in range(len(past)):
-                n[i] += 1.0 if past[i] == past[i] else 0.0
-                below[i] += 1.0 if past[i] < last[i] else 0.0
-                same[i] += 1.0 if past[i] == last[i] else 0.0
-            back += 1
-        for i in range(rows):
-            known = values[i] == values[i]
-            out[w, i] = (less[i] + (equal[i] + 1.0) / 2.0) / count[i] if known else np.nan
-    return out
-
-
-@compiled
-def quantiles(values, windows, shares):
-    """The quantile of each share, between its two neighbours in proportion: ``[shares, windows, rows]``."""
-    out = np.empty((len(shares), len(windows), len(values)))
-    for w in range(len(windows)):
-        window, n = windows[w], 0
-        ordered = np.empty(window)
-        for row in range(len(values)):
-            n = slide(ordered, n, values[row - window] if row >= window else np.nan, values[row])
-            for q in range(len(shares)):
-                place = shares[q] * (n - 1)
-                low = int(place)
-                if n == 0:
-                    out[q, w, row] = np.nan
-                elif low == place:
-                    out[q, w, row] = ordered[low]
-                else:
-                    out[q, w, row] = ordered[low] + (ordered[low + 1] - ordered[low]) * (place - low)
-    return out
-
-
-@compiled
-def slide(ordered, n, gone, come):
-    """Take one value out of the first n, which ascend, and put another in, NaN for none; the number there then is."""
-    hole, end = 0, n  # where the value that goes is, n where none goes
-    if np.isnan(gone):
-        hole = n
-    while hole < end:
-        middle = (hole + end) // 2
-        if ordered[middle] < gone:
-            hole = middle + 1
-        else:
-            end = middle
-    left = n if np.isnan(gone) else n - 1
-    if np.isnan(come):
-        for place in range(hole, left):
-            ordered[place] = ordered[place + 1]
-        return left
-    while hole > 0 and ordered[hole - 1] > come:
-        ordered[hole] = ordered[hole - 1]
-        hole -= 1
-    while hole < left and ordered[hole + 1] < come:
-        ordered[hole] = ordered[hole + 1]
-        hole += 1
-    ordered[hole] = come
-    return left + 1
-
-
-@compiled
 def correlations(left, right, windows):
     """The correlation over the rows where both have a value, NaN where one of them is constant: ``[windows, rows]``."""
     rows = len(left)
     left, right = left + 0.0 * right, right + 0.0 * left
     anchor_x, anchor_y = newest(left), newest(right)
-    count, x, y = np.zeros(rows), np.zeros(rows), np.zeros(rows)
+    past_x, past_y = preceded(left, windows), preceded(right, windows)
+    x, y = np.zeros(rows), np.zeros(rows)
     xx, yy, xy = np.zeros(rows), np.zeros(rows), np.zeros(rows)
     out = np.empty((len(windows), rows))
     back = 0
     for w in range(len(windows)):
         while back < min(windows[w], rows):
-            past_x, past_y, origin_x, origin_y = (
-                left[: rows - back],
-                right[: rows - back],
-                anchor_x[back:],
-                anchor_y[back:],
-            )
-            n, sx, sy, sxx, syy, sxy = count[back:], x[back:], y[back:], xx[back:], yy[back:], xy[back:]
-            for i in range(len(past_x)):
-                dx, dy = past_x[i] - origin_x[i], past_y[i] - origin_y[i]
-                known = dx == dx
-                dx, dy = dx if known else 0.0, dy if known else 0.0
-                n[i] += 1.0 if known else 0.0
-                sx[i] += dx
-                sy[i] += dy
-                sxx[i] += dx * dx
-                syy[i] += dy * dy
-                sxy[i] += dx * dy
-            back += 1
+            steps = min(STEPS, windows[w] - back)
+            older_x, older_y = steps_of(past_x, back, rows), steps_of(past_y, back, rows)
+            add_sums(x, xx, older_x, anchor_x, steps)
+            add_sums(y, yy, older_y, anchor_y, steps)
+            add_products(xy, older_x, anchor_x, older_y, anchor_y, steps)
+            back += steps
+        count = counts(left, windows[w])
         for i in range(rows):
             square = (xx[i] - x[i] * x[i] / count[i]) * (yy[i] - y[i] * y[i] / count[i])
             value = (xy[i] - x[i] * y[i] / count[i]) / np.sqrt(square)
             out[w, i] = min(max(value, -1.0), 1.0) if square > 0 else np.nan
-    return out
-
-
-@compiled
-def cuts(values, by, windows):
-    """The mean of values where ``by`` is the highest, and the lowest, of the window: ``[2, windows, rows]``.
-
-    Of the n rows that have both, the highest are those not below the (n // 4)-th largest ``by``, at least one row; the
-    lowest likewise. Rows that tie with the last of them count too.
-    """
-    values, by = values + 0.0 * by, by + 0.0 * values
-    rows = len(values)
-    out = np.empty((2, len(windows), rows))
-    for w in range(len(windows)):
-        window, n = windows[w], 0
-        ordered, top, bottom = np.empty(window), np.full(rows, np.nan), np.full(rows, np.nan)
-        for row in range(rows):
-            n = slide(ordered, n, by[row - window] if row >= window else np.nan, by[row])
-            if n:
-                share = max(n // 4, 1)
-                top[row], bottom[row] = ordered[n - share], ordered[share - 1]
-        above, high, below, low = np.zeros(rows), np.zeros(rows), np.zeros(rows), np.zeros(rows)
-        for back in range(min(window, rows)):
-            past, key = values[: rows - back], by[: rows - back]
-            upper, lower, n_high, n_low = top[back:], bottom[back:], above[back:], below[back:]
-            sum_high, sum_low = high[back:], low[back:]
-            for i in range(len(past)):
-                is_high, is_low = key[i] >= upper[i], key[i] <= lower[i]  # false for NaN
-                n_high[i] += 1.0 if is_high else 0.0
-                sum_high[i] += past[i] if is_high else 0.0
-                n_low[i] += 1.0 if is_low else 0.0
-                sum_low[i] += past[i] if is_low else 0.0
-        for i in range(rows):
-            out[0, w, i], out[1, w, i] = high[i] / above[i], low[i] / below[i]  # 0 / 0 where there is no row
     return out

@@ -10,17 +10,17 @@ from qlib.data.base import Expression
 from qlib.data.data import LocalExpressionProvider
 from qlib.data.ops import Operators, OpsList, PairRolling
 
-from qlib_ext.expressions import kernels
+from qlib_ext.expressions import order
 
 
 def cut(values: np.ndarray, by: np.ndarray, windows: np.ndarray) -> np.ndarray:
-    """The means of ``kernels.cuts`` and the high one less the low one: ``[3, windows, rows]``."""
-    means = kernels.cuts(values, by, windows)
+    """The means of ``order.cuts`` and the high one less the low one: ``[3, windows, rows]``."""
+    means = order.cuts(values, by, windows)
     return np.concatenate([means, means[:1] - means[1:]])
 
 
 class Cut(PairRolling):
-    """A statistic of x over those rows of the last N whose y is extreme among them, see ``kernels.cuts``."""
+    """A statistic of x over those rows of the last N whose y is extreme among them, see ``order.cuts``."""
 
     which: int
 

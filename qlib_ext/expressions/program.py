@@ -15,13 +15,13 @@ import numpy as np
 from qlib.data import ops
 from qlib.data.base import Expression, Feature
 
-from qlib_ext.expressions import kernels
+from qlib_ext.expressions import kernels, order
 from qlib_ext.expressions.operators import Cut, cut
 
 
 def lowest(values: np.ndarray, windows: np.ndarray) -> np.ndarray:
-    """The minimum and its place, as ```kernels.highest``` has the maximum."""
-    found = kernels.highest(-values, windows)
+    """The minimum and its place, as ```order.highest``` has the maximum."""
+    found = order.highest(-values, windows)
     np.negative(found[0], out=found[0])
     return found
 
@@ -48,11 +48,11 @@ ROLLING: dict[type, tuple[Callable, tuple]] = {  # the kernel, and which of its 
     ops.Slope: (kernels.lines, (0,)),
     ops.Rsquare: (kernels.lines, (1,)),
     ops.Resi: (kernels.lines, (2,)),
-    ops.Max: (kernels.highest, (0,)),
-    ops.IdxMax: (kernels.highest, (1,)),
+    ops.Max: (order.highest, (0,)),
+    ops.IdxMax: (order.highest, (1,)),
     ops.Min: (lowest, (0,)),
     ops.IdxMin: (lowest, (1,)),
-    ops.Rank: (kernels.ranks, ()),
+    ops.Rank: (order.ranks, ()),
 }
 CONSTANT_STD = 2e-5  # up to this standard deviation Qlib's Corr and Rsquare are NaN
 
@@ -223,7 +223,7 @@ def one_window(windows: list, window: int, which: tuple, found: np.ndarray) -> n
 
 
 def all_quantiles(windows: list, shares: list, operand: np.ndarray) -> np.ndarray:
-    return kernels.quantiles(operand, np.array(windows), np.array(shares))
+    return order.quantiles(operand, np.array(windows), np.array(shares))
 
 
 def one_quantile(windows: list, window: int, shares: list, share: float, found: np.ndarray) -> np.ndarray:

@@ -9,22 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from qlib_ext.expressions import kernels as kernels
+from qlib_ext.expressions import kernels, order
 
-WINDOWS = np.array([1, 2, 5, 9])
+WINDOWS = np.array([1, 2, 5, 9, 23])  # fewer and more than the rows that a walk takes at once
 NUMBERS = st.one_of(
     st.just(np.nan),
     st.sampled_from([0.0, 1.0, 2.5, -3.0]),  # ties, and windows that are constant
     st.floats(-1e6, 1e6, width=32),
 )
-SERIES = arrays(np.float64, st.integers(0, 25), elements=NUMBERS)
-PAIRS = st.integers(0, 25).flatmap(lambda n: st.tuples(*2 * [arrays(np.float64, n, elements=NUMBERS)]))
+SERIES = arrays(np.float64, st.integers(0, 32), elements=NUMBERS)
+PAIRS = st.integers(0, 32).flatmap(lambda n: st.tuples(*2 * [arrays(np.float64, n, elements=NUMBERS)]))
 
 
 def each(values, answer):
     """``[windows, rows]`` of answer(window's values, oldest first)."""
     ends = range(1, len(values) + 1)
-    return np.array([[answer(values[max(end - n, 0) : end]) for end in ends] for n in WINDOWS]).reshape(4, len(values))
+    return np.array([[answer(values[max(end - n, 0) : end]) for end in ends] for n in WINDOWS]).reshape(len(WINDOWS), len(values))
 
 
 def known(window):
@@ -90,7 +90,7 @@ def test_r_squared_is_the_squared_correlation_with_time(values):
 @settings(max_examples=150, deadline=None)
 @given(SERIES)
 def test_maximum_and_its_place(values):
-    top, place = kernels.highest(values, WINDOWS)
+    top, place = order.highest(values, WINDOWS)
     some = each(values, lambda w: float(len(known(w)) > 0)) > 0
     expected = each(values, lambda w: known(w).max() if len(known(w)) else np.nan)
     np.testing.assert_array_equal(top, expected)
@@ -101,13 +101,13 @@ def test_maximum_and_its_place(values):
 @given(SERIES)
 def test_rank(values):
     expected = [pd.Series(values).rolling(n, min_periods=1).rank(pct=True) for n in WINDOWS]
-    np.testing.assert_allclose(kernels.ranks(values, WINDOWS), np.reshape(expected, (4, len(values))), rtol=1e-12)
+    np.testing.assert_allclose(order.ranks(values, WINDOWS), np.reshape(expected, (len(WINDOWS), len(values))), rtol=1e-12)
 
 
 @settings(max_examples=150, deadline=None)
 @given(SERIES, st.lists(st.floats(0.05, 0.95), min_size=1, max_size=3))
 def test_quantiles(values, shares):
-    ours = kernels.quantiles(values, WINDOWS, np.array(shares))
+    ours = order.quantiles(values, WINDOWS, np.array(shares))
     for share, own in zip(shares, ours, strict=True):
         equal(own, each(values, lambda w: np.nanquantile(w, share) if len(known(w)) else np.nan), size(values))  # noqa: B023
 
@@ -127,7 +127,7 @@ def test_correlation(pair):
     of = [
         [correlation(left[max(t - n + 1, 0) : t + 1], right[max(t - n + 1, 0) : t + 1]) for t in rows] for n in WINDOWS
     ]
-    expected = np.reshape(of, (4, len(left)))
+    expected = np.reshape(of, (len(WINDOWS), len(left)))
     ours = kernels.correlations(left, right, WINDOWS)
     np.testing.assert_array_equal(np.isnan(ours), np.isnan(expected))
     even = (each(left, spread) > 1e-3 * size(left)) & (each(right, spread) > 1e-3 * size(right))
@@ -157,10 +157,32 @@ def cut(window, by, highest):
 @given(PAIRS)
 def test_means_where_another_is_extreme(pair):
     values, by = pair
-    found = kernels.cuts(values, by, WINDOWS)
+    found = order.cuts(values, by, WINDOWS)
     for place, highest in enumerate((True, False)):
         ends = range(1, len(values) + 1)
         expected = [
             [cut(values[max(end - n, 0) : end], by[max(end - n, 0) : end], highest) for end in ends] for n in WINDOWS
         ]
-        equal(found[place], np.array(expected).reshape(4, len(values)), size(values))
+        equal(found[place], np.array(expected).reshape(len(WINDOWS), len(values)), size(values))
+
+
+EVERY = (
+    kernels.moments,
+    kernels.lines,
+    order.highest,
+    order.ranks,
+    lambda values, windows: order.quantiles(values, windows, np.array([0.2, 0.5])),
+    lambda values, windows: kernels.correlations(values, np.roll(values, 1), windows),
+    lambda values, windows: order.cuts(values, np.roll(values, 1), windows),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(arrays(np.float64, 40, elements=NUMBERS), st.integers(1, 12), st.sampled_from(EVERY))
+def test_a_number_is_that_of_its_own_window_to_the_bit(values, window, kernel):
+    """Whatever stands before the window, and however many rows of it are loaded."""
+    whole = kernel(values, np.array([window]))
+    alone = kernel(np.concatenate([values[-window - 1 :]]), np.array([window]))
+    np.testing.assert_array_equal(alone[..., -1], whole[..., -1])
+    beside = kernel(values, np.array([window, window + 7]))
+    np.testing.assert_array_equal(beside[..., 0, :], whole[..., 0, :])
