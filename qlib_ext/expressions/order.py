@@ -96,49 +96,57 @@ def quantiles(values, windows, shares):
         window, n = windows[w], 0
         ordered = np.empty(window)
         for row in range(len(values)):
-            hole, place, n = slide(ordered, n, values[row - window] if row >= window else np.nan, values[row])
-            shift(ordered, hole, place, values[row])
+            n = slide(ordered, n, values[row - window] if row >= window else np.nan, values[row])
             for q in range(len(shares)):
-                at = shares[q] * (n - 1)
-                low = int(at)
+                place = shares[q] * (n - 1)
+                low = int(place)
                 if n == 0:
                     out[q, w, row] = np.nan
-                elif low == at:
+                elif low == place:
                     out[q, w, row] = ordered[low]
                 else:
-                    out[q, w, row] = ordered[low] + (ordered[low + 1] - ordered[low]) * (at - low)
+                    out[q, w, row] = ordered[low] + (ordered[low + 1] - ordered[low]) * (place - low)
     return out
 
 
 @compiled
 def slide(ordered, n, gone, come):
-    """Where one of the first n values, which ascend, leaves and another enters, NaN for none; how many there then are.
-
-    Of equal values the oldest leaves, and the newest stands last. ``shift`` then moves the values themselves.
-    """
-    below, not_above = 0, 0  # counted over all, which is faster than a search whose branches cannot be foreseen
-    for i in range(n):
-        below += 1 if ordered[i] < gone else 0
-        not_above += 1 if ordered[i] <= come else 0
-    leaves, enters = gone == gone, come == come
-    hole = below if leaves else n
-    left = n - 1 if leaves else n
-    if not enters:
-        return hole, left, left
-    return hole, not_above - 1 if leaves and gone <= come else not_above, left + 1
+    """Take one value out of the first n, which ascend, and put another in, NaN for none; the number there then is."""
+    hole, end = 0, n  # where the value that goes is, n where none goes
+    if np.isnan(gone):
+        hole = n
+    while hole < end:
+        middle = (hole + end) // 2
+        if ordered[middle] < gone:
+            hole = middle + 1
+        else:
+            end = middle
+    left = n if np.isnan(gone) else n - 1
+    if np.isnan(come):
+        for place in range(hole, left):
+            ordered[place] = ordered[place + 1]
+        return left
+    while hole > 0 and ordered[hole - 1] > come:
+        ordered[hole] = ordered[hole - 1]
+        hole -= 1
+    while hole < left and ordered[hole + 1] < come:
+        ordered[hole] = ordered[hole + 1]
+        hole += 1
+    ordered[hole] = come
+    return left + 1
 
 
 @compiled
-def shift(values, hole, place, value):
-    """Close the hole and let the value stand at its place, counted without the hole."""
-    if hole < place:
-        later = values[hole : place + 1]
-        for i in range(len(later) - 1):
-            later[i] = later[i + 1]
-    else:
-        for i in range(hole, place, -1):
-            values[i] = values[i - 1]
-    values[place] = value
+def raise_below(best, age, past, own, back, steps):
+    """Raise each row's ``best`` to the highest of some older rows that is not above its own, and ``age`` to that's."""
+    for i in range(len(own)):
+        highest, at = best[i], age[i]
+        for step in range(STEPS):
+            older = past[i + STEPS - 1 - step]
+            closer = (older > highest) & (older <= own[i]) & (step < steps)
+            highest = older if closer else highest
+            at = float(back + step) if closer else at
+        best[i], age[i] = highest, at
 
 
 @compiled
@@ -149,36 +157,58 @@ def cuts(values, by, windows):
     lowest likewise. Rows that tie with the last of them count too.
     """
     values, by = values + 0.0 * by, by + 0.0 * values
-    out = np.empty((2, len(windows), len(values)))
+    rows = len(values)
+    past, best, age = preceded(by, windows), np.full(rows, -np.inf), np.zeros(rows)
+    out = np.empty((2, len(windows), rows))
+    back = 1
     for w in range(len(windows)):
-        window, n = windows[w], 0
-        ordered, carried = np.empty(window), np.empty(window)  # by, and the values in the same order
-        highest_means, lowest_means = out[0, w], out[1, w]
-        for row in range(len(values)):
-            hole, place, n = slide(ordered, n, by[row - window] if row >= window else np.nan, by[row])
-            shift(ordered, hole, place, by[row])
-            shift(carried, hole, place, values[row])
-            low, high = ends(ordered, n)
-            highest_means[row], lowest_means[row] = mean_of(carried, high, n), mean_of(carried, 0, low)
+        while back < min(windows[w], rows):
+            steps = min(STEPS, windows[w] - back)
+            raise_below(best, age, steps_of(past, back, rows), by, back, steps)
+            back += steps
+        means_at_ends(values, by, age, windows[w], out[0, w], out[1, w])
     return out
 
 
 @compiled
-def ends(ordered, n):
-    """Of the first n values, which ascend: how many are the lowest quarter, and where the highest begins; with ties."""
-    share = max(n // 4, 1)
-    low, high = min(share, n), max(n - share, 0)
-    while low < n and ordered[low] == ordered[low - 1]:
-        low += 1
-    while high > 0 and ordered[high - 1] == ordered[high]:
-        high -= 1
-    return low, high
+def means_at_ends(values, by, age, window, high, low):
+    """Write the mean of the values where ``by`` is in the highest quarter of each window, and in the lowest.
 
-
-@compiled
-def mean_of(values, begin, end):
-    """The mean of some of the values, summed in order; NaN of none."""
-    total = 0.0
-    for i in range(begin, end):
-        total += values[i]
-    return total / (end - begin)
+    The rows of a window are a ring in which ``by`` ascends, the older of equal ones first: ``after`` and ``prior`` of a
+    row are those beside it, and 0 stands between the highest and the lowest, so that rows count from 1. ``age`` tells
+    how many rows before it that one stands behind which a row enters, 0 for none.
+    """
+    rows = len(values)
+    keys, carried = np.full(rows + 1, np.nan), np.zeros(rows + 1)
+    keys[1:], carried[1:] = by, values
+    after, prior = np.zeros(rows + 1, dtype=np.uint32), np.zeros(rows + 1, dtype=np.uint32)
+    n = 0
+    for row in range(rows):  # in one function: a call for each row would take longer than all the rest
+        if row >= window and by[row - window] == by[row - window]:
+            gone = np.uint32(row - window + 1)  # an index that cannot be negative is looked up at once
+            after[prior[gone]], prior[after[gone]] = after[gone], prior[gone]
+            n -= 1
+        if by[row] == by[row]:
+            come = np.uint32(row + 1)
+            lower = np.uint32(row + 1 - int(age[row])) if age[row] > 0 else np.uint32(0)
+            upper = after[lower]
+            after[lower], prior[come], after[come], prior[upper] = come, lower, upper, come
+            n += 1
+        if n == 0:
+            high[row], low[row] = np.nan, np.nan
+            continue
+        tops = bottoms = max(n // 4, 1)
+        top, bottom, down, up = 0.0, 0.0, np.uint32(0), np.uint32(0)
+        for _ in range(tops):
+            down, up = prior[down], after[up]
+            top += carried[down]
+            bottom += carried[up]
+        while keys[prior[down]] == keys[down]:  # ends at 0, which has NaN
+            down = prior[down]
+            top += carried[down]
+            tops += 1
+        while keys[after[up]] == keys[up]:
+            up = after[up]
+            bottom += carried[up]
+            bottoms += 1
+        high[row], low[row] = top / tops, bottom / bottoms

@@ -24,7 +24,9 @@ PAIRS = st.integers(0, 32).flatmap(lambda n: st.tuples(*2 * [arrays(np.float64, 
 def each(values, answer):
     """``[windows, rows]`` of answer(window's values, oldest first)."""
     ends = range(1, len(values) + 1)
-    return np.array([[answer(values[max(end - n, 0) : end]) for end in ends] for n in WINDOWS]).reshape(len(WINDOWS), len(values))
+    return np.array([[answer(values[max(end - n, 0) : end]) for end in ends] for n in WINDOWS]).reshape(
+        len(WINDOWS), len(values)
+    )
 
 
 def known(window):
@@ -101,7 +103,9 @@ def test_maximum_and_its_place(values):
 @given(SERIES)
 def test_rank(values):
     expected = [pd.Series(values).rolling(n, min_periods=1).rank(pct=True) for n in WINDOWS]
-    np.testing.assert_allclose(order.ranks(values, WINDOWS), np.reshape(expected, (len(WINDOWS), len(values))), rtol=1e-12)
+    np.testing.assert_allclose(
+        order.ranks(values, WINDOWS), np.reshape(expected, (len(WINDOWS), len(values))), rtol=1e-12
+    )
 
 
 @settings(max_examples=150, deadline=None)
