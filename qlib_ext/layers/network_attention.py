@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from qlib_ext.errors import ConfigError
+from qlib_ext.layers.edge_sums import edge_sums
 from qlib_ext.layers.graph_attention import attention_sums
 from qlib_ext.layers.relation_embedding import SLOPE
 from qlib_ext.layers.relation_graph import RelationGraph
@@ -72,9 +73,8 @@ def attend_neighbours(s: Tensor, t: Tensor, w: Tensor, graph: RelationGraph, slo
     logit = leaky_relu(s.index_select(0, target) + t.index_select(0, source), slope)  # [edges, heads]
     highest = torch.scatter_reduce(scale, 0, target[:, None].expand_as(logit), logit.detach(), "amax")
     weight = (logit - highest.index_select(0, target)).exp()  # [edges, heads]
-    heard = weight[..., None] * w.flatten(1).index_select(0, source).view(-1, *w.shape[1:])  # [edges, heads, size]
     shrunk = (scale - highest).exp()  # [samples, heads]
-    above = (above * shrunk[..., None]).flatten(1).index_add(0, target, heard.flatten(1)).view_as(w)
+    above = above * shrunk[..., None] + edge_sums(weight, w, target, source)  # [samples, heads, size]
     return above / (below * shrunk).index_add(0, target, weight)[..., None]
 
 

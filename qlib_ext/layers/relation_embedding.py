@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from qlib_ext.errors import ConfigError
+from qlib_ext.layers.edge_sums import edge_sums
 from qlib_ext.layers.graph_attention import attention_sums
 from qlib_ext.layers.relation_graph import RelationGraph
 
@@ -82,7 +83,7 @@ def sum_related(e: Tensor | None, values: Tensor, group: Tensor, edge: Tensor, g
     twice = graph.inside.nonzero()[:, 0]
     edge = edge.index_add(0, twice, -group[graph.group[graph.target[twice]]])  # what the groups have added already
     product = (e[graph.target] * e[graph.source]).sum(-1)  # [edges]
-    return parts.index_add(0, graph.target, (edge * product)[:, None] * values[graph.source])
+    return parts + edge_sums((edge * product)[:, None], values[:, None], graph.target, graph.source)[:, 0]
 
 
 def attend_related(
@@ -111,7 +112,7 @@ def attend_related(
     twice = graph.inside.nonzero()[:, 0]
     within = leaky_relu(logit[twice] + group[graph.group[graph.target[twice]]], slope)
     weight = weight.index_add(0, twice, -(within - highest[graph.target[twice]]).exp())
-    total = total.index_add(0, graph.target, weight[:, None] * x[graph.source])
+    total = total + edge_sums(weight[:, None], x[:, None], graph.target, graph.source)[:, 0]
     denominator = total[:, -1:]
     alone = (denominator <= 0).detach()
     return (total[:, :-1] / denominator.masked_fill(alone, 1.0)).masked_fill(alone, 0.0)
