@@ -21,6 +21,16 @@ STEPS = 5  # older rows that a walk takes at once, so that the sums of a row are
 
 
 @compiled
+def without_infinities(values):
+    """float64, with NaN for an infinity, as pandas' rolling statistics read their input: ``[rows]``."""
+    finite = np.empty(len(values))
+    for row in range(len(values)):
+        value = 1.0 * values[row]  # of a comparison as well
+        finite[row] = value if abs(value) < np.inf else np.nan
+    return finite
+
+
+@compiled
 def newest(values):
     """The newest value at or before each row: ``[rows]``."""
     latest = np.empty_like(values)

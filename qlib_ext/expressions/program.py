@@ -8,7 +8,7 @@ sums carry along from rows that have left the window is not copied.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -156,7 +156,7 @@ class Program:
         family = f"{kernel.__name__}({', '.join(operands)})"
         windows = self._register(family, window)
         inputs = [
-            self._prepared(require_finite if kernel is kernels.lines else without_infinities, operand)
+            self._prepared(require_finite if kernel is kernels.lines else kernels.without_infinities, operand)
             for operand in operands
         ]
         self.steps.setdefault(family, (partial(all_windows, kernel, windows), inputs))
@@ -168,7 +168,7 @@ class Program:
         family = f"quantiles({operand})"
         windows, shares = self._register(family, window), self._register(f"shares of {family}", share)
         self.steps.setdefault(
-            family, (partial(all_quantiles, windows, shares), [self._prepared(without_infinities, operand)])
+            family, (partial(all_quantiles, windows, shares), [self._prepared(kernels.without_infinities, operand)])
         )
         return partial(one_quantile, windows, window, shares, share), [family]
 
@@ -183,13 +183,6 @@ class Program:
         name = f"{prepare.__name__}({operand})"
         self.steps.setdefault(name, (prepare, [operand]))
         return name
-
-
-def without_infinities(values: np.ndarray) -> np.ndarray:
-    """float64, with NaN for an infinity, as pandas' rolling statistics read their input."""
-    wide = values.astype(np.float64)
-    wide[np.isinf(wide)] = np.nan
-    return wide
 
 
 def require_finite(values: np.ndarray) -> np.ndarray:
@@ -211,7 +204,7 @@ def shifted(values: np.ndarray, by: int) -> np.ndarray:
 
 def unless_constant(values: np.ndarray, *spreads: np.ndarray) -> np.ndarray:
     """NaN where one of the standard deviations is next to nothing."""
-    return np.where(np.any([spread <= CONSTANT_STD for spread in spreads], axis=0), np.nan, values)
+    return np.where(reduce(np.fmin, spreads) <= CONSTANT_STD, np.nan, values)
 
 
 def all_windows(kernel: Callable, windows: list, *operands: np.ndarray) -> np.ndarray:

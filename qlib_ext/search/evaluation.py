@@ -17,7 +17,7 @@ from qlib_ext.search.tree import Node
 
 
 def values_of(nodes: Sequence[Node], bars: Bars, days: np.ndarray) -> np.ndarray:
-    """The expressions on some days, each subtree computed once a stock: [expressions, stocks, days] float32.
+    """The expressions on some days, in order, each subtree computed once a stock: [expressions, stocks, days] float32.
 
     NaN where a stock has no bar yet or any more, and where the value is infinite.
     """
@@ -25,13 +25,12 @@ def values_of(nodes: Sequence[Node], bars: Bars, days: np.ndarray) -> np.ndarray
     stocks = bars.values.shape[1]
     values = np.full((len(nodes), stocks, len(days)), np.nan, dtype=np.float32)
     for stock in range(stocks):
-        begin, end = bars.spans[stock]
-        inside = (days >= begin) & (days < end)
-        if inside.any():
-            rows = days[inside] - begin
+        first, last = np.searchsorted(days, bars.spans[stock])
+        if first < last:
+            rows = days[first:last] - bars.spans[stock, 0]
             with np.errstate(over="ignore"):
                 for place, result in enumerate(_run(program, nodes, bars.of(stock))):
-                    values[place, stock, inside] = result[rows]
+                    values[place, stock, first:last] = result[rows]
     values[np.isinf(values)] = np.nan
     return values
 
