@@ -25,13 +25,13 @@ from qlib_ext.analysis.report.texts import LANGUAGES
 from qlib_ext.cli import main
 from qlib_ext.simulator.simulate import simulate, write_market
 from qlib_ext.ticks.factors import BUILT, FAMILIES, FLOWS
-from qlib_ext.workflows.reading import Workflow, in_order, read_workflows
+from qlib_ext.workflows.reading import Workflow, in_order, read_workflow
 from tests.handlers import half_hours
 from tests.models.cases import risk_model_of
 
 FILES = Path(__file__).parents[1] / "workflows"
 FACTORS = {"FACTORS": str(Path(__file__).with_name("factors.yaml"))}
-WORKFLOWS = {name: w for name, w in read_workflows(FILES, FACTORS).items() if name.startswith("market_")}
+WORKFLOWS = {w.name: w for w in (read_workflow(path, FACTORS) for path in sorted(FILES.glob("market_*.yaml")))}
 STAGE_1 = {name: workflow for name, workflow in WORKFLOWS.items() if not workflow.inputs}
 STAGE_2 = {name: workflow for name, workflow in WORKFLOWS.items() if workflow.inputs}
 MODELS = {name: workflow for name, workflow in STAGE_2.items() if name.startswith(("market_model", "market_families"))}
@@ -130,7 +130,7 @@ def test_a_workflow_scores_its_stocks_on_all_test_days(predictions, name, market
 
 def test_a_graph_of_industries_gives_other_scores(predictions):
     """What the page of ASTGNN sets before qrun."""
-    workflow = read_workflows(FILES, FACTORS | {"GRAPH_GROUP": "$industry"})["market_day_astgnn"]
+    workflow = read_workflow(FILES / "market_day_astgnn.yaml", {"GRAPH_GROUP": "$industry"})
     score = task_train(quick(workflow), "grouped").load_object("pred.pkl")["score"]
     assert score.index.equals(predictions[workflow.name].index)
     assert (score != predictions[workflow.name]).any()
@@ -212,7 +212,7 @@ def test_a_workflow_says_what_the_house_says(name):
 def test_alpha158_of_the_market_is_csi300s_net_on_the_rows_and_label_of_day_bars(model):
     wide = copy.deepcopy(WORKFLOWS[f"market_alpha158_{model}"].config["task"])
     twin = {"gats": "gats_ts"}.get(model, model)
-    narrow = copy.deepcopy(read_workflows(FILES, {})[f"csi300_{twin}"].config["task"])
+    narrow = read_workflow(FILES / f"csi300_{twin}.yaml", {}).config["task"]
     bars = WORKFLOWS[DAY].config["task"]["dataset"]["kwargs"]
     assert wide["model"] == narrow["model"]
     own, theirs = (task["dataset"]["kwargs"] for task in (wide, narrow))
@@ -252,7 +252,7 @@ def test_twins_differ_in_the_graph_alone(plain, graph):
 
 @pytest.mark.parametrize("name", SETS)
 def test_a_group_makes_a_graph_of_vectors_that_it_draws_together(name):
-    grouped = read_workflows(FILES, {"GRAPH_GROUP": "$industry"})[f"{name}_astgnn"]
+    grouped = read_workflow(FILES / f"{name}_astgnn.yaml", {"GRAPH_GROUP": "$industry"})
     assert grouped.handler["kwargs"]["group"] == "$industry"
     net = grouped.config["task"]["model"]["kwargs"]["model"]["kwargs"]
     assert [net[key] for key in GRAPH] == [16, "instrument", False, 10.0]

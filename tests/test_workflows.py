@@ -1,4 +1,8 @@
-"""Each workflow csi300_* as a user starts it: ``qrun`` in a folder of its own, on a simulated market."""
+"""Each workflow csi300_* with ``qrun`` in a folder of its own, on a simulated market.
+
+Two are started as a user starts them, a single training and one of windows; the others run in this process, which has
+paid for the imports.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +23,18 @@ import yaml
 
 from qlib_ext.analysis.compare.runs import Setup, read_runs
 from qlib_ext.analysis.compare.zoo import published
+from qlib_ext.errors import ConfigError, ProviderError
 from qlib_ext.recorder.runs import store_of
 from qlib_ext.simulator.simulate import simulate, write_market
 from qlib_ext.workflows.variables import MEANINGS
+from tests.docs.terminal import Terminal
 
 WORKFLOWS = Path(__file__).parents[1] / "workflows"
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("csi300_*.yaml") if "enhanced" not in path.stem)
 ROLLING = [name for name in NAMES if name.endswith("_rolling")]
 PLAIN = [name for name in NAMES if name not in ROLLING]
 NETS = [name for name in PLAIN if "lightgbm" not in name]
+STARTED = [NAMES[0], "csi300_lightgbm_rolling"]
 ZOO_ROWS = {
     "csi300_astgnn": [],
     "csi300_gats_ts": ["GATs"],
@@ -41,15 +48,16 @@ QUICK = {"EPOCHS": "1"}
 TWO_WINDOWS = {"TRAIN": "1Y", "VALID": "3M", "STEP": "2M", "TEST": "2017-01-01"}  # in the days of the market
 
 
-def qrun(name: str, provider: Path, cwd: Path, old: str = "", new: str = "") -> subprocess.CompletedProcess:
-    """The workflow with one epoch and short windows, and with new for old, started in cwd."""
-    file = cwd.with_name(f"{cwd.name}-{name}.yaml")
-    file.write_text((WORKFLOWS / f"{name}.yaml").read_text().replace(old, new))
-    cwd.mkdir(exist_ok=True)
+def variables(name: str, provider: Path) -> dict[str, str]:
+    """One epoch, short windows, and one thread: on a busy machine two of them wait for each other most of the time."""
+    windows = TWO_WINDOWS if name in ROLLING else {}
+    return QUICK | windows | {"QLIB_DATA": str(provider), "OMP_NUM_THREADS": "1"}
+
+
+def start(file: Path, cwd: Path, environment: dict[str, str]) -> subprocess.CompletedProcess:
+    """qrun as a user starts it."""
     program = Path(sys.executable).with_name("qrun")
-    # one thread: on a busy machine two of them wait for each other most of the time
-    env = {key: value for key, value in os.environ.items() if key not in MEANINGS}
-    env |= QUICK | (TWO_WINDOWS if name in ROLLING else {}) | {"QLIB_DATA": str(provider), "OMP_NUM_THREADS": "1"}
+    env = {key: value for key, value in os.environ.items() if key not in MEANINGS} | environment
     return subprocess.run([program, file], cwd=cwd, env=env, capture_output=True, text=True)
 
 
@@ -76,13 +84,16 @@ def expected():
 @pytest.fixture(scope="module", params=NAMES)
 def finished(request, provider, database, tmp_path_factory):
     """A finished run: its name, its folder and what it printed. The first one makes the database of its runs itself."""
-    cwd = tmp_path_factory.mktemp(request.param) / "here"
-    if request.param != NAMES[0]:
-        (cwd / "mlruns").mkdir(parents=True)
+    name, file = request.param, WORKFLOWS / f"{request.param}.yaml"
+    cwd, environment = tmp_path_factory.mktemp(name), variables(name, provider)
+    if name != NAMES[0]:
+        (cwd / "mlruns").mkdir()
         shutil.copy(database, cwd / "mlruns")
-    done = qrun(request.param, provider, cwd)
+    if name not in STARTED:
+        return name, cwd, Terminal(cwd, **environment)(f"qrun {file}")
+    done = start(file, cwd, environment)
     assert done.returncode == 0, done.stderr[-4000:]
-    return request.param, cwd, done.stdout + done.stderr
+    return name, cwd, done.stdout + done.stderr
 
 
 def artifacts(name: str, cwd: Path) -> Path:
@@ -158,26 +169,54 @@ def test_the_report_is_one_page_in_the_recorder(finished):
     assert page.count("csi300, test 2017-01-02") == 1
 
 
-@pytest.mark.parametrize("state", ["missing", "empty"])
-def test_a_provider_that_is_none_is_named_in_the_last_line(tmp_path, state):
-    folder = tmp_path / "provider"
-    if state == "empty":
-        folder.mkdir()
-    done = qrun(NAMES[0], folder, tmp_path / "here")
+OF_NO_PROVIDER = ("QLIB_DATA", "qlib-ext market", "qlib_data --target_dir")
+
+
+def test_a_provider_that_is_none_is_named_in_the_last_line(tmp_path):
+    done = start(WORKFLOWS / f"{NAMES[0]}.yaml", tmp_path, variables(NAMES[0], tmp_path / "provider"))
     assert done.returncode != 0
     last = done.stderr.splitlines()[-1]
     assert last.startswith("qlib_ext.errors.ProviderError: The ")
-    for part in (str(folder), "QLIB_DATA", "qlib-ext market", "qlib_data --target_dir"):
+    for part in (str(tmp_path / "provider"), *OF_NO_PROVIDER):
         assert part in last
 
 
-@pytest.mark.parametrize(
-    ("key", "misspelt"), [("hidden_size", "hiden_size"), ("segments", "segmnets"), ("instruments", "instrument")]
-)
-def test_a_misspelt_key_is_answered_with_the_nearest(tmp_path, provider, key, misspelt):
-    done = qrun("csi300_gru", provider, tmp_path / "here", f" {key}:", f" {misspelt}:")
+def test_an_empty_folder_is_no_provider(tmp_path):
+    folder = tmp_path / "provider"
+    folder.mkdir()
+    with pytest.raises(ProviderError) as stop:
+        Terminal(tmp_path, **variables(NAMES[0], folder))(f"qrun {WORKFLOWS / NAMES[0]}.yaml")
+    for part in (str(folder), *OF_NO_PROVIDER):
+        assert part in str(stop.value)
+
+
+MISSPELT = [("hidden_size", "hiden_size"), ("segments", "segmnets"), ("instruments", "instrument")]
+
+
+@pytest.fixture
+def misspelt(tmp_path):
+    """Writes a workflow with a key misspelt."""
+
+    def write(key: str, wrong: str) -> Path:
+        file = tmp_path / "misspelt.yaml"
+        file.write_text((WORKFLOWS / "csi300_gru.yaml").read_text().replace(f" {key}:", f" {wrong}:"))
+        return file
+
+    return write
+
+
+def test_a_misspelt_key_is_answered_with_the_nearest_in_the_last_line(misspelt, tmp_path, provider):
+    key, wrong = MISSPELT[0]
+    done = start(misspelt(key, wrong), tmp_path, variables("csi300_gru", provider))
     assert done.returncode != 0
-    assert f"has no option {misspelt!r}; did you mean {key!r}?" in done.stdout.splitlines()[-1]  # where Qlib prints it
+    assert f"has no option {wrong!r}; did you mean {key!r}?" in done.stdout.splitlines()[-1]  # where Qlib prints it
+
+
+@pytest.mark.parametrize(("key", "wrong"), MISSPELT[1:])
+def test_another_misspelt_key_is_answered_with_the_nearest(misspelt, tmp_path, provider, key, wrong):
+    terminal = Terminal(tmp_path, **variables("csi300_gru", provider))
+    with pytest.raises(ConfigError, match=f"has no option {wrong!r}; did you mean {key!r}?"):
+        terminal(f"qrun {misspelt(key, wrong)}")
 
 
 def test_the_workflows_are_these():

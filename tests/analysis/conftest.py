@@ -4,21 +4,11 @@ import shutil
 
 import pytest
 import qlib
-from mlflow import MlflowClient
 
 from qlib_ext.cli import main
 from qlib_ext.simulator.simulate import simulate, write_market
 from tests.analysis.findings import findings, log_curve, save_findings
 from tests.analysis.recorders import Recorders
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory):
-    """A store without experiments; mlflow takes seconds to make one."""
-    database = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{database}").search_experiments()
-    return database
-
 
 MARKET = {"stocks": 40, "days": 420, "seed": 0}
 
@@ -47,11 +37,11 @@ def opened(forty):
 
 
 @pytest.fixture
-def recorders(tmp_path, empty_store):
+def recorders(tmp_path, database):
     """A folder of runs made by hand."""
     folder = tmp_path / "runs"
     folder.mkdir()
-    shutil.copy(empty_store, folder)
+    shutil.copy(database, folder)
     return Recorders(folder)
 
 

@@ -14,6 +14,7 @@ import pytest
 from qlib.cli.run import workflow
 
 from qlib_ext.cli import main
+from qlib_ext.workflows.variables import MEANINGS
 
 ASSIGNED = re.compile(r"(\w+)=(.*)", re.DOTALL)
 OURS = re.compile(r"(?:\w+=(?:'[^']*'|\S+) +)*(qlib-ext|qrun|export) ")
@@ -45,6 +46,8 @@ class Terminal:
         printed = io.StringIO()
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed), redirect_stderr(printed):
             patch.chdir(self.folder)
+            for name in MEANINGS:
+                patch.delenv(name, raising=False)
             for name, value in (self.environment | own).items():
                 patch.setenv(name, value)
             code = main(words[1:]) if words[0] == "qlib-ext" else workflow(*words[1:])

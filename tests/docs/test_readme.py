@@ -41,7 +41,7 @@ def folder(tmp_path_factory) -> Path:
 def terminal(folder, tmp_path) -> Terminal:
     """A terminal in a folder of its own, with the workflows; QLIB_DATA is the small market."""
     (tmp_path / "workflows").symlink_to(ROOT / "workflows")
-    return Terminal(tmp_path, QLIB_DATA=str(folder / "market"), OMP_NUM_THREADS="1")
+    return Terminal(tmp_path, QLIB_DATA=str(folder / "market"), EPOCHS="1", OMP_NUM_THREADS="1")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from mlflow import MlflowClient
 from qlib.data import D
 from qlib.data.dataset import DatasetH
 from qlib.data.dataset.handler import DataHandlerLP
@@ -24,19 +23,11 @@ from tests.handlers.recorded_runs import STOCKS, RecordedRuns, rows
 from tests.rolling.cases import Returns
 
 
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory):
-    """A store without experiments; mlflow takes seconds to make one."""
-    database = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{database}").search_experiments()
-    return database
-
-
 @pytest.fixture
-def runs(empty_store, tmp_path, small):
+def runs(database, tmp_path, small):
     folder = tmp_path / "runs"
     folder.mkdir()
-    shutil.copy(empty_store, folder)
+    shutil.copy(database, folder)
     return RecordedRuns(folder, small[0])
 
 

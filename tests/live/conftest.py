@@ -101,6 +101,7 @@ def evening(grown) -> Evening:
         closing(sqlite3.connect(grown[0].folder / "mlflow.db")) as kept,
         closing(sqlite3.connect(runs / "mlflow.db")) as db,
     ):
+        db.execute("PRAGMA synchronous = OFF")
         kept.backup(db)  # mlflow's connections to it stay open
     grown[0].until(TRAINED)
     shutil.rmtree(grown[0].provider.with_name("risk"), ignore_errors=True)  # a model of later days

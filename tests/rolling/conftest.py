@@ -69,21 +69,13 @@ class Bench:
 
 
 @pytest.fixture(scope="session")
-def empty_store(tmp_path_factory):
-    """A store without experiments; mlflow takes seconds to make one."""
-    database = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{database}").search_experiments()
-    return database
-
-
-@pytest.fixture(scope="session")
-def bench_in(small, empty_store) -> Callable[[Path], Bench]:
+def bench_in(small, database) -> Callable[[Path], Bench]:
     """Makes a bench in a folder."""
 
     def of(folder: Path) -> Bench:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "mlflow.db").exists():
-            shutil.copy(empty_store, folder)
+            shutil.copy(database, folder)
         return Bench(folder, small[0])
 
     return of

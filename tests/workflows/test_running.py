@@ -18,7 +18,7 @@ from qlib_ext.workflows.checks import missing_data
 from qlib_ext.workflows.fingerprint import TAG, fingerprint_of
 from qlib_ext.workflows.reading import Workflow, in_order, read_workflow
 from qlib_ext.workflows.running import finished_run
-from tests.analysis.conftest import empty_store, recorders  # noqa: F401 (fixtures)
+from tests.analysis.conftest import recorders  # noqa: F401 (fixture)
 from tests.analysis.recorders import save
 
 LAST = datetime.date(2021, 12, 31)
@@ -378,3 +378,12 @@ def test_the_provider_of_day_bars_is_the_provider():
     flow = workflow("any")
     flow.config["qlib_init"]["provider_uri"] = {"day": "/market", "15min": "/minutes"}
     assert flow.provider == Path("/market")
+
+
+@pytest.mark.parametrize("variable", ["TRAIN", "VALID"])
+def test_one_day_in_place_of_two_is_refused_with_the_variable_and_its_form(small, variable):
+    file = Path(__file__).parents[2] / "workflows/csi300_gru.yaml"
+    flow = read_workflow(file, {variable: "2015-01-05", "QLIB_DATA": str(small[0])})
+    reason = missing_data(flow)
+    assert reason.startswith(f"Segment '{variable.lower()}' is its first and its last day")
+    assert "TRAIN and VALID of a workflow name both, TRAIN='2010-01-01, 2015-12-31'" in reason
