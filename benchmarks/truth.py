@@ -43,7 +43,7 @@ def main() -> int:
         dates = Dates(options.start, options.test, options.end, tuple(options.folds))
         runs = chosen(RUNS, options.only)
         if options.table:
-            print(summary(options.results, options.scores, options.data, runs, dates, options.against))
+            print(summary(read_results(options.results), options.scores, options.data, runs, dates, options.against))
             return 0
         jobs = list(jobs_of(runs, dates, options.seeds, options.epochs))
         if options.list:
@@ -180,7 +180,11 @@ def scores_of(folder: Path, provider: str) -> Path:
 
 def read_results(file: Path) -> pd.DataFrame:
     """The rows; a commit such as 9390e87 is no number."""
-    return pd.read_csv(file, dtype={"commit": str, "configuration": str}) if file.exists() else pd.DataFrame()
+    return (
+        pd.read_csv(file, dtype={"commit": str, "configuration": str})
+        if file.exists()
+        else pd.DataFrame({"run": [], "provider": []})
+    )
 
 
 def recorded(job: Job, known: pd.DataFrame, provider: str) -> bool:

@@ -40,20 +40,19 @@ Part = Mapping[str, list[pd.DataFrame]]  # name of a line -> scores [days, stock
 Truth = Mapping[str, pd.DataFrame]  # as read_truth gives it
 
 
-def summary(results: Path, folder: Path, provider: str, runs: Sequence[Run], dates: Dates, against: str) -> str:
+def summary(results: pd.DataFrame, folder: Path, provider: str, runs: Sequence[Run], dates: Dates, against: str) -> str:
     """One line a run and a combination. Validation is that of the first seed, over the days of all folds.
 
     The rows are those that all lines have. Differences are those of days, their standard errors by Newey and West with
     as many lags as the label has days. Raises DataError where nothing has the scores of all folds.
     """
-    known = pd.read_csv(results) if results.exists() else pd.DataFrame({"run": [], "provider": []})
-    known = known[known["provider"] == Path(provider).name]
+    known = results[results["provider"] == Path(provider).name]
     scores = Scores(folder / Path(provider).name, known, dates)
     rows = scores.folder / f"rows_{dates.start}_{dates.end}.parquet"
     every = lines_of(runs)
     validated = [line for line in every if all(scores.validated(run) for run in line.members)]
     if not validated:
-        raise DataError(f"No run has rows of all of the folds {dates.folds} in {results}; ask for --folds that have.")
+        raise DataError(f"No run has rows of all of the folds {dates.folds}; ask for --folds that have.")
     truth = read_truth(rows)
     validation = held_to_all({line.name: [scores.valid(line)] for line in validated}, truth[ALL])
     tested = {line.name: found for line in every if (found := scores.test(line))}

@@ -33,6 +33,7 @@ def refuse_future(name: str, expression: str) -> None:
     except ConfigError:
         raise
     except Exception as error:  # whatever evaluating a text raises
-        raise ConfigError(f"{name} is no expression: {error}") from error
+        hint = ". Write 0 - $close for -$close" if "unary -" in str(error) else ""
+        raise ConfigError(f"{name} is no expression: {error}{hint}") from error
     if days > 0:
         raise ConfigError(f"{name} reads {days} days after its own: a factor knows the past alone.")

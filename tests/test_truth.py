@@ -100,7 +100,7 @@ def test_the_figures_of_a_row_are_those_of_its_scores(options, stopped):
 
 def test_the_table_holds_two_rows_to_the_same_days_and_stocks(options, stopped):
     assert truth.run_missing(jobs(NET, TREES), options) == 0
-    text = summary(options.results, options.scores, options.data, (NET, TREES), DATES, "net")
+    text = summary(truth.read_results(options.results), options.scores, options.data, (NET, TREES), DATES, "net")
     lines = text.splitlines()
     assert lines[2].startswith("| net | DayBars | normal scores |")
     assert lines[3].startswith("| trees | Alpha158vwap | ranked |")
@@ -118,7 +118,7 @@ def test_the_table_holds_two_rows_to_the_same_days_and_stocks(options, stopped):
 
 def test_a_table_of_folds_without_rows_is_refused(options, stopped):
     with pytest.raises(DataError, match="No run has rows of all of the folds"):
-        summary(options.results, options.scores, options.data, (NET,), Dates(folds=(2013,)), "net")
+        summary(truth.read_results(options.results), options.scores, options.data, (NET,), Dates(folds=(2013,)), "net")
 
 
 def test_the_paired_standard_error_is_statsmodels():

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import NoReturn
 
 from qlib_ext.cli.analysis import add_analyse, add_compare, add_report
 from qlib_ext.cli.bars import add_provider
@@ -24,9 +25,18 @@ from qlib_ext.errors import QlibExtError
 from qlib_ext.system.quiet import quieten
 
 
+class Parser(argparse.ArgumentParser):
+    """Says of an expression that was taken for an option how it is written."""
+
+    def error(self, message: str) -> NoReturn:
+        if message.startswith("unrecognized arguments: -") and "$" in message:
+            message += "; an expression that begins with a minus is taken for an option: write '0 - $close'"
+        super().error(message)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all subcommands."""
-    parser = argparse.ArgumentParser(prog="qlib-ext", description="Tools beside Qlib's own `qrun`.")
+    parser = Parser(prog="qlib-ext", description="Tools beside Qlib's own `qrun`.")
     parser.add_argument("--version", action="version", version=f"qlib_ext {version('qlib_ext')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (

@@ -17,6 +17,7 @@ over the benchmark without and with cost, its information ratio and its maximum 
 cost). A run without a backtest shows "-". With --last N, mean and standard deviation over the
 last N runs, for example one per seed; runs that differ in more than the seed have a row each.
 Figures of the backtest are brought to a year of 252 trading days; Qlib's own, by 238, stand below.
+Without an experiment the names of all that the recorder has are printed.
 
 Experiments that were not the same test (universe, test dates, label) stand in tables of their own
 and a line below says in what they differ; the best mean is marked (*) among the rows of one test.
@@ -28,6 +29,7 @@ that you trust. Of other runs, --no-pickles shows the figures alone, and not on 
 
 _COMPARE_EXAMPLE = """\
 examples:
+  qlib-ext compare
   qlib-ext compare csi300_lightgbm csi300_gru csi300_astgnn --last 3
   qlib-ext compare csi300_gru --each --last 5
   qlib-ext compare csi300_lightgbm csi300_gru --zoo --html results/compare.html
@@ -40,7 +42,7 @@ def add_compare(commands: argparse._SubParsersAction) -> None:
     parser = add_command(
         commands, "compare", _compare, "print the results of experiments side by side", _COMPARE, _COMPARE_EXAMPLE
     )
-    _add_runs(parser)
+    _add_runs(parser, named="*")
     parser.add_argument(
         "--zoo",
         action="store_true",
@@ -50,10 +52,10 @@ def add_compare(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--html", metavar="FILE", help="write the table as a page of its own as well")
 
 
-def _add_runs(parser: argparse.ArgumentParser) -> None:
+def _add_runs(parser: argparse.ArgumentParser, named: str = "+") -> None:
     parser.add_argument(
         "experiments",
-        nargs="+",
+        nargs=named,
         metavar="EXPERIMENT",
         help="experiment_name of a workflow; NAME@RUN is one run of it, by the beginning of its id",
     )
@@ -82,7 +84,11 @@ def _reading(args: argparse.Namespace) -> AbstractContextManager[None]:
 def _compare(args: argparse.Namespace) -> int:
     from qlib_ext.analysis.compare import render
     from qlib_ext.analysis.compare.table import comparison
+    from qlib_ext.recorder.runs import experiment_names, store_of
 
+    if not args.experiments:
+        print("\n".join(experiment_names(store_of(args.runs)) or [f"{args.runs} has no experiment yet"]))
+        return 0
     store, names, last = _named(args)
     with _reading(args):
         table = comparison(store, names, last, args.zoo)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from qlib_ext.cli.parser import add_command, count, day
+from qlib_ext.cli.parser import add_command, add_data, count, day
 
 _FACTOR = """\
 Test factors as the report tests its high-frequency factors (Huatai Securities, artificial intelligence
@@ -16,7 +16,8 @@ five groups that are bought the next day. Whoever does not trade that day, or cl
 is left out. Printed is one line a factor; the page has the groups' net values, the Rank IC added up,
 years and the correlations as well.
 
-FACTOR is an expression of the provider's fields, which is quoted for the shell, or one of these words:
+FACTOR is an expression of the provider's fields, which is quoted for the shell and does not begin with a
+minus ('0 - $close', not '-$close', which is taken for an option), or one of these words:
   alpha158   the 158 price-volume features of Qlib
   highfreq   the 27 high-frequency factors that `qlib-ext ticks build` writes, turned as in the report
   styles     24 price-volume factors, or one of them by its name, such as VOL20
@@ -38,7 +39,7 @@ def add_factor(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("factors", nargs="*", metavar="FACTOR", help="an expression, or alpha158, highfreq, styles")
     parser.add_argument("--file", type=Path, metavar="FILE", help="YAML, a line NAME: expression for each factor")
-    parser.add_argument("--data", required=True, metavar="PROVIDER", help="a Qlib provider of day bars")
+    add_data(parser)
     parser.add_argument("--universe", default="all", metavar="NAME", help="the provider's instruments (default: all)")
     parser.add_argument("--start", type=day, metavar="D", help="first day (default: the provider's)")
     parser.add_argument("--end", type=day, metavar="D", help="last day (default: the provider's)")

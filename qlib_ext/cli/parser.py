@@ -42,6 +42,18 @@ def add_runs(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """The option ``--data``."""
+    known = os.environ.get("QLIB_DATA")
+    parser.add_argument(
+        "--data",
+        default=known,
+        required=not known,
+        metavar="PROVIDER",
+        help="a Qlib provider of day bars (default: $QLIB_DATA)",
+    )
+
+
 def count(text: str) -> int:
     """A number of things that is at least 1."""
     if not text.isdecimal() or int(text) < 1:

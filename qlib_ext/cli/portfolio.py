@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from qlib_ext.cli.parser import add_command, add_runs, count
+from qlib_ext.cli.parser import add_command, add_data, add_runs, count
 
 _ENHANCE = """\
 Enhance indices with a recorded score: CSI300 (tracking error 4 %), CSI500 and CSI1000 (5 %), each
@@ -32,7 +32,7 @@ def add_enhance(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("experiment", metavar="EXPERIMENT", help="whose last finished run's score is held")
     add_runs(parser)
-    parser.add_argument("--data", required=True, metavar="PROVIDER", help="a Qlib provider of day bars")
+    add_data(parser)
     parser.add_argument("--risk", required=True, metavar="DIR", help="a risk model of it, by `qlib-ext risk`")
     parser.add_argument("--out", required=True, metavar="DIR", help="where finished settings are kept")
     parser.add_argument("--first", metavar="DAY", help="first day of trade (default: the day after the first score)")

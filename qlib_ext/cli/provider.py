@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from qlib_ext.cli.parser import add_command, count, tell_unknown
+from qlib_ext.cli.parser import add_command, add_data, count, tell_unknown
 from qlib_ext.fundamentals.formulas import FORMULAS
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def add_group_mean(commands: argparse._SubParsersAction) -> None:
         _GROUP_MEAN,
         _GROUP_MEAN_EXAMPLE,
     )
-    parser.add_argument("--data", required=True, metavar="PROVIDER", help="a Qlib provider of day bars")
+    add_data(parser)
     parser.add_argument("--field", required=True, metavar="NAME", help="whose mean is taken, without $, such as change")
     parser.add_argument("--group", required=True, metavar="NAME", help="the field with the group, such as industry")
     parser.add_argument("--overwrite", action="store_true", help="compute a field that is there already anew")

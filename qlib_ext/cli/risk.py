@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from qlib_ext.cli.parser import add_command
+from qlib_ext.cli.parser import add_command, add_data
 
 _WEIGHTS = """\
 Write the weights of an index's members, day by day, into a Qlib provider as the field
@@ -90,7 +90,7 @@ def add_risk(commands: argparse._SubParsersAction) -> None:
     parser = add_command(
         commands, "risk", _risk, "build or continue the risk model of a provider", _RISK, _RISK_EXAMPLE
     )
-    parser.add_argument("--data", required=True, metavar="PROVIDER", help="a Qlib provider of day bars")
+    add_data(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="the model's folder")
     parser.add_argument("--market", default="all", metavar="NAME", help="instruments that are modelled (default: all)")
     parser.add_argument(

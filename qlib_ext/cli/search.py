@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qlib_ext.cli.parser import add_command, add_runs, count
+from qlib_ext.cli.parser import add_command, add_data, add_runs, count
 
 if TYPE_CHECKING:
     from qlib_ext.search.evolution import Evolution
@@ -54,7 +54,7 @@ def days(text: str) -> tuple[str, str]:
 def add_search(commands: argparse._SubParsersAction) -> None:
     """``qlib-ext search``."""
     parser = add_command(commands, "search", _search, "find factors by genetic programming", _SEARCH, _SEARCH_EXAMPLE)
-    parser.add_argument("--data", required=True, metavar="PROVIDER", help="a Qlib provider of day bars")
+    add_data(parser)
     parser.add_argument("--out", required=True, metavar="FILE", help="the YAML file of the factors that are chosen")
     parser.add_argument("--train", required=True, type=days, metavar="A:B", help="years or days, such as 2010:2015")
     parser.add_argument("--valid", required=True, type=days, metavar="A:B", help="the days after it, such as 2016:2016")

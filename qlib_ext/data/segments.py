@@ -25,7 +25,8 @@ def bounds_of(name: str, segment: Any) -> Bounds:
         return whole_day(start), whole_day(end)
     except (TypeError, ValueError) as error:
         raise ConfigError(
-            f"Segment {name!r} is its first and its last day, such as [2010-01-01, 2015-12-31], not {segment!r}."
+            f"Segment {name!r} is its first and its last day, such as [2010-01-01, 2015-12-31], not {segment!r}. "
+            "TRAIN and VALID of a workflow name both, TRAIN='2010-01-01, 2015-12-31'."
         ) from error
 
 

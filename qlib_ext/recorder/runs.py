@@ -71,7 +71,7 @@ def each_run(store: str, experiments: Sequence[str], last: int) -> list[str]:
 def _experiment(client: MlflowClient, store: str, name: str) -> Experiment:
     found = client.get_experiment_by_name(name)
     if found is None:
-        others = sorted(each.name for each in search_experiments(client) if each.name != "Default")
+        others = experiment_names(store)
         near = get_close_matches(name, others, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise DataError(f"There is no experiment {name!r} in {store}; it has {', '.join(others) or 'none'}.{hint}")
@@ -116,6 +116,12 @@ def search_experiments(client: MlflowClient) -> Iterator[Experiment]:
         page = client.search_experiments(page_token=token)
         yield from page
         token = page.token or ""
+
+
+def experiment_names(store: str) -> list[str]:
+    """The names of all experiments that are not deleted, without that which mlflow makes by itself."""
+    client = MlflowClient(tracking_uri=store)
+    return sorted(each.name for each in search_experiments(client) if each.name != "Default")
 
 
 @contextmanager

@@ -276,3 +276,13 @@ def test_an_experiment_may_have_an_at_in_its_name(recorders):
     recorders.run("net@home", 0.04)
     (section,) = comparison(recorders.store, ["net@home"]).sections
     assert section.rows[0].cells[0].mean == "0.0400"
+
+
+def test_without_a_name_the_experiments_are_listed(recorders, capsys):
+    command = ["compare", "--runs", str(recorders.folder)]
+    assert main(command) == 0
+    assert capsys.readouterr().out == f"{recorders.folder} has no experiment yet\n"
+    recorders.run("tree")
+    recorders.run("net")
+    assert main(command) == 0
+    assert capsys.readouterr().out == "net\ntree\n"

@@ -21,7 +21,7 @@ class Members(Constraint):
     def __init__(self, share: float) -> None:
         check_types(Members.__init__, locals())
         if not 0 <= share <= 1:
-            raise ConfigError(f"share of Members is from 0 to 1, not {share}.")
+            raise ConfigError(f"share of Members, CPCT of a workflow, is from 0 to 1, not {share}.")
         self.share = share
 
     def blocks(self, day: Day) -> list[Block]:

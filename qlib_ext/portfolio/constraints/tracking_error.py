@@ -21,7 +21,7 @@ class TrackingError(Constraint):
     def __init__(self, limit: float, te_scale: bool = False) -> None:
         check_types(TrackingError.__init__, locals())
         if not 0 < limit <= 1:
-            raise ConfigError(f"limit of TrackingError is above 0 and at most 1, not {limit}.")
+            raise ConfigError(f"limit of TrackingError, TE of a workflow, is above 0 and at most 1, not {limit}.")
         self.limit, self.te_scale = limit, te_scale
 
     def blocks(self, day: Day) -> list[Cone]:

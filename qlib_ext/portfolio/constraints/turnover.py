@@ -27,7 +27,10 @@ class Turnover(Constraint):
         self.one_sided, self.two_sided = one_sided, two_sided
         self.limit = float(one_sided or two_sided or 0)
         if not self.limit > 0:
-            raise ConfigError(f"The limit of Turnover is above 0, not {self.limit:g}; nothing could ever be traded.")
+            raise ConfigError(
+                f"The limit of Turnover, DELTA of a workflow, is above 0, not {self.limit:g}: "
+                "nothing could ever be traded."
+            )
 
     def blocks(self, day: Day) -> list[Block]:
         if not day.held.any():

@@ -103,6 +103,7 @@ def test_the_high_frequency_factors_of_a_provider_are_one_word(factor, copy):
         (("momentum",), "'momentum' is no factor: name an expression of fields"),
         (("highfreq",), "has none of the 27 fields. The fields $hf_..."),
         (("Ref($close, -1)",), "'Ref($close, -1)' reads 1 days after its own"),
+        (("-$close / Ref($close, 5)",), r"Write 0 - $close for -$close"),
         (("Nosuch($close, 3)",), "'Nosuch($close, 3)' is no expression"),
         (("$close", "--size", "$mv"), "has the field $mv"),
         (("SIZE", "--file", "no.yaml"), "no.yaml cannot be read as YAML"),
@@ -119,3 +120,19 @@ def test_both_languages_have_every_text():
     assert english.keys() == chinese.keys()
     for key, text in english.items():
         assert set(re.findall(r"{(\w+)", text)) == set(re.findall(r"{(\w+)", chinese[key])), key
+
+
+def test_an_expression_that_is_taken_for_an_option_is_answered_with_its_form(small, capsys):
+    with pytest.raises(SystemExit):
+        main(["factor", "-$close", "--data", str(small[0])])
+    assert "unrecognized arguments: -$close; an expression that begins with a minus" in capsys.readouterr().err
+
+
+def test_the_provider_is_that_of_the_environment_where_none_is_named(small, capsys, monkeypatch):
+    monkeypatch.setenv("QLIB_DATA", str(small[0]))
+    assert main(["factor", "Nosuch($close, 3)"]) == 2
+    assert "is no expression" in capsys.readouterr().err
+    monkeypatch.delenv("QLIB_DATA")
+    with pytest.raises(SystemExit):
+        main(["factor", "$close"])
+    assert "required: --data" in capsys.readouterr().err
