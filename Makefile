@@ -56,7 +56,7 @@ lint: install
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-real: install
 	test -d $(REAL) || $(BIN)/python ../shared/market/build_provider.py --out $(REAL)

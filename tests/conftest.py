@@ -39,7 +39,12 @@ REASONS = {
 }
 
 
+# files of few tests that take longest: `make test` hands files out in this order, so that a short one ends last
+LONG = ("test_workflows.py", "test_market_workflows.py", "test_first_hour.py", "test_data_commands.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG)
     present = {"real": bool(os.environ.get("QLIB_EXT_REAL")), "cuda": torch.cuda.is_available()}
     present["slow"] = bool(os.environ.get("QLIB_EXT_SLOW"))
     for item in items:
