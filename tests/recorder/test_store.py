@@ -13,6 +13,7 @@ import pytest
 from qlib.config import C
 from qlib.utils.exceptions import RecorderInitializationError
 from qlib.workflow import R
+from sqlalchemy import Engine, event
 
 from qlib_ext.errors import ConfigError, DataError, OutputError, ProviderError
 from qlib_ext.provider.writer import add_future_days
@@ -115,6 +116,10 @@ def test_a_database_that_a_kill_left_half_made_is_made_anew(tmp_path, monkeypatc
     store.create_database(file)
     assert os.listdir(tmp_path) == ["mlflow.db"]
     assert mlflow.MlflowClient(f"sqlite:///{file}").create_experiment("e")
+
+
+def test_only_the_tables_are_made_without_waiting_for_the_disk(database):
+    assert not event.contains(Engine, "connect", store._wait_for_no_disk)
 
 
 KILLED = (
