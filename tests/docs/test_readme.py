@@ -41,7 +41,7 @@ def folder(tmp_path_factory) -> Path:
 def terminal(folder, tmp_path) -> Terminal:
     """A terminal in a folder of its own, with the workflows; QLIB_DATA is the small market."""
     (tmp_path / "workflows").symlink_to(ROOT / "workflows")
-    return Terminal(tmp_path, QLIB_DATA=str(folder / "market"), EPOCHS="1", OMP_NUM_THREADS="1")
+    return Terminal(tmp_path, QLIB_DATA=str(folder / "market"), OMP_NUM_THREADS="1")
 
 
 @pytest.fixture(scope="module")
@@ -158,8 +158,10 @@ def test_a_model_of_ones_own(terminal, tmp_path, monkeypatch):
     names = {"MarketGRU": import_module("my_model").MarketGRU}
     exec(check, names)
     names["test_market_gru"]()
+    once = mine.replace("n_epochs: 10", "n_epochs: 1")
+    assert once != mine
     workflow = (ROOT / "workflows/csi300_gru.yaml").read_text()
-    workflow = re.sub(r"    model:\n.*?(?=    dataset:)", lambda _: mine, workflow, flags=re.DOTALL)
+    workflow = re.sub(r"    model:\n.*?(?=    dataset:)", lambda _: once, workflow, flags=re.DOTALL)
     (tmp_path / "mine.yaml").write_text('sys: {rel_path: ["."]}\n' + workflow)
     terminal("qrun mine.yaml")
     (run,) = find_runs(store_of(tmp_path / "mlruns"), "csi300_gru")
