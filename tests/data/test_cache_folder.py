@@ -122,7 +122,7 @@ def test_a_disk_that_is_nearly_full_is_left_alone(provider, cache_folder, monkey
     monkeypatch.setattr(cache, "LEAST_FREE", shutil.disk_usage(provider).total)
     assert len(Returns().fetch()) > 500
     assert entries(cache_folder) == []
-    assert all(text in lines[0] for text in ("GB free", str(cache_folder), cache.VARIABLE))
+    assert all(text in lines[0] for text in ("GB of its disk are free", str(cache_folder), cache.VARIABLE))
 
 
 def test_a_provider_that_changes_while_it_is_read_is_not_kept(provider, cache_folder, monkeypatch):

@@ -25,7 +25,7 @@ SMALL = {"hidden_size": 4, "num_layers": 1, "num_factors": 2, "n_epochs": 3, "GP
 def run(tmp_path):
     """An active mlflow run, which is what Qlib's recorder is; returns its metrics by name."""
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
-    with mlflow.start_run() as active:
+    with mlflow.start_run(experiment_id="0") as active:  # whatever experiment a test before has set
         client = mlflow.MlflowClient()
         yield lambda name: [(m.step, m.value) for m in client.get_metric_history(active.info.run_id, name)]
 
