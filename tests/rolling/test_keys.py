@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from qlib.data.dataset.processor import Processor
 import qlib_ext
 from qlib_ext.rolling.keys import Keys, hashes_by_day
 from qlib_ext.rolling.rows import RawData, SharedRows
-from qlib_ext.system import description, imports
+from qlib_ext.system import description
 from qlib_ext.system.description import Description
 from qlib_ext.system.files import content_hash
 from qlib_ext.testing.rows import random_rows
@@ -206,25 +206,33 @@ USERS = {
 
 
 @pytest.fixture
-def users(tmp_path, monkeypatch):
-    """A folder of the user's with a model, its base class and what that imports."""
-    for name, text in USERS.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
+def users(tmp_path, monkeypatch) -> Callable[[str, str], None]:
+    """Writes a file of a user's model, of its base class and of what that imports, and something after it.
+
+    The files lie in a folder and have a prefix of this test's own, since a module is looked for once in a process.
+    """
+    prefix = f"{tmp_path.name}_"
+
+    def write(name: str, after: str = "") -> None:
+        file = tmp_path / name.replace("the_", prefix)
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(USERS[name].replace("the_", prefix) + after)
+
+    for name in USERS:
+        write(name)
     monkeypatch.syspath_prepend(tmp_path)
-    yield tmp_path
-    for name in [name for name in sys.modules if name.startswith("the_")]:
-        del sys.modules[name]
-    imports.is_own.cache_clear()
-    imports.spec_of.cache_clear()
+    return write
 
 
 @pytest.mark.parametrize("edited", ["the_model.py", "the_bases/base.py", "the_bases/helper.py"])
-def test_every_module_of_the_users_that_the_model_imports_is_part_of_the_key(rows, users, qlib_expressions, edited):
-    data, model = dataset_of(rows), rolling({"class": "TheModel", "module_path": "the_model", "kwargs": {}})
+def test_every_module_of_the_users_that_the_model_imports_is_part_of_the_key(
+    rows, users, qlib_expressions, tmp_path, edited
+):
+    model = {"class": "TheModel", "module_path": f"{tmp_path.name}_model", "kwargs": {}}
+    data, model = dataset_of(rows), rolling(model)
     found = [key_with(data, model)]
     for name in ("the_bases/unused.py", edited):
-        (users / name).write_text(USERS[name] + "# edited\n")
+        users(name, "# edited\n")
         found.append(key_with(data, model))
     assert found[0] == found[1] != found[2]
 
