@@ -6,11 +6,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from handlers.bars import DayBars
+from handlers.bars import DAY_FIELDS, DayBars
 from qlib_ext.data.shapes.images import N_PRICES, relative_prices
 from qlib_ext.data.window import Window
 
-FIELDS = 6
 PRICE_SCALE, MOST = 0.1, 5.0  # about what a price moves by within 30 days; how many such scales are the most
 
 
@@ -27,4 +26,4 @@ def fixed_scale(x: Tensor) -> Tensor:
 class FixedScaleBars(DayBars):
     """DayBars with one scale for all days and stocks in the place of a mean and a deviation a day and place."""
 
-    window: ClassVar[Window] = Window(length=30, shape=fixed_scale, standardise=True, unscaled=FIELDS)  # type: ignore[misc]
+    window: ClassVar[Window] = Window(length=30, shape=fixed_scale, standardise=True, unscaled=len(DAY_FIELDS))  # type: ignore[misc]

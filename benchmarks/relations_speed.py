@@ -41,7 +41,8 @@ def main() -> None:
 
 def embedding(rounds: int) -> str:
     """The table of the relational embedding."""
-    groups, edges = graphs()
+    groups = grouped()
+    edges = listed(groups)
     e = torch.randn(STOCKS, HIDDEN, requires_grad=True)
     x = torch.randn(DAYS, STOCKS, FIELDS).transpose(0, 1)
     encoder = RecurrentEncoder(FIELDS, HIDDEN, 2, base_model="LSTM")
@@ -75,7 +76,7 @@ def embedding(rounds: int) -> str:
 
 def networks(rounds: int, threads: int) -> str:
     """The table of NetworkGAT's attention."""
-    groups, _ = graphs()
+    groups = grouped()
     beside = {
         "groups": [groups],
         f"{NEIGHBOURS} neighbours": [neighbours()],
@@ -84,8 +85,8 @@ def networks(rounds: int, threads: int) -> str:
         f"groups and two of {NEIGHBOURS} neighbours": [groups, neighbours(), neighbours()],
     }
     lines = []
-    for name, networks in beside.items():
-        attending, encoding, peak = in_fresh_process(network_steps, networks, rounds, threads)
+    for name, read in beside.items():
+        attending, encoding, peak = in_fresh_process(network_steps, read, rounds, threads)
         share = ratio(attending, encoding)
         figures = (f"{1000 * median(attending):.0f}", f"{1000 * median(encoding):.0f}", f"{share:.0%}")
         goals = target(NETWORK_SHARE, share, False), target(NETWORK_GB, peak, False)
@@ -117,25 +118,32 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def graphs() -> tuple[RelationGraph, RelationGraph]:
-    """The same related pairs as groups and as edges."""
+def grouped() -> RelationGraph:
+    """Stocks that are related within groups."""
     sizes = torch.linspace(22, 300, GROUPS).round().long()
     sizes[-1] += STOCKS - sizes.sum()
     group = torch.arange(GROUPS).repeat_interleave(sizes)[torch.randperm(STOCKS)]
     none, nothing = torch.zeros(0, dtype=torch.long), torch.zeros(0)
-    groups = RelationGraph(group, torch.arange(GROUPS), none, none, none, none, nothing)
+    return RelationGraph(group, torch.arange(GROUPS), none, none, none, none, nothing)
+
+
+def listed(groups: RelationGraph) -> RelationGraph:
+    """The pairs of the groups as edges."""
+    group = groups.group
     target, source = (group[:, None] == group).fill_diagonal_(False).nonzero(as_tuple=True)
-    alone, edge = torch.full_like(group, -1), torch.arange(len(target))
-    return groups, RelationGraph(alone, none, target, source, edge, group[target], torch.ones(len(target)))
+    return edges_of(target, source, group[target])
 
 
 def neighbours() -> RelationGraph:
     """So many random neighbours of each stock."""
     target = torch.arange(STOCKS).repeat_interleave(NEIGHBOURS)
-    source = torch.randint(STOCKS, target.shape)
-    edge, none = torch.arange(len(target)), torch.zeros(0, dtype=torch.long)
-    alone = torch.full((STOCKS,), -1)
-    return RelationGraph(alone, none, target, source, edge, torch.zeros_like(target), torch.ones(len(target)))
+    return edges_of(target, torch.randint(STOCKS, target.shape), torch.zeros_like(target))
+
+
+def edges_of(target: Tensor, source: Tensor, relation: Tensor) -> RelationGraph:
+    """A graph without groups, one relation an edge, of weight 1."""
+    alone, none = torch.full((STOCKS,), -1), torch.zeros(0, dtype=torch.long)
+    return RelationGraph(alone, none, target, source, torch.arange(len(target)), relation, torch.ones(len(target)))
 
 
 def step(module: nn.Module, *inputs: Tensor | RelationGraph | list[RelationGraph]) -> float:
